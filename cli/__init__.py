@@ -1,0 +1,1 @@
+"""The door: commands, tables and progress bars. It knows nothing of tensors or sockets."""

@@ -1,0 +1,1 @@
+"""The studio: audio, text, tensors. It knows nothing of networks, clocks or databases."""

@@ -1,0 +1,1 @@
+"""Sound as numbers: reading, writing, resampling, log-mel, voice activity, prosody. Knows no engine."""

@@ -1,0 +1,175 @@
+"""The small interface behind which every engine stands, one Protocol per task.
+
+An engine is built by its `EngineSpec.factory`, is safe to call from several threads (it locks inside if it must),
+and frees its memory and processes on `close()`, which may be called twice. After `close()` any other call
+raises `EngineFailed`. This module knows no engine by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.types import Audio, Delivery, Samples, Speech, Transcript, Translation
+
+Task = Literal["asr", "mt", "tts", "speaker"]
+TASKS: tuple[Task, ...] = ("asr", "mt", "tts", "speaker")
+
+Embedding = npt.NDArray[np.float32]
+"""A speaker embedding `[D]`, unit L2 norm: the dot product of two is their cosine similarity."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something an engine needs before it can be built.
+
+    `present()` is quick (no network, no model load) and returns False rather than raising; `remedy` is one
+    command or sentence.
+    """
+
+    name: str
+    kind: Literal["python", "debian", "model", "platform"]
+    present: Callable[[EngineHome], bool]
+    remedy: str
+
+
+@dataclass(frozen=True)
+class EngineHome:
+    """Where engines find files on this machine: `models` holds fetched, verified model files."""
+
+    models: Path
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """How an engine introduces itself, before anything heavy is imported.
+
+    `languages` are ISO 639-1 codes it reads or speaks (empty = any, or told by `capabilities` at run time);
+    `isolation` is "process" where the engine's own code runs outside this process; `rank` orders engines of one
+    task, the highest that is present being the default.
+    """
+
+    name: str
+    task: Task
+    summary: str
+    languages: tuple[str, ...]
+    licence: str
+    factory: Callable[[EngineHome], Engine]
+    needs: tuple[Need, ...] = ()
+    isolation: Literal["thread", "process"] = "thread"
+    rank: int = 0
+
+    def missing(self, home: EngineHome) -> tuple[Need, ...]:
+        """The needs that are not met on this machine."""
+        return tuple(need for need in self.needs if not need.present(home))
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a loaded engine can do here and now.
+
+    `pairs` are (source, target) for translation; `longest` is the longest input in seconds (asr, speaker) or characters
+    (mt, tts), None when unbounded; `latency` maps a figure's name to its measured value in seconds, with the source
+    told in the engine's docstring; `version` names engine and data as precisely as it can.
+    """
+
+    version: str
+    languages: tuple[str, ...]
+    formats: tuple[str, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = ()
+    longest: float | None = None
+    latency: dict[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class AsrOptions:
+    """How to listen. `live` trades accuracy for partial results and a quick finish.
+
+    `notes` is text in the speaker's own words, from which the engine builds a language model; `grammar` is a JSGF
+    grammar; at most one of the two.
+    """
+
+    language: str = "en"
+    live: bool = False
+    notes: str | None = None
+    grammar: str | None = None
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """What every engine has."""
+
+    spec: EngineSpec
+
+    def capabilities(self) -> Capabilities:
+        """What this loaded engine can do."""
+        ...
+
+    def close(self) -> None:
+        """Free memory and processes; a second call does nothing."""
+        ...
+
+
+class AsrSession(Protocol):
+    """One utterance being heard. Not thread-safe; ends with `finish` or `abandon`."""
+
+    def accept(self, samples: Samples) -> None:
+        """Hear the next 16 kHz samples `[N]` of the utterance."""
+        ...
+
+    def partial(self) -> Transcript | None:
+        """The words so far (`final=False`), or None when there are none or the session is not live."""
+        ...
+
+    def finish(self) -> Transcript:
+        """End the utterance; times count from the first accepted sample. Empty text when no word was heard."""
+        ...
+
+    def abandon(self) -> None:
+        """Drop the utterance and free what it held; does nothing after `finish`."""
+        ...
+
+
+@runtime_checkable
+class Asr(Engine, Protocol):
+    """Speech to text."""
+
+    def listen(self, options: AsrOptions) -> AsrSession:
+        """Begin an utterance. Raises UnsupportedLanguage, BadText (notes or grammar) or EngineFailed."""
+        ...
+
+
+@runtime_checkable
+class Mt(Engine, Protocol):
+    """Text to text in another language."""
+
+    def prepare(self, source: str, target: str) -> tuple[str, ...]:
+        """Warm the pair up and return its route, e.g. ("en", "ca", "es"). Raises UnsupportedLanguage."""
+        ...
+
+    def translate(self, text: str, source: str, target: str) -> Translation:
+        """Translate one utterance or sentence. Raises UnsupportedLanguage, BadText or EngineFailed."""
+        ...
+
+
+@runtime_checkable
+class Tts(Engine, Protocol):
+    """Text to speech."""
+
+    def speak(self, text: str, language: str, delivery: Delivery) -> Speech:
+        """Speak one text at 16 kHz. Raises UnsupportedLanguage, BadText or EngineFailed."""
+        ...
+
+
+@runtime_checkable
+class SpeakerEncoder(Engine, Protocol):
+    """Speech to a vector that says who speaks."""
+
+    def embed(self, audio: Audio) -> Embedding:
+        """Embed 16 kHz speech. Raises BadAudio when there is less than the engine's shortest input."""
+        ...

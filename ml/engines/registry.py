@@ -1,0 +1,106 @@
+"""Finds engines, builds each at most once, and closes them.
+
+Engines come through the entry-point group `babelmesh.engines`, ours by the same door as anybody's: each entry
+point names a module attribute that is an `EngineSpec` or a tuple of them. Nothing heavy is imported until an engine
+is asked for. This module knows nothing of what engines do.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from importlib.metadata import entry_points
+
+from ml.engines.protocols import Engine, EngineHome, EngineSpec, Task
+from ml.errors import MlError, Unavailable
+
+GROUP = "babelmesh.engines"
+
+
+def discover() -> tuple[EngineSpec, ...]:
+    """All engine specs that installed packages offer, in order of rank (highest first), then name.
+
+    Raises Unavailable naming the package when a third party's entry point cannot be imported.
+    """
+    found: dict[str, EngineSpec] = {}
+    for point in entry_points(group=GROUP):
+        try:
+            offered = point.load()
+        except (ImportError, AttributeError) as error:
+            owner = point.dist.name if point.dist else point.value
+            raise Unavailable(
+                f"The engine package {owner!r} does not import: {error}.", f"pip uninstall {owner}, or mend it."
+            ) from error
+        for spec in (offered,) if isinstance(offered, EngineSpec) else tuple(offered):
+            found[spec.name] = spec
+    return tuple(sorted(found.values(), key=lambda spec: (-spec.rank, spec.name)))
+
+
+class Registry:
+    """The engines of this machine: lazily built, once each however many threads ask."""
+
+    def __init__(self, specs: Iterable[EngineSpec], home: EngineHome) -> None:
+        """`specs` in order of preference."""
+        self._specs = {spec.name: spec for spec in specs}
+        self._home = home
+        self._engines: dict[str, Engine] = {}
+        self._locks = {name: threading.Lock() for name in self._specs}
+        self._closed = False
+
+    @property
+    def home(self) -> EngineHome:
+        """Where the engines find their files."""
+        return self._home
+
+    def specs(self, task: Task | None = None) -> tuple[EngineSpec, ...]:
+        """The known specs, or those of one task, best first."""
+        return tuple(spec for spec in self._specs.values() if task is None or spec.task == task)
+
+    def choose(self, task: Task, name: str | None = None) -> EngineSpec:
+        """The spec called `name`, or the best of the task whose needs are met. Raises Unavailable."""
+        if name is not None:
+            spec = self._specs.get(name)
+            if spec is None or spec.task != task:
+                known = ", ".join(other.name for other in self.specs(task)) or "none"
+                raise Unavailable(f"There is no {task} engine called {name!r}.", f"Known {task} engines: {known}.")
+            candidates: tuple[EngineSpec, ...] = (spec,)
+        else:
+            candidates = self.specs(task)
+        gaps = []
+        for spec in candidates:
+            missing = spec.missing(self._home)
+            if not missing:
+                return spec
+            gaps.extend(missing)
+        if not gaps:
+            raise Unavailable(f"No {task} engine is installed.", "pip install --force-reinstall babelmesh")
+        what = ", ".join(need.name for need in gaps)
+        raise Unavailable(f"No {task} engine can run here: {what} is missing.", gaps[0].remedy)
+
+    def load(self, task: Task, name: str | None = None) -> Engine:
+        """The engine, built on the first call. Raises Unavailable with the way to get it."""
+        spec = self.choose(task, name)
+        with self._locks[spec.name]:
+            if self._closed:
+                raise Unavailable("The engines are closed.", "Open a new session.")
+            engine = self._engines.get(spec.name)
+            if engine is None:
+                try:
+                    engine = spec.factory(self._home)
+                except MlError:
+                    raise
+                except (ImportError, OSError) as error:
+                    raise Unavailable(
+                        f"The {task} engine {spec.name!r} does not start: {error}.", "Run `node doctor`."
+                    ) from error
+                self._engines[spec.name] = engine
+            return engine
+
+    def close(self) -> None:
+        """Close every engine that was built."""
+        self._closed = True
+        for name, lock in self._locks.items():
+            with lock:
+                engine = self._engines.pop(name, None)
+                if engine is not None:
+                    engine.close()

@@ -1,0 +1,48 @@
+"""What can go wrong in the studio, as sentences a person can act on.
+
+    MlError
+    +-- Unavailable          something real is not installed here; `remedy` says how to get it
+    +-- BadAudio             a recording cannot be used (corrupt, empty, silent, too short ...)
+    +-- BadText              a text, a language code or a notes/grammar file cannot be used
+    |   +-- UnsupportedLanguage
+    +-- EngineFailed         an engine that was there stopped working; carries what it said
+    +-- ModelDamaged         a model file does not have the bytes that were published
+
+Every error is one sentence; `remedy` is what to do next. This module knows nothing of how they are shown.
+"""
+
+from __future__ import annotations
+
+
+class MlError(Exception):
+    """Something in the studio could not be done."""
+
+    def __init__(self, sentence: str, remedy: str = "") -> None:
+        """`sentence` says what is wrong, `remedy` what to do about it."""
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.remedy = remedy
+
+
+class Unavailable(MlError):
+    """A real engine, program, model or device that is not here; it is never imitated."""
+
+
+class BadAudio(MlError):
+    """A recording that cannot be used."""
+
+
+class BadText(MlError):
+    """A text that cannot be used."""
+
+
+class UnsupportedLanguage(BadText):
+    """A language or a pair of languages that nothing installed can serve."""
+
+
+class EngineFailed(MlError):
+    """An engine that was working stopped, or answered something impossible."""
+
+
+class ModelDamaged(MlError):
+    """A model file whose bytes are not the published ones."""

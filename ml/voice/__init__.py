@@ -1,0 +1,1 @@
+"""The owner's voice: profiles and matching. Knows nothing of translation."""
