@@ -1,0 +1,95 @@
+# One door for everything: `make demo` shows what this is, `make test` says whether it holds. See `make help`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+PYTHON ?=
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --no-input --disable-pip-version-check --constraint constraints.txt \
+	--build-constraint constraints.txt
+
+# What the default engines need from Debian; empty it where the same things come from elsewhere.
+DEBIAN_PACKAGES ?= apertium apertium-eng-cat apertium-spa-cat
+# Model files that are fetched once into the user's cache, by their SHA-256.
+MODELS ?= resemblyzer
+
+DEMO_AUDIO ?= examples/audio/demo.flac
+DEMO_LANGUAGE ?= es
+PYTEST_OPTIONS ?=
+
+# Stamps live inside the environment, so that removing it forgets them too.
+CREATED := $(VENV)/.stamps/created
+INSTALLED := $(VENV)/.stamps/installed
+DEVELOPED := $(VENV)/.stamps/developed
+
+# A multi-threaded BLAS makes small matrices slower, and dozens of times slower on a busy machine.
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+
+.PHONY: help demo install develop packages models check test test-all bench docs constraints clean distclean
+
+help: ## List the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r target what; do \
+		printf '  make %-12s %s\n' "$$target" "$$what"; done
+
+demo: install packages models ## Translate a recording that ships with the project; the result lies in demo/
+	@mkdir -p demo
+	$(BIN)/node translate $(DEMO_AUDIO) --to $(DEMO_LANGUAGE) \
+		-o demo/$(basename $(notdir $(DEMO_AUDIO))).$(DEMO_LANGUAGE).wav --srt
+
+install: $(INSTALLED) ## Create .venv and install the project with the tested versions
+
+develop: $(DEVELOPED) ## The same, with everything that tests, checks and documentation need
+
+packages: ## Install the Debian packages that the default engines need
+	@$(if $(strip $(DEBIAN_PACKAGES)),scripts/debian-packages $(DEBIAN_PACKAGES),:)
+
+models: $(INSTALLED) ## Fetch the model files of the default engines
+	@$(if $(strip $(MODELS)),$(BIN)/node models pull $(MODELS),:)
+
+check: $(DEVELOPED) ## Lint, format, types, who may import whom, documentation
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/tree.py --check
+	$(BIN)/zensical build --strict --clean
+
+test: check packages models ## Everything that must hold before a change is accepted
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+test-all: check packages models ## The same with the slow tests
+	$(BIN)/python -m pytest -m "" $(PYTEST_OPTIONS)
+
+bench: $(DEVELOPED) packages models ## Measure; writes benchmarks/results
+	@shopt -s nullglob; for benchmark in benchmarks/[a-z]*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark; done
+
+docs: $(DEVELOPED) ## Build the documentation into site/
+	$(BIN)/python scripts/tree.py
+	$(BIN)/zensical build --strict --clean
+
+constraints: ## Write constraints.txt anew from the newest versions that go together
+	PYTHON=$(PYTHON) scripts/constraints
+
+clean: ## Remove what was made here, but keep the environment
+	rm -rf demo site out dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+distclean: clean ## Remove the environment as well
+	rm -rf $(VENV)
+
+$(CREATED): scripts/make-venv
+	scripts/make-venv $(VENV) $(PYTHON)
+	@mkdir -p $(@D) && touch $@
+
+$(INSTALLED): $(CREATED) pyproject.toml constraints.txt
+	@echo "Installing the project. The first time this fetches about a gigabyte, most of it torch: see docs/quick-start.md."
+	$(PIP) --editable .
+	@touch $@
+
+$(DEVELOPED): $(INSTALLED)
+	$(PIP) --group dev
+	@touch $@
