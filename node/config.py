@@ -1,0 +1,181 @@
+"""The configuration of one node: where its files lie, and what its owner prefers.
+
+Built once at the door from the command line, the environment and `babelmesh.toml`, then passed on as a frozen value.
+A key that means nothing is an error that names it. Creates no folder and knows nothing of engines or commands.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import platformdirs
+
+from node.errors import BadConfig
+
+FILE_NAME = "babelmesh.toml"
+
+Language = Annotated[str, msgspec.Meta(pattern="^[a-z]{2,3}$")]
+"""An ISO 639 code in lower case."""
+
+WORDS = {
+    "`str | null`": "text",
+    "`str` matching regex '^[a-z]{2,3}$'": 'a language code like "es"',
+    "`str`": "text",
+    "`bool`": "true or false",
+    "`object`": "a section",
+    "`int`": "a number",
+    "`float`": "a number",
+    "`array`": "a list",
+}
+"""How a person calls what the validator calls by its type."""
+
+
+class TranslateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"target": "to"}):
+    """`[translate]`: what `node translate` does when the command line does not say; `to` is the target language."""
+
+    target: Language | None = None
+    keep_background: bool = False
+    srt: bool = False
+    vtt: bool = False
+
+
+class VoiceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[voice]`: the voice profile that dubs are tinted with; without one the input itself is the reference."""
+
+    profile: str | None = None
+
+
+class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[engines]`: the engine of each task, by name; without a name the best that is present."""
+
+    asr: str | None = None
+    mt: str | None = None
+    tts: str | None = None
+    speaker: str | None = None
+
+
+class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All that `babelmesh.toml` may say. `models` is the folder of fetched model files, relative to the home."""
+
+    models: str | None = None
+    translate: TranslateSettings = TranslateSettings()
+    voice: VoiceSettings = VoiceSettings()
+    engines: EngineSettings = EngineSettings()
+
+
+@dataclass(frozen=True)
+class Config:
+    """Where this node's files lie and what its owner prefers. All paths are absolute; none need exist."""
+
+    home: Path
+    models: Path
+    translate: TranslateSettings = field(default_factory=TranslateSettings)
+    voice: VoiceSettings = field(default_factory=VoiceSettings)
+    engines: EngineSettings = field(default_factory=EngineSettings)
+
+    @property
+    def file(self) -> Path:
+        """The owner's preferences."""
+        return self.home / FILE_NAME
+
+    @property
+    def voices(self) -> Path:
+        """Voice profiles."""
+        return self.home / "voices"
+
+    @property
+    def jobs(self) -> Path:
+        """What unfinished jobs have done so far."""
+        return self.home / "jobs"
+
+
+def load(home: Path | None, environment: Mapping[str, str]) -> Config:
+    """The configuration of the node that lives in `home`.
+
+    Without `home`, `BABELMESH_HOME` says where; without that, the platform's data folder (XDG_DATA_HOME on Linux).
+    Model files are shared between homes in the platform's cache folder, unless `BABELMESH_MODELS` or the key `models`
+    says otherwise. Raises BadConfig.
+    """
+    if home is None:
+        named = environment.get("BABELMESH_HOME")
+        home = Path(named) if named else Path(platformdirs.user_data_dir("babelmesh", appauthor=False))
+    home = home.expanduser().absolute()
+    said = read(home / FILE_NAME)
+    if environment.get("BABELMESH_MODELS"):
+        models = Path(environment["BABELMESH_MODELS"]).expanduser().absolute()
+    elif said.models:
+        models = home / Path(said.models).expanduser()
+    else:
+        models = Path(platformdirs.user_cache_dir("babelmesh", appauthor=False)) / "models"
+    return Config(home, models, said.translate, said.voice, said.engines)
+
+
+def read(path: Path) -> ConfigFile:
+    """What the file at `path` says; a file that is not there says nothing. Raises BadConfig."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ConfigFile()
+    except UnicodeDecodeError as error:
+        raise BadConfig(f"{path} is not UTF-8 text: byte {error.start} is wrong.", "Save it as UTF-8.") from error
+    except OSError as error:
+        raise BadConfig(
+            f"{path} cannot be read: {error.strerror}.", f"Make it readable: chmod u+r '{path}', or move it away."
+        ) from error
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadConfig(f"{path} is not TOML: {error}.", "Mend that line; the format is told at toml.io.") from error
+    _refuse_unknown(tree, ConfigFile, path, text, ())
+    try:
+        return msgspec.convert(tree, ConfigFile)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).rpartition(" - at `$.")
+        key = where.rstrip("`")
+        raise BadConfig(
+            f"{path}{_at(text, tuple(key.split('.')))}: {key}: {_plain(what)}.", "Mend that value."
+        ) from error
+
+
+def _refuse_unknown(
+    tree: Mapping[str, Any], kind: type[msgspec.Struct], path: Path, text: str, above: tuple[str, ...]
+) -> None:
+    """Raise BadConfig for the first key that means nothing, with the nearest one that does."""
+    fields = {known.encode_name: known.type for known in msgspec.structs.fields(kind)}
+    for key, value in tree.items():
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, 1)
+            remedy = f"Did you mean {near[0]}?" if near else f"Known here: {', '.join(fields)}."
+            raise BadConfig(
+                f"{path}{_at(text, (*above, key))}: {'.'.join((*above, key))} is not a setting of Babelmesh.", remedy
+            )
+        inner = fields[key]
+        if isinstance(value, Mapping) and isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+            _refuse_unknown(value, inner, path, text, (*above, key))
+
+
+def _plain(what: str) -> str:
+    """The validator's complaint in the words of the file."""
+    for code, word in WORDS.items():
+        what = what.replace(code, word)
+    return what[:1].lower() + what[1:]
+
+
+def _at(text: str, keys: tuple[str, ...]) -> str:
+    """`:LINE` of a key written in the usual way (a section, then `key = value`), or nothing when it is not."""
+    section: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[\s*([\w.\s-]+?)\s*\]", line):
+            section = tuple(part.strip() for part in header[1].split("."))
+            if section == keys:
+                return f":{number}"
+        elif (entry := re.match(r"\s*([\w.-]+)\s*=", line)) and (*section, *entry[1].split(".")) == keys:
+            return f":{number}"
+    return ""

@@ -1,0 +1,39 @@
+"""What can go wrong in the household, as sentences a person can act on.
+
+    NodeError
+    +-- BadConfig            babelmesh.toml cannot be read, or says something that means nothing
+    +-- BadRequest           what was asked for makes no sense; nothing was done
+    +-- NotFound             a voice, a job or a file that is not here
+    +-- HomeUnusable         the node's home cannot be read or written
+
+Every error is one sentence; `remedy` is what to do next. The studio's errors (`ml.errors`) pass through the household
+unchanged. This module knows nothing of how errors are shown.
+"""
+
+from __future__ import annotations
+
+
+class NodeError(Exception):
+    """Something in the household could not be done."""
+
+    def __init__(self, sentence: str, remedy: str = "") -> None:
+        """`sentence` says what is wrong, `remedy` what to do about it."""
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.remedy = remedy
+
+
+class BadConfig(NodeError):
+    """A configuration that cannot be used; names the file and the key."""
+
+
+class BadRequest(NodeError):
+    """A request that makes no sense as it stands."""
+
+
+class NotFound(NodeError):
+    """Something named that is not here."""
+
+
+class HomeUnusable(NodeError):
+    """A home folder that cannot be read or written."""

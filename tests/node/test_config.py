@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.config import ConfigFile, TranslateSettings, load, read
+from node.errors import BadConfig
+
+
+def test_an_empty_home_means_the_defaults(tmp_path: Path) -> None:
+    config = load(tmp_path, {})
+    assert config.home == tmp_path
+    assert config.translate == TranslateSettings()
+    assert (config.file, config.voices, config.jobs) == (
+        tmp_path / "babelmesh.toml",
+        tmp_path / "voices",
+        tmp_path / "jobs",
+    )
+
+
+def test_loading_creates_nothing(tmp_path: Path) -> None:
+    load(tmp_path / "new", {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_home_comes_from_the_option_then_the_environment_then_the_platform(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    named = {"BABELMESH_HOME": str(tmp_path / "named")}
+    assert load(tmp_path / "given", named).home == tmp_path / "given"
+    assert load(None, named).home == tmp_path / "named"
+    assert load(None, {}).home == tmp_path / "data" / "babelmesh"
+    assert load(None, {"BABELMESH_HOME": ""}).home == tmp_path / "data" / "babelmesh"
+    assert load(None, named).models == tmp_path / "cache" / "babelmesh" / "models"
+
+
+def test_a_relative_home_becomes_absolute(in_folder: Path) -> None:
+    assert load(Path("here"), {}).home == in_folder / "here"
+
+
+def test_a_tilde_is_the_owners_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load(Path("~/mesh"), {}).home == tmp_path / "mesh"
+
+
+def test_models_come_from_the_environment_then_the_file(tmp_path: Path) -> None:
+    (tmp_path / "babelmesh.toml").write_text('models = "weights"\n')
+    assert load(tmp_path, {}).models == tmp_path / "weights"
+    assert load(tmp_path, {"BABELMESH_MODELS": str(tmp_path / "other")}).models == tmp_path / "other"
+
+
+def test_every_setting_is_read(tmp_path: Path) -> None:
+    (tmp_path / "babelmesh.toml").write_text(
+        """
+        models = "/srv/models"
+        [translate]
+        to = "es"
+        keep_background = true
+        srt = true
+        vtt = true
+        [voice]
+        profile = "mine"
+        [engines]
+        asr = "pocketsphinx"
+        mt = "apertium"
+        tts = "espeak-ng"
+        speaker = "resemblyzer"
+        """
+    )
+    config = load(tmp_path, {})
+    assert config.models == Path("/srv/models")
+    assert config.translate == TranslateSettings("es", keep_background=True, srt=True, vtt=True)
+    assert config.voice.profile == "mine"
+    assert (config.engines.asr, config.engines.mt, config.engines.tts) == ("pocketsphinx", "apertium", "espeak-ng")
+    assert config.engines.speaker == "resemblyzer"
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "remedy"),
+    [
+        ('[translate]\nto = "es"\nkeep_backround = true\n', ":3: translate.keep_backround is not", "keep_background"),
+        ("[translat]\n", ":1: translat is not", "Did you mean translate?"),
+        ("\nzebra = 1\n", ":2: zebra is not", "Known here: models, translate, voice, engines."),
+        ("translate.colour = 1\n", ":1: translate.colour is not", "Known here: to,"),
+        ('[translate]\nto = "Spanish"\n', ':2: translate.to: expected a language code like "es"', "value"),
+        ("[voice]\n\nprofile = 3\n", ":3: voice.profile: expected text, got a number", "value"),
+        ("translate = 3\n", ":1: translate: expected a section, got a number", "value"),
+        ('[translate]\nsrt = "yes"\n', ":2: translate.srt: expected true or false, got text", "value"),
+        ("[voice]\nprofile = = 1\n", "is not TOML: Invalid value (at line 2, column 11)", "line"),
+        ('[voice]\nprofile = "a"\nprofile = "b"\n', "is not TOML", "line"),
+    ],
+)
+def test_nonsense_is_refused_by_file_line_and_key(tmp_path: Path, text: str, said: str, remedy: str) -> None:
+    path = tmp_path / "babelmesh.toml"
+    path.write_text(text)
+    with pytest.raises(BadConfig) as caught:
+        load(tmp_path, {})
+    assert str(path) in caught.value.sentence
+    assert said in caught.value.sentence
+    assert remedy in caught.value.remedy
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "babelmesh.toml").write_bytes(b"models = '\xff'")
+    with pytest.raises(BadConfig, match="not UTF-8 text: byte 10"):
+        load(tmp_path, {})
+
+
+def test_a_folder_in_the_files_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "babelmesh.toml").mkdir()
+    with pytest.raises(BadConfig, match="cannot be read: Is a directory"):
+        load(tmp_path, {})
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
+def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "babelmesh.toml"
+    path.write_text("")
+    path.chmod(0)
+    with pytest.raises(BadConfig, match="Permission denied"):
+        load(tmp_path, {})
+
+
+@given(text=st.text(max_size=60))
+def test_any_text_is_either_a_configuration_or_one_clear_error(
+    text: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.toml"
+    path.write_text(text, encoding="utf-8", newline="")
+    said: ConfigFile | BadConfig
+    try:
+        said = read(path)
+    except BadConfig as error:
+        said = error
+    if isinstance(said, BadConfig):
+        assert str(path) in said.sentence
+        assert said.sentence.endswith(".")
+    else:
+        assert isinstance(said, ConfigFile)
