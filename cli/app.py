@@ -1,0 +1,75 @@
+"""The door: the command tree, and the one place where errors become exit codes.
+
+Each command lives in a module of its own and is imported by name when it is asked for. No torch, no engine, no
+network here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from cyclopts import App, CycloptsError
+
+from cli.common import STDIO
+from cli.render import show_error
+
+OK, FAILED, BAD_REQUEST, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes: done; a defect of ours; the request cannot be met, with a remedy; stopped by the user."""
+
+
+def build_app() -> App:
+    """The command tree."""
+    app = App(
+        name="node",
+        version=lambda: f"babelmesh {version('babelmesh')}",
+        help="Babelmesh: your speech in another language, in a voice tinted with yours, on your own machine.",
+        help_epilogue="Also installed as `babelmesh`, for machines where `node` is Node.js.",
+    )
+    app.command("cli.translate:translate", name="translate")
+    voice = App(name="voice", help="Keep voice profiles: statistics of a voice, never the recordings.")
+    for verb in ("add", "list", "show", "remove"):
+        voice.command(f"cli.voice:{verb if verb != 'list' else 'list_'}", name=verb)
+    app.command(voice)
+    models = App(name="models", help="Fetch and check the model files that engines need.")
+    for verb in ("list", "pull", "verify"):
+        models.command(f"cli.models:{verb if verb != 'list' else 'list_'}", name=verb)
+    app.command(models)
+    app.command("cli.doctor:doctor", name="doctor")
+    return app
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; the exit code. Errors are shown, never raised."""
+    as_json, verbose = "--json" in arguments, bool({"-v", "--verbose"} & set(arguments))
+    tokens = [str(STDIO) if token == "-" else token for token in arguments]
+    try:
+        result = build_app()(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        show_error(str(error), "See: node --help", as_json=as_json)
+        return BAD_REQUEST
+    except KeyboardInterrupt:
+        show_error("Stopped.", "Finished steps are kept: the same command goes on from here.", as_json=as_json)
+        return INTERRUPTED
+    except BrokenPipeError:
+        return OK
+    except Exception as error:  # noqa: BLE001 - the door is where every error becomes a sentence and a code
+        if verbose:
+            raise
+        sentence = getattr(error, "sentence", None)
+        if sentence is None and not isinstance(error, OSError):
+            show_error(
+                f"Babelmesh failed: {type(error).__name__}: {error}.",
+                "This is a defect of ours: run the command again with -v and report what it prints.",
+                as_json=as_json,
+            )
+            return FAILED
+        show_error(sentence or f"The system says: {error}.", getattr(error, "remedy", ""), as_json=as_json)
+        return BAD_REQUEST
+    return result if isinstance(result, int) else OK
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,49 @@
+"""What all commands share: their common options, and the way into the household.
+
+Importing this loads nothing heavy; the household is opened by the command that needs it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from node.app import Node
+
+STDIO = Path("stdio:-")
+"""Stands for standard input or output where a path is expected; written `-` on the command line."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Common:
+    """Options that every command takes."""
+
+    home: Path | None = None
+    "Folder where this node keeps voices, jobs and settings [default: BABELMESH_HOME, else the platform's data folder]."
+
+    json: Annotated[bool, Parameter(negative="")] = False
+    "Print the result, or the error, as JSON on standard output."
+
+    verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative="")] = False
+    "Show where an error came from."
+
+
+@contextmanager
+def household(common: Common) -> Iterator[Node]:
+    """The node of this home, closed at the end. Threads are limited before anything numeric is imported."""
+    from ml.threads import limit_threads
+
+    limit_threads()
+    from node.app import build
+    from node.config import load
+
+    with build(load(common.home, os.environ)) as node:
+        yield node

@@ -1,0 +1,101 @@
+"""Where results go: names beside the input, folders for batches, standard input and output.
+
+Sound from standard input is kept in a temporary file while it is worked on, because it is listened to twice: once for the
+voice, once for the words. Knows nothing of what is done with the files.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.common import STDIO
+from cli.errors import BadUsage
+
+WRITABLE = frozenset({".wav", ".flac", ".mp3", ".opus", ".ogg", ".m4a"})
+"""Extensions a result may have; for any other input the result is a WAV file."""
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """What is to be done: inputs with their outputs."""
+
+    pairs: tuple[tuple[Path, Path], ...]
+    to_stdout: bool = False
+
+
+def beside(source: Path, target: str) -> Path:
+    """`talk.mp4` gives `talk.es.wav`, `talk.flac` gives `talk.es.flac`."""
+    suffix = source.suffix.lower() if source.suffix.lower() in WRITABLE else ".wav"
+    return source.with_name(f"{source.stem}.{target}{suffix}")
+
+
+@contextmanager
+def plan(inputs: Sequence[Path], output: Path | None, target: str) -> Iterator[Jobs]:
+    """Pairs of input and output, with standard input and output put through temporary files. Raises BadUsage."""
+    from node.files import find_inputs
+
+    given = [path for path in inputs if path != STDIO]
+    piped = len(given) != len(inputs)
+    if piped and given:
+        raise BadUsage("Standard input cannot be mixed with other inputs.", "Translate it in a command of its own.")
+    with tempfile.TemporaryDirectory(prefix="babelmesh-") as scratch:
+        if piped:
+            sources = [_spooled(Path(scratch))]
+        else:
+            endings = [f".{target}{suffix}" for suffix in WRITABLE]
+            sources = find_inputs(given, endings)
+        to_stdout = output == STDIO or (piped and output is None and not sys.stdout.isatty())
+        if to_stdout:
+            if len(sources) != 1:
+                raise BadUsage("Only one result fits on standard output.", "Name a folder with -o.")
+            pairs = [(sources[0], Path(scratch, "result.wav"))]
+        else:
+            pairs = _outputs(sources, output, target, piped=piped)
+        yield Jobs(tuple(pairs), to_stdout)
+        if to_stdout:
+            with pairs[0][1].open("rb") as sound:
+                shutil.copyfileobj(sound, sys.stdout.buffer)
+
+
+def _spooled(folder: Path) -> Path:
+    path = folder / "standard-input"
+    with path.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    return path
+
+
+def _outputs(sources: list[Path], output: Path | None, target: str, *, piped: bool) -> list[tuple[Path, Path]]:
+    if output is None:
+        pairs = [(source, Path(f"translated.{target}.wav") if piped else beside(source, target)) for source in sources]
+    elif len(sources) > 1 or output.is_dir():
+        if output.suffix.lower() in WRITABLE and not output.is_dir():
+            raise BadUsage(f"{len(sources)} recordings cannot go into one file.", "Name a folder with -o.")
+        output.mkdir(parents=True, exist_ok=True)
+        pairs = [(source, output / beside(source, target).name) for source in sources]
+    else:
+        pairs = [(sources[0], output)]
+    for source, result in pairs:
+        if result.exists() and source.exists() and result.samefile(source):
+            raise BadUsage(f"The result would overwrite its own input {source}.", "Name another file with -o.")
+    if len({result for _, result in pairs}) != len(pairs):
+        raise BadUsage("Two recordings would give results of the same name.", "Translate them into different folders.")
+    return pairs
+
+
+@contextmanager
+def speech_output(output: Path | None, target: str) -> Iterator[Path]:
+    """A file for spoken text: the one named, `speech.es.wav`, or a temporary one that then goes to standard output."""
+    if output != STDIO:
+        yield output or Path(f"speech.{target}.wav")
+        return
+    with tempfile.TemporaryDirectory(prefix="babelmesh-") as scratch:
+        path = Path(scratch, "result.wav")
+        yield path
+        with path.open("rb") as sound:
+            shutil.copyfileobj(sound, sys.stdout.buffer)

@@ -1,0 +1,156 @@
+"""How results, progress and errors look: rich tables on standard output, progress and errors on standard error.
+
+Knows the shape of reports, nothing of how they came about. rich is imported when something is drawn.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from node.dubbing import Progress
+    from node.report import Report
+
+
+def write_json(value: Any) -> None:  # noqa: ANN401
+    """One JSON document on standard output."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def show_error(sentence: str, remedy: str, *, as_json: bool) -> None:
+    """One sentence and what to do about it, on standard error; with `as_json` as a document on standard output."""
+    if as_json:
+        write_json({"error": sentence, "remedy": remedy})
+        return
+    from rich.text import Text
+
+    line = Text.assemble(("error: ", "bold red"), sentence)
+    if remedy:
+        line.append(f"\n{remedy}", "yellow")
+    console(error=True).print(line, soft_wrap=True)
+
+
+def show_line(text: str, *, error: bool = False) -> None:
+    """One plain line."""
+    (sys.stderr if error else sys.stdout).write(text + "\n")
+
+
+def console(*, error: bool = False) -> Console:
+    """A console of the width that is there."""
+    from rich.console import Console
+
+    return Console(stderr=error, highlight=False)
+
+
+def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table on standard output; cells are plain text."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns, title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console().print(table)
+
+
+@contextmanager
+def progress_bars(name: str) -> Iterator[Progress]:
+    """A bar per stage while a recording is worked on; silent when standard error is not a terminal."""
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+    if not sys.stderr.isatty():
+        yield lambda stage, done, total: None
+        return
+    columns = (TextColumn("{task.description:>15}"), BarColumn(), TextColumn("{task.fields[place]}"), TimeElapsedColumn())
+    with Progress(*columns, console=console(error=True), transient=True) as bars:
+        bars.console.print(name, style="bold", highlight=False, markup=False)
+        tasks: dict[str, TaskID] = {}
+
+        def show(stage: str, done: float, total: float | None) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total, place="")
+            place = f"{done:6.1f} s" if total is None else f"{min(done, total):6.1f} of {total:.1f} s"
+            bars.update(tasks[stage], completed=done, place=place)
+
+        yield show
+
+
+def show_report(report: Report) -> None:
+    """What a person wants to know of a finished translation."""
+    from rich.table import Table
+    from rich.text import Text
+
+    out = console()
+    table = Table("at", f"heard ({report.source})", f"said ({report.target})", "fit", "F0", "like you", pad_edge=False)
+    for line in report.utterances:
+        table.add_row(
+            f"{line.start:.1f} s",
+            _shaky(line.source_text or "(no words)", line.recognition_confidence),
+            Text(line.target_text),
+            _fit(line.fit),
+            _pair(line.likeness, "f0_before", "f0_after", "{:.0f}"),
+            _pair(line.likeness, "similarity_before", "similarity_after", "{:.2f}"),
+        )
+    out.print(table)
+    for text in report_lines(report):
+        out.print(Text(text), soft_wrap=True)
+    for warning in report.warnings:
+        out.print(Text(f"Note: {warning}", "yellow"), soft_wrap=True)
+
+
+def report_lines(report: Report) -> list[str]:
+    """The facts below the table, a sentence each."""
+    lines = []
+    if report.voice is not None:
+        lines.append(_voice(report.voice))
+    chain = "; ".join(
+        f"{engine.task} {engine.name}" + (f" ({' -> '.join(engine.route)})" if engine.route else "")
+        for engine in report.engines
+    )
+    lines.append(f"Engines: {chain}.")
+    pace = report.input_seconds / report.seconds if report.seconds else 0.0
+    resumed = f"; {report.resumed} utterances were there from an earlier run" if report.resumed else ""
+    lines.append(
+        f"{report.input_seconds:.1f} s of sound in {report.seconds:.1f} s ({pace:.1f} times real time), "
+        f"after {report.cold_start:.1f} s to start the engines{resumed}."
+    )
+    if report.clipped:
+        lines.append(f"{report.clipped} samples were limited because the mix was too loud.")
+    lines.append("Written: " + ", ".join([report.output, *report.subtitles]))
+    return lines
+
+
+def _voice(voice: Any) -> str:  # noqa: ANN401
+    text = f"Voice: tinted with {voice.name} ({voice.seconds:.1f} s of speech heard)"
+    if voice.f0_hz and voice.f0_dub_hz:
+        text += f"; F0 {voice.f0_dub_hz:.0f} Hz, the speaker's {voice.f0_hz:.0f} Hz"
+    if voice.similarity_before is not None and voice.similarity_after is not None:
+        text += f"; similarity {voice.similarity_before:.2f} before, {voice.similarity_after:.2f} after"
+        if voice.ceiling is not None:
+            text += f", the real speaker {voice.ceiling:.2f}"
+    return text + "."
+
+
+def _shaky(text: str, confidence: float | None) -> Any:  # noqa: ANN401
+    from rich.text import Text
+
+    return Text(text, "dim" if confidence is not None and confidence < 0.5 else "")
+
+
+def _fit(fit: Mapping[str, Any] | None) -> str:
+    if fit is None:
+        return "-"
+    return f"{fit['action']} x{fit['speed']:.2f}" if abs(fit["speed"] - 1) > 0.005 else str(fit["action"])
+
+
+def _pair(values: Mapping[str, Any] | None, before: str, after: str, form: str) -> str:
+    if values is None or values[after] is None:
+        return "-"
+    first = form.format(values[before]) if values[before] is not None else "?"
+    return f"{first} -> {form.format(values[after])}"

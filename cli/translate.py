@@ -1,0 +1,171 @@
+"""`node translate`: recordings, folders, pipes or text into another language.
+
+Parses, asks the household, prints. Knows nothing of engines or sound.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from cli.common import Common, household
+from cli.errors import BadUsage
+from cli.render import progress_bars, show_error, show_report, write_json
+
+if TYPE_CHECKING:
+    from node.app import Node
+    from node.dubbing import DubOptions
+    from node.report import Report
+
+Switch = Parameter(negative="")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Wishes:
+    """What can be asked of a translation."""
+
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None
+    "Result file (.wav .flac .mp3 .opus .m4a), a folder for several inputs, or - [default: beside the input]."
+
+    to: str | None = None
+    "Target language, such as es, ca, fr, it, pt."
+
+    from_: Annotated[str, Parameter(name="--from")] = "auto"
+    "Language of the input, or auto."
+
+    voice: str | None = None
+    "Speak in the voice of this profile (see: node voice). Without it the input's own speaker is the reference."
+
+    own_voice: bool = True
+    "Tint the synthetic voice with the speaker's."
+
+    method: str | None = None
+    "How the voice is matched (see docs/own-voice.md)."
+
+    srt: Annotated[bool, Switch] = False
+    "Also write SRT subtitles in both languages."
+
+    vtt: Annotated[bool, Switch] = False
+    "Also write WebVTT subtitles in both languages."
+
+    keep_background: Annotated[bool, Switch] = False
+    "Keep the original sound, quieter while the dub speaks."
+
+    notes: Path | None = None
+    "Text file in the speaker's own words (a script, a list of names): the recogniser learns its language model from it."
+
+    grammar: Path | None = None
+    "JSGF grammar file: the recogniser hears nothing else."
+
+    text: str | None = None
+    "Translate this text instead of a recording; - reads standard input."
+
+    say: Annotated[bool, Switch] = False
+    "With --text: also speak the translation into the output file."
+
+    asr: str | None = None
+    "Recogniser by name (see: node doctor)."
+
+    mt: str | None = None
+    "Translator by name."
+
+    tts: str | None = None
+    "Synthesiser by name."
+
+
+def translate(*inputs: Path, wishes: Wishes | None = None, common: Common | None = None) -> int:
+    """Translate recordings into another language, in a voice tinted with the speaker's.
+
+    Parameters
+    ----------
+    inputs
+        Recordings (WAV, FLAC, MP3, Opus, M4A, or the sound of MP4, MKV, WebM), folders of them, or - for standard input.
+    """
+    wishes, common = wishes or Wishes(), common or Common()
+    if (wishes.text is None) == (not inputs):
+        raise BadUsage("Say what to translate: recordings or --text, one of the two.", "node translate talk.wav --to es")
+    with household(common) as node:
+        if wishes.text is not None:
+            return _text(node, wishes, common)
+        return _recordings(node, inputs, wishes, common)
+
+
+def _options(node: Node, wishes: Wishes) -> DubOptions:
+    from node.dubbing import DubOptions
+    from node.engines import EngineNames
+    from node.files import read_guide
+
+    said = node.config
+    target = wishes.to or said.translate.target
+    if target is None:
+        raise BadUsage("Say into which language.", "node translate ... --to es")
+    names = said.engines
+    return DubOptions(
+        target=target,
+        source=wishes.from_,
+        voice=wishes.voice or said.voice.profile,
+        own_voice=wishes.own_voice,
+        method=wishes.method,
+        keep_background=wishes.keep_background or said.translate.keep_background,
+        srt=wishes.srt or said.translate.srt,
+        vtt=wishes.vtt or said.translate.vtt,
+        notes=read_guide(wishes.notes),
+        grammar=read_guide(wishes.grammar),
+        engines=EngineNames(wishes.asr or names.asr, wishes.mt or names.mt, wishes.tts or names.tts),
+    )
+
+
+def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, common: Common) -> int:
+    from cli.pipes import plan
+    from ml.errors import MlError
+    from node.errors import NodeError
+
+    options = _options(node, wishes)
+    reports: list[Report] = []
+    failures: list[dict[str, str]] = []
+    with plan(inputs, wishes.output, options.target) as jobs:
+        if common.json and jobs.to_stdout:
+            raise BadUsage("Sound and JSON cannot both go to standard output.", "Name a file with -o.")
+        dubbing, cold_start = node.dubbing(options)
+        for source, output in jobs.pairs:
+            try:
+                with progress_bars(source.name) as progress:
+                    report = dubbing.dub(source, output, progress, cold_start)
+            except (MlError, NodeError) as error:
+                if len(jobs.pairs) == 1:
+                    raise
+                failures.append({"input": str(source), "error": error.sentence, "remedy": error.remedy})
+                show_error(error.sentence, error.remedy, as_json=False)
+                continue
+            cold_start = 0.0
+            reports.append(report)
+            if not (common.json or jobs.to_stdout):
+                show_report(report)
+    if common.json:
+        write_json({"reports": [report.as_dict() for report in reports], "errors": failures})
+    return 2 if failures else 0
+
+
+def _text(node: Node, wishes: Wishes, common: Common) -> int:
+    from cli.common import STDIO
+    from node.texts import say_text, translate_text
+
+    text = sys.stdin.read() if wishes.text == str(STDIO) else wishes.text or ""
+    options = _options(node, wishes)
+    if wishes.say:
+        from cli.pipes import speech_output
+
+        with speech_output(wishes.output, options.target) as path:
+            result = say_text(node, text, options, path)
+    else:
+        result = translate_text(node, text, options)
+    if common.json:
+        write_json(result.as_dict())
+    elif wishes.output != STDIO:
+        sys.stdout.write(result.text + "\n")
+    return 0

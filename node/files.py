@@ -1,0 +1,81 @@
+"""Writes small files all at once or not at all, and finds the inputs of a batch.
+
+Knows nothing of what the files mean.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from node.errors import BadRequest, NotFound
+
+GUIDE_BYTES = 4_000_000
+"""The longest notes or grammar file that is read."""
+
+SOUND = frozenset(".wav .flac .mp3 .ogg .opus .oga .m4a .aac .mp4 .m4v .mov .mkv .webm .avi .wma .aif .aiff .au".split())
+"""Extensions that are looked for in a folder; a file named by itself may have any."""
+
+
+def write_bytes(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Write aside, sync, rename. Raises OSError; nothing is left behind then."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(mode)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """The same for text, as UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def find_inputs(given: Sequence[Path], made_by_us: Iterable[str] = ()) -> list[Path]:
+    """Files as they are, folders as the recordings inside them (one level), sorted; no file twice.
+
+    `made_by_us` are endings such as ".es.wav" that earlier runs gave their results: in folders those are left out.
+    Raises BadRequest for a folder without recordings.
+    """
+    endings = tuple(made_by_us)
+    found: dict[Path, None] = {}
+    for path in given:
+        if not path.is_dir():
+            found[path] = None
+            continue
+        inside = [
+            file
+            for file in sorted(path.iterdir())
+            if file.is_file() and file.suffix.lower() in SOUND and not file.name.lower().endswith(endings)
+        ]
+        if not inside:
+            raise BadRequest(
+                f"There is no recording in the folder {path}.", "Name files, or a folder that holds .wav, .mp3, .mp4 ..."
+            )
+        found |= dict.fromkeys(inside)
+    return list(found)
+
+
+def read_guide(path: Path | None) -> str | None:
+    """The text of a notes or grammar file. Raises NotFound or BadRequest."""
+    if path is None:
+        return None
+    try:
+        if path.stat().st_size > GUIDE_BYTES:
+            raise BadRequest(f"{path} is larger than {GUIDE_BYTES // 1_000_000} MB.", "Give the part that will be spoken.")
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise NotFound(f"There is no file {path}.", "Check the name.") from error
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"{path} is not UTF-8 text.", "Save it as plain text in UTF-8.") from error
+    except OSError as error:
+        raise BadRequest(f"{path} cannot be read: {error.strerror}.", "Check its name and its rights.") from error

@@ -1,0 +1,151 @@
+"""Keeps what each stage has already done, so that an interrupted job goes on where it stopped.
+
+Every result of an utterance stage is written to disk under its content hash (the sound, then each stage's engine,
+version and options): equal key, equal result. A finished job drops its results. Knows nothing of what a stage does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from ml.speech.items import Fit, Likeness, Utterance
+from ml.speech.stage import UtteranceStage
+from ml.types import Audio, Phoneme, Speech, Transcript, Translation, Word
+from node.files import write_bytes
+
+KEPT_DAYS = 30
+"""Results of jobs that never finished are dropped after this many days."""
+
+
+class StoredSpeech(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`Speech` with its samples as little-endian float32 bytes."""
+
+    pcm: bytes
+    rate: int
+    text: str
+    language: str
+    engine: str
+    words: tuple[Word, ...]
+    phonemes: tuple[Phoneme, ...]
+
+
+class StoredPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What one stage added to one utterance."""
+
+    transcript: Transcript | None = None
+    translation: Translation | None = None
+    speech: StoredSpeech | None = None
+    fit: Fit | None = None
+    dub: StoredSpeech | None = None
+    likeness: Likeness | None = None
+
+
+def _pack(speech: Speech) -> StoredSpeech:
+    pcm = np.ascontiguousarray(speech.audio.samples, "<f4").tobytes()
+    return StoredSpeech(
+        pcm, speech.audio.rate, speech.text, speech.language, speech.engine, speech.words, speech.phonemes
+    )
+
+
+def _unpack(stored: StoredSpeech) -> Speech:
+    samples = np.frombuffer(stored.pcm, "<f4").astype(np.float32)
+    return Speech(
+        Audio(samples, stored.rate), stored.text, stored.language, stored.engine, stored.words, stored.phonemes
+    )
+
+
+def encode_part(before: Utterance, after: Utterance) -> bytes:
+    """The fields that a stage has changed, as msgpack."""
+    part: dict[str, Any] = {}
+    for name in StoredPart.__struct_fields__:
+        value = getattr(after, name)
+        if value is not getattr(before, name):
+            part[name] = _pack(value) if isinstance(value, Speech) else value
+    return msgspec.msgpack.encode(StoredPart(**part))
+
+
+def apply_part(before: Utterance, data: bytes) -> Utterance:
+    """The utterance with the stored fields put in. Raises msgspec.DecodeError when the bytes are damaged."""
+    part = msgspec.msgpack.decode(data, type=StoredPart)
+    fields: dict[str, Any] = {}
+    for name in StoredPart.__struct_fields__:
+        value = getattr(part, name)
+        if value is not None:
+            fields[name] = _unpack(value) if isinstance(value, StoredSpeech) else value
+    return replace(before, **fields)
+
+
+class ResultStore:
+    """A folder of results by key. Safe for several processes: files are written aside and renamed."""
+
+    def __init__(self, folder: Path) -> None:
+        """The folder is made when the first result is kept."""
+        self._folder = folder
+
+    def get(self, key: str) -> bytes | None:
+        """The bytes kept under `key`."""
+        try:
+            return (self._folder / key).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def put(self, key: str, data: bytes) -> None:
+        """Keep the bytes, all of them or none. Raises OSError when the disk does not take them."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_bytes(self._folder / key, data, 0o600)
+
+    def drop(self, keys: Iterable[str]) -> None:
+        """Forget these results."""
+        for key in keys:
+            (self._folder / key).unlink(missing_ok=True)
+
+    def prune(self) -> int:
+        """Forget what unfinished jobs left more than `KEPT_DAYS` ago; gives how many."""
+        horizon = time.time() - KEPT_DAYS * 86_400
+        stale = [path for path in self._folder.glob("*") if path.stat().st_mtime < horizon]
+        for path in stale:
+            path.unlink(missing_ok=True)
+        return len(stale)
+
+
+class Remembering:
+    """A `Stage` that asks the store before it lets an utterance stage work.
+
+    `keys` collects the results of this run, `recalled` counts those that were there already.
+    """
+
+    def __init__(self, stage: UtteranceStage, store: ResultStore) -> None:
+        """`stage` does the work, `store` keeps it."""
+        self.name = stage.name
+        self.keys: list[str] = []
+        self.recalled: set[int] = set()
+        self._stage, self._store = stage, store
+
+    def process(self, item: Utterance) -> Iterable[Utterance]:
+        """One utterance in, one out."""
+        key = item.extended_key(self._stage.fingerprint(item))
+        self.keys.append(key)
+        kept = self._store.get(key)
+        if kept is not None:
+            try:
+                done = apply_part(item, kept)
+            except (msgspec.DecodeError, ValueError):
+                self._store.drop([key])
+            else:
+                self.recalled.add(item.index)
+                yield done.with_key(key)
+                return
+        done = self._stage.fill(item)
+        self._store.put(key, encode_part(item, done))
+        yield done.with_key(key)
+
+    def flush(self) -> Iterable[Utterance]:
+        """Nothing is held back."""
+        return ()

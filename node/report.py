@@ -1,0 +1,145 @@
+"""What a finished translation tells about itself: plain values, ready for JSON and for tables.
+
+Knows nothing of how the work was done or how it is shown.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ml.speech.items import Utterance
+
+
+@dataclass(frozen=True)
+class EngineLine:
+    """One engine that took part."""
+
+    task: str
+    name: str
+    version: str
+    licence: str
+    why: str
+    route: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class VoiceLine:
+    """The voice that the dub was tinted with. `ceiling` is the cosine similarity of the real speaker to themselves."""
+
+    name: str
+    method: str
+    seconds: float
+    trusted: bool
+    f0_hz: float | None
+    f0_dub_hz: float | None
+    similarity_before: float | None
+    similarity_after: float | None
+    ceiling: float | None
+
+
+@dataclass(frozen=True)
+class UtteranceLine:
+    """One utterance: times in seconds on the input's time line, `compute` in seconds per stage."""
+
+    index: int
+    start: float
+    end: float
+    source_text: str
+    target_text: str
+    recognition_confidence: float | None
+    translation_confidence: float | None
+    unknown_words: tuple[str, ...]
+    words: tuple[dict[str, Any], ...]
+    route: tuple[str, ...]
+    engines: dict[str, str]
+    fit: dict[str, Any] | None
+    likeness: dict[str, Any] | None
+    compute: dict[str, float]
+    latency: float
+    resumed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The whole job. `compute` is seconds of work per stage, `seconds` the wall time, `input_seconds` the sound's length."""
+
+    input: str
+    output: str
+    source: str
+    target: str
+    input_seconds: float
+    seconds: float
+    cold_start: float
+    engines: tuple[EngineLine, ...]
+    voice: VoiceLine | None
+    utterances: tuple[UtteranceLine, ...]
+    compute: dict[str, float]
+    clipped: int = 0
+    subtitles: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    resumed: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass
+class Tally:
+    """Seconds of work by stage and utterance, gathered while the pipeline runs."""
+
+    by_stage: dict[str, float] = field(default_factory=dict)
+    by_utterance: dict[int, dict[str, float]] = field(default_factory=dict)
+
+    def add(self, stage: str, item: object, seconds: float) -> None:
+        """Note one piece of work."""
+        self.by_stage[stage] = self.by_stage.get(stage, 0.0) + seconds
+        if isinstance(item, Utterance):
+            line = self.by_utterance.setdefault(item.index, {})
+            line[stage] = line.get(stage, 0.0) + seconds
+
+
+def utterance_line(u: Utterance, compute: Mapping[str, float], resumed: Sequence[str]) -> UtteranceLine:
+    """What the report keeps of an utterance: words and figures, no sound."""
+    heard, said = u.transcript, u.translation
+    engines = {}
+    if heard is not None:
+        engines["asr"] = heard.engine
+    if said is not None:
+        engines["mt"] = said.engine
+    if u.speech is not None:
+        engines["tts"] = u.speech.engine
+    return UtteranceLine(
+        index=u.index,
+        start=round(u.start, 3),
+        end=round(u.end, 3),
+        source_text=heard.text if heard else "",
+        target_text=said.text if said else "",
+        recognition_confidence=round(heard.confidence, 3) if heard and heard.text else None,
+        translation_confidence=round(said.confidence, 3) if said else None,
+        unknown_words=said.unknown if said else (),
+        words=tuple(
+            {"text": w.text, "start": round(w.start, 3), "end": round(w.end, 3), "confidence": round(w.confidence, 3)}
+            for w in (heard.words if heard else ())
+        ),
+        route=said.route if said else (),
+        engines=engines,
+        fit=_rounded(asdict(u.fit) | {"spill": u.fit.spill}) if u.fit else None,
+        likeness=_rounded(asdict(u.likeness)) if u.likeness else None,
+        compute={stage: round(seconds, 4) for stage, seconds in compute.items()},
+        latency=round(sum(compute.values()), 4),
+        resumed=tuple(resumed),
+    )
+
+
+def _rounded(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in values.items()}
+
+
+def median_of(values: Sequence[float | None]) -> float | None:
+    """The median of those that are known."""
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None

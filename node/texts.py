@@ -1,0 +1,111 @@
+"""Text in: translates it, and speaks it when asked.
+
+The same engines as for recordings, without the ears. Knows nothing of how results are shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml.audio.write import AudioWriter
+from ml.errors import BadText
+from ml.speech.tint import AsSpoken, Matcher
+from ml.types import Translation
+from node.engines import load_engines
+
+if TYPE_CHECKING:
+    from node.app import Node
+    from node.dubbing import DubOptions
+
+LONGEST = 200_000
+"""Characters of text that are taken at once."""
+
+
+@dataclass(frozen=True)
+class TextResult:
+    """A translated text; `output` is the file it was spoken into, `seconds` that file's length."""
+
+    text: str
+    source_text: str
+    source: str
+    target: str
+    engine: str
+    route: tuple[str, ...]
+    confidence: float
+    unknown_words: tuple[str, ...]
+    output: str | None = None
+    seconds: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def _checked(text: str) -> str:
+    if not text.strip():
+        raise BadText("There is no text to translate.", 'node translate --text "Good morning" --to es')
+    if len(text) > LONGEST:
+        raise BadText(f"The text is longer than {LONGEST} characters.", "Translate it in parts.")
+    return text
+
+
+def translate_text(node: Node, text: str, options: DubOptions) -> TextResult:
+    """Translate a text, line by line. Raises BadText, UnsupportedLanguage or Unavailable."""
+    engines = load_engines(node.registry, options.engines, hear=False, speak=False)
+    source = "en" if options.source == "auto" else options.source
+    route = engines.mt.prepare(source, options.target)
+    lines = [
+        engines.mt.translate(line, source, options.target) if any(c.isalnum() for c in line) else None
+        for line in _checked(text).splitlines()
+    ]
+    return _result(text, lines, source, options.target, route)
+
+
+def say_text(node: Node, text: str, options: DubOptions, output: Path) -> TextResult:
+    """Translate a text and speak it into a file, tinted with a voice profile when one is named."""
+    engines = load_engines(node.registry, options.engines, hear=False, speak=True)
+    source = "en" if options.source == "auto" else options.source
+    route = engines.mt.prepare(source, options.target)
+    assert engines.tts is not None  # noqa: S101 - asked for above
+    matcher: Matcher = AsSpoken()
+    if options.voice is not None:
+        matcher = node.matcher(node.voices.get(options.voice), engines, options)
+    lines: list[Translation | None] = []
+    with AudioWriter(output) as writer:
+        for line in _checked(text).splitlines():
+            said = engines.mt.translate(line, source, options.target) if any(c.isalnum() for c in line) else None
+            lines.append(said)
+            if said is not None and any(c.isalnum() for c in said.text):
+                speech = engines.tts.speak(said.text, options.target, matcher.delivery())
+                writer.write(matcher.apply(speech).audio.samples)
+        writer.commit()
+        seconds = writer.seconds
+    return _result(text, lines, source, options.target, route, str(output), seconds)
+
+
+def _result(
+    text: str,
+    lines: list[Translation | None],
+    source: str,
+    target: str,
+    route: tuple[str, ...],
+    output: str | None = None,
+    seconds: float | None = None,
+) -> TextResult:
+    known = [line for line in lines if line is not None]
+    if not known:
+        raise BadText("There is no word in the text.", "Give text with letters in it.")
+    return TextResult(
+        text="\n".join(line.text if line else "" for line in lines),
+        source_text=text,
+        source=source,
+        target=target,
+        engine=", ".join(dict.fromkeys(line.engine for line in known)),
+        route=route,
+        confidence=round(min(line.confidence for line in known), 3),
+        unknown_words=tuple(word for line in known for word in line.unknown),
+        output=output,
+        seconds=round(seconds, 3) if seconds is not None else None,
+    )

@@ -1,0 +1,73 @@
+"""The voices of this household: one file per profile in the home's `voices` folder.
+
+A profile holds statistics of a voice (embedding, prosody, spectrum), never the recordings; those are kept beside it only
+when the owner asks. Knows nothing of how a profile is built or used.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ml.voice.profile import VoiceProfile
+from node.errors import BadRequest, NotFound
+from node.files import write_bytes
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+SUFFIX = ".voice"
+
+
+class VoiceShelf:
+    """Profiles by name."""
+
+    def __init__(self, folder: Path) -> None:
+        """The folder is made with the first profile, readable by its owner alone."""
+        self._folder = folder
+
+    def names(self) -> tuple[str, ...]:
+        """All names, sorted."""
+        return tuple(sorted(path.stem for path in self._folder.glob("*" + SUFFIX)))
+
+    def path(self, name: str) -> Path:
+        """Where a profile of this name lies or would lie. Raises BadRequest for a name that is no name."""
+        if not NAME.fullmatch(name):
+            raise BadRequest(
+                f"{name!r} cannot be the name of a voice.", "Use up to 64 letters, digits, '-' and '_', like: my-voice"
+            )
+        return self._folder / (name + SUFFIX)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a profile of this name."""
+        return self.path(name).is_file()
+
+    def get(self, name: str) -> VoiceProfile:
+        """The profile. Raises NotFound, or the studio's error when the file is damaged."""
+        try:
+            data = self.path(name).read_bytes()
+        except FileNotFoundError as error:
+            known = ", ".join(self.names())
+            remedy = f"Known voices: {known}." if known else f"Make it with: node voice add {name} RECORDING..."
+            raise NotFound(f"There is no voice called {name!r} here.", remedy) from error
+        return VoiceProfile.from_bytes(data)
+
+    def put(self, name: str, profile: VoiceProfile) -> Path:
+        """Keep a profile, replacing one of the same name in one step."""
+        path = self.path(name)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_bytes(path, profile.to_bytes(), 0o600)
+        return path
+
+    def recordings(self, name: str) -> Path:
+        """The folder for recordings that the owner asked to keep."""
+        return self.path(name).with_suffix(".recordings")
+
+    def remove(self, name: str) -> None:
+        """Forget a profile and its kept recordings. Raises NotFound."""
+        if not self.has(name):
+            self.get(name)
+        self.path(name).unlink()
+        folder = self.recordings(name)
+        if folder.is_dir():
+            for file in folder.iterdir():
+                file.unlink()
+            folder.rmdir()
