@@ -1,0 +1,225 @@
+"""Looks at a node and its machine and says what works, what does not, and the command that mends it.
+
+Facts go in (`node.machine`, the registry's specs, the data packs), findings come out; nothing is changed. `deep` also
+runs every engine once (`node.trial`). How findings are shown is the door's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from ml.engines.protocols import EngineSpec, Task
+from ml.engines.registry import Registry
+from ml.errors import Unavailable
+from node.config import Config
+from node.machine import Folder, Machine, look_around
+from node.packs import Pack, find_packs
+from node.trial import Trial, try_device, try_engines
+
+State = Literal["ok", "missing", "broken", "info"]
+"""`missing` and `broken` stop something from working; `info` is worth knowing and stops nothing."""
+
+Area = Literal["jobs", "engines", "data", "programs", "sound", "accelerator", "machine", "storage", "network"]
+
+JOBS: tuple[tuple[str, tuple[Task, ...]], ...] = (
+    ("translate a recording", ("asr", "mt", "tts")),
+    ("translate text", ("mt",)),
+    ("speak a translation", ("mt", "tts")),
+    ("measure the likeness of voices", ("speaker",)),
+)
+"""What a user does, and the tasks that it takes."""
+
+OLDEST, NEWEST = (3, 11), (3, 13)
+MEMORY_NEEDED = 1 << 30
+"""Bytes. A ten-minute file stays below this, engines included."""
+DISK_NEEDED = 500 << 20
+"""Bytes. Room for the small models and an unfinished job."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. `remedy` is the command or sentence that mends it, empty when nothing is wrong."""
+
+    area: Area
+    name: str
+    state: State
+    detail: str
+    remedy: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """The finding for JSON, all fields always present."""
+        return {
+            "area": self.area,
+            "name": self.name,
+            "state": self.state,
+            "detail": self.detail,
+            "remedy": self.remedy,
+        }
+
+
+def examine(config: Config, registry: Registry, *, deep: bool = False, machine: Machine | None = None) -> list[Finding]:
+    """Everything worth knowing about this node, jobs first. `machine` is looked at now unless given.
+
+    `deep` loads every engine and gives it a small real job, which takes some seconds.
+    """
+    machine = machine or look_around(config.home, config.models)
+    packs = find_packs()
+    findings = [*_jobs(registry), *_engines(registry.specs(), registry), *_packs(packs)]
+    if deep:
+        findings += [_trial(trial) for trial in try_engines(registry)]
+    return [
+        *findings,
+        *_programs(machine),
+        *_sound(machine),
+        *_accelerator(machine),
+        *([_trial(try_device())] if deep else []),
+        *_machine(machine),
+        *_storage(machine),
+        *_network(machine),
+    ]
+
+
+def is_well(findings: Iterable[Finding]) -> bool:
+    """Whether nothing that was looked at is missing or broken."""
+    return all(finding.state in {"ok", "info"} for finding in findings)
+
+
+def _jobs(registry: Registry) -> Iterator[Finding]:
+    for job, tasks in JOBS:
+        chain: list[str] = []
+        try:
+            chain.extend(registry.choose(task).name for task in tasks)
+        except Unavailable as error:
+            yield Finding("jobs", job, "missing", error.sentence, error.remedy)
+        else:
+            yield Finding("jobs", job, "ok", " -> ".join(chain))
+
+
+def _engines(specs: Iterable[EngineSpec], registry: Registry) -> Iterator[Finding]:
+    for spec in specs:
+        what = f"{spec.task}, {spec.licence}: {spec.summary}"
+        missing = spec.missing(registry.home)
+        if missing:
+            names = ", ".join(need.name for need in missing)
+            remedy = "; ".join(dict.fromkeys(need.remedy for need in missing))
+            yield Finding("engines", spec.name, "missing", f"{what} Needs {names}.", remedy)
+        else:
+            yield Finding("engines", spec.name, "ok", what)
+
+
+def _packs(packs: Iterable[Pack]) -> Iterator[Finding]:
+    for pack in packs:
+        yield Finding("data", pack.name, "ok" if pack.present else "missing", pack.detail, pack.remedy)
+
+
+def _trial(trial: Trial) -> Finding:
+    area: Area = "accelerator" if trial.task == "device" else "engines"
+    return Finding(area, f"{trial.name} (tried)", "ok" if trial.works else "broken", trial.detail, trial.remedy)
+
+
+def _programs(machine: Machine) -> Iterator[Finding]:
+    optional = {
+        "ffmpeg": "not installed, and not needed: PyAV brings the codecs.",
+        "espeak-ng": "not installed, and not needed: the library comes with the Python packages.",
+    }
+    for name, remark in optional.items():
+        path = machine.programs.get(name)
+        yield Finding("programs", name, "ok" if path else "info", str(path) if path else remark)
+    apertium = machine.programs.get("apertium")
+    if apertium:
+        yield Finding("programs", "apertium", "ok", str(apertium))
+    else:
+        remedy = "sudo apt-get install apertium apertium-eng-cat apertium-spa-cat"
+        yield Finding("programs", "apertium", "missing", "not installed: the default translation needs it.", remedy)
+
+
+def _sound(machine: Machine) -> Iterator[Finding]:
+    sound = machine.sound
+    if sound.trouble:
+        remedy = ""
+        if "PortAudio" in sound.trouble:
+            remedy = "For a live microphone: sudo apt-get install libportaudio2"
+        elif "sounddevice" in sound.trouble:
+            remedy = "For a live microphone: pip install 'babelmesh[microphone]'"
+        yield Finding("sound", "devices", "info", f"not asked: {sound.trouble}. Files need no sound device.", remedy)
+        return
+    for way, names in (("microphone", sound.inputs), ("loudspeaker", sound.outputs)):
+        detail = ", ".join(names) if names else "none on this machine; files need none."
+        yield Finding("sound", way, "ok" if names else "info", detail)
+
+
+def _accelerator(machine: Machine) -> Iterator[Finding]:
+    for gpu in machine.gpus:
+        yield Finding("accelerator", "GPU", "ok", gpu)
+    if machine.gpu_trouble:
+        remedy = "Mend the NVIDIA driver until nvidia-smi lists the GPU; the default engines do without."
+        yield Finding("accelerator", "GPU", "info", f"nvidia-smi fails: {machine.gpu_trouble}", remedy)
+    elif not machine.gpus:
+        yield Finding("accelerator", "GPU", "info", "no NVIDIA GPU seen; the default engines run on the CPU.")
+
+
+def _machine(machine: Machine) -> Iterator[Finding]:
+    version = ".".join(map(str, machine.python))
+    if OLDEST <= machine.python[:2] <= NEWEST:
+        yield Finding("machine", "Python", "ok", version)
+    else:
+        remedy = "Make a new environment with a supported Python: make distclean, then make PYTHON=python3.11 install"
+        yield Finding("machine", "Python", "broken", f"{version}; supported are 3.11 to 3.13.", remedy)
+    yield Finding("machine", "system", "info", f"{machine.system}, {machine.architecture}, {_cores(machine.cores)}")
+    memory = f"{_size(machine.memory_free)} of {_size(machine.memory)} free"
+    if machine.memory_free >= MEMORY_NEEDED:
+        yield Finding("machine", "memory", "ok", memory)
+    else:
+        remedy = "Close other programs; a long recording takes up to 1 GB."
+        yield Finding("machine", "memory", "info", f"{memory}: little for a long recording.", remedy)
+    if machine.encoding.lower().replace("-", "") == "utf8":
+        yield Finding("machine", "terminal", "ok", "UTF-8")
+    else:
+        shown = machine.encoding or "unknown"
+        remedy = "export PYTHONUTF8=1 LANG=C.UTF-8"
+        yield Finding(
+            "machine", "terminal", "info", f"the encoding is {shown}: letters of other languages may be lost.", remedy
+        )
+
+
+def _storage(machine: Machine) -> Iterator[Finding]:
+    for name, folder in (("home", machine.home), ("models", machine.models)):
+        yield _folder(name, folder)
+    mode = machine.home.mode
+    if mode is not None and mode & 0o077:
+        detail = f"{machine.home.path} has mode {mode:03o}: other users of this machine can see into it."
+        yield Finding("storage", "privacy of the home", "info", detail, f"chmod 700 '{machine.home.path}'")
+
+
+def _folder(name: str, folder: Folder) -> Finding:
+    place = f"{folder.path}" if folder.mode is not None else f"{folder.path} (made when first needed)"
+    if not folder.writable:
+        option = "--home FOLDER" if name == "home" else "BABELMESH_MODELS=FOLDER"
+        remedy = f"Make it writable (ls -ld '{folder.path}'), or choose another: {option}"
+        return Finding("storage", name, "broken", f"{place} cannot be written.", remedy)
+    if folder.free < DISK_NEEDED:
+        remedy = f"Free some space: a job and the small models take up to {_size(DISK_NEEDED)}."
+        return Finding("storage", name, "info", f"{place}: only {_size(folder.free)} free.", remedy)
+    return Finding("storage", name, "ok", f"{place}: {_size(folder.free)} free")
+
+
+def _network(machine: Machine) -> Iterator[Finding]:
+    if machine.loopback_trouble:
+        remedy = "Bring the loopback interface up: sudo ip link set lo up. Translating files needs no network."
+        yield Finding(
+            "network", "loopback", "info", f"no local socket can be opened: {machine.loopback_trouble}", remedy
+        )
+    else:
+        yield Finding(
+            "network", "loopback", "ok", "local sockets open; nothing listens yet, and files need no network."
+        )
+
+
+def _cores(count: int) -> str:
+    return f"{count} core" if count == 1 else f"{count} cores"
+
+
+def _size(amount: int) -> str:
+    return f"{amount / 2**30:.1f} GiB" if amount >= 1 << 30 else f"{amount / 2**20:.0f} MiB"
