@@ -1,0 +1,119 @@
+"""What was done is not done again, and damaged results are."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ml.speech.items import Fit, Likeness, Utterance
+from ml.types import Audio, Phoneme, Speech, Transcript, Translation, Word
+from node.jobs import Remembering, ResultStore, apply_part, encode_part
+from tests.fakes import tone
+
+
+def utterance(key: str = "k") -> Utterance:
+    return Utterance(3, 1.0, 2.0, 2.5, Audio(tone(1.0)), key)
+
+
+def filled() -> Utterance:
+    speech = Speech(Audio(tone(0.5)), "hola", "es", "tone", (Word("hola", 0, 0.5),), (Phoneme("o", 0.1, 0.2),))
+    return replace(
+        utterance(),
+        transcript=Transcript("hello", "en", 1.0, 2.0, 0.8, "x", (Word("hello", 1.0, 1.9, 0.8),)),
+        translation=Translation("hola", "hello", "en", "es", "m", ("en", "ca", "es"), 0.7, ("zzz",)),
+        speech=speech,
+        fit=Fit("faster", 1.2, 1.0, 1.0, 1.5, 1.2),
+        dub=replace(speech, audio=Audio(tone(0.5, 90))),
+        likeness=Likeness(100.0, 90.0, 101.0, 0.5, None),
+    )
+
+
+class Counting:
+    name = "count"
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def fingerprint(self, utterance: Utterance) -> str:
+        return "count:1"
+
+    def fill(self, utterance: Utterance) -> Utterance:
+        self.calls += 1
+        return replace(filled(), key=utterance.key)
+
+
+def test_everything_a_stage_adds_comes_back():
+    done = filled()
+    again = apply_part(utterance(), encode_part(utterance(), done))
+    assert (again.transcript, again.translation, again.fit, again.likeness) == (
+        done.transcript,
+        done.translation,
+        done.fit,
+        done.likeness,
+    )
+    for one, other in ((again.speech, done.speech), (again.dub, done.dub)):
+        np.testing.assert_array_equal(one.audio.samples, other.audio.samples)
+        assert (one.words, one.phonemes, one.text) == (other.words, other.phonemes, other.text)
+
+
+def test_only_what_changed_is_kept():
+    heard = replace(utterance(), transcript=filled().transcript)
+    said = replace(heard, translation=filled().translation)
+    part = encode_part(heard, said)
+    assert b"hello" in part  # the translation's source text
+    assert apply_part(utterance(), part).transcript is None
+
+
+def test_the_second_run_recalls(tmp_path: Path):
+    store = ResultStore(tmp_path / "jobs")
+    first, second = Counting(), Counting()
+    (one,) = Remembering(first, store).process(utterance())
+    stage = Remembering(second, store)
+    (two,) = stage.process(utterance())
+    assert (first.calls, second.calls) == (1, 0)
+    assert stage.recalled == {3}
+    assert one.key == two.key != "k"
+    assert one.translation == two.translation
+    (other,) = Remembering(second, store).process(utterance("another key"))
+    assert second.calls == 1
+    assert other.key != one.key
+
+
+@given(st.binary(max_size=200))
+def test_damaged_results_are_made_again(tmp_path_factory: pytest.TempPathFactory, junk: bytes):
+    folder = tmp_path_factory.mktemp("jobs")
+    store, stage = ResultStore(folder), Counting()
+    key = utterance().extended_key("count:1")
+    store.put(key, junk)
+    (done,) = Remembering(stage, store).process(utterance())
+    assert done.translation == filled().translation or stage.calls == 0
+    store.put(key, b"\xc1" + junk)
+    (done,) = Remembering(stage, store).process(utterance())
+    assert done.translation == filled().translation
+    assert stage.calls >= 1
+
+
+def test_put_is_all_or_nothing_and_drop_forgets(tmp_path: Path):
+    store = ResultStore(tmp_path / "jobs")
+    store.put("a", b"1")
+    store.put("a", b"2")
+    assert store.get("a") == b"2"
+    assert [path.name for path in (tmp_path / "jobs").iterdir()] == ["a"]
+    store.drop(["a", "never there"])
+    assert store.get("a") is None
+
+
+def test_prune_forgets_only_what_is_old(tmp_path: Path):
+    import os
+
+    store = ResultStore(tmp_path)
+    assert ResultStore(tmp_path / "not there").prune() == 0
+    store.put("old", b"1")
+    store.put("new", b"1")
+    os.utime(tmp_path / "old", (0, 0))
+    assert store.prune() == 1
+    assert store.get("new") == b"1"
+    assert store.get("old") is None
