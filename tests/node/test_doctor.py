@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ml.engines.protocols import EngineHome, EngineSpec
+from ml.engines.registry import Registry
+from node.config import Config
+from node.doctor import Finding, examine, is_well
+from node.machine import Folder, Machine, SoundDevices
+from tests.fakes import TellingAsr, TellingEncoder, TellingMt, TellingTts, absent, spec_of
+
+GIB = 1 << 30
+HOME = Folder(Path("/home/me/mesh"), 50 * GIB, True, 0o700)
+GOOD = Machine(
+    python=(3, 11, 2),
+    system="Debian GNU/Linux 12 (bookworm)",
+    architecture="x86_64",
+    cores=4,
+    memory=16 * GIB,
+    memory_free=8 * GIB,
+    home=HOME,
+    models=Folder(Path("/home/me/.cache/mesh"), 50 * GIB, True, None),
+    encoding="utf-8",
+    programs={"apertium": Path("/usr/bin/apertium"), "ffmpeg": Path("/usr/bin/ffmpeg"), "espeak-ng": None},
+    sound=SoundDevices(("Mic",), ("Speaker",)),
+    gpus=("NVIDIA Card, 8192 MiB, 550.1",),
+)
+EAR = spec_of("ear", "asr", lambda spec: TellingAsr(spec, "the weather"))
+WORDS = spec_of("words", "mt", TellingMt)
+VOICE = spec_of("voice", "tts", TellingTts)
+LIKENESS = spec_of("likeness", "speaker", TellingEncoder)
+ALL = (EAR, WORDS, VOICE, LIKENESS)
+
+
+def findings(machine: Machine = GOOD, specs: tuple[EngineSpec, ...] = ALL, deep: bool = False) -> list[Finding]:
+    config = Config(machine.home.path, machine.models.path)
+    return examine(config, Registry(specs, EngineHome(config.models)), deep=deep, machine=machine)
+
+
+def one(found: list[Finding], area: str, name: str) -> Finding:
+    return next(finding for finding in found if (finding.area, finding.name) == (area, name))
+
+
+def test_a_good_machine_can_do_every_job() -> None:
+    found = findings()
+    jobs = [finding for finding in found if finding.area == "jobs"]
+    assert [job.state for job in jobs] == ["ok"] * 4
+    assert one(found, "jobs", "translate a recording").detail == "ear -> words -> voice"
+    assert {finding.name for finding in found if finding.state != "ok" and finding.area != "data"} == {
+        "espeak-ng",
+        "system",
+    }
+
+
+@pytest.mark.parametrize("gone", range(4))
+def test_a_missing_engine_stops_exactly_the_jobs_that_need_it(gone: int) -> None:
+    need = absent("its parts", "apt-get install parts")
+    specs = tuple(replace(spec, needs=(need,)) if index == gone else spec for index, spec in enumerate(ALL))
+    found = findings(specs=specs)
+    task = ALL[gone].task
+    stopped = {finding.name for finding in found if finding.area == "jobs" and finding.state == "missing"}
+    assert (
+        stopped
+        == {
+            "asr": {"translate a recording"},
+            "mt": {"translate a recording", "translate text", "speak a translation"},
+            "tts": {"translate a recording", "speak a translation"},
+            "speaker": {"measure the likeness of voices"},
+        }[task]
+    )
+    engine = one(found, "engines", ALL[gone].name)
+    assert (engine.state, engine.remedy) == ("missing", "apt-get install parts")
+    assert "Needs its parts." in engine.detail
+    assert not is_well(found)
+
+
+def test_another_engine_of_the_task_keeps_the_job_going() -> None:
+    better = spec_of("better", "asr", lambda spec: TellingAsr(spec, ""), missing=(absent("x", "y"),), rank=9)
+    found = findings(specs=(better, *ALL))
+    assert one(found, "jobs", "translate a recording").state == "ok"
+    assert one(found, "engines", "better").state == "missing"
+
+
+def test_two_needs_give_two_remedies_and_equal_ones_one() -> None:
+    needs = (absent("a", "get a"), absent("b", "get b"), absent("c", "get a"))
+    found = findings(specs=(spec_of("x", "mt", TellingMt, missing=needs),))
+    assert one(found, "engines", "x").remedy == "get a; get b"
+
+
+@pytest.mark.parametrize(
+    ("change", "area", "name", "state", "detail", "remedy"),
+    [
+        ({"python": (3, 10, 9)}, "machine", "Python", "broken", "3.10.9", "PYTHON=python3.11"),
+        ({"python": (3, 14, 0)}, "machine", "Python", "broken", "3.14.0", "PYTHON=python3.11"),
+        ({"python": (3, 13, 1)}, "machine", "Python", "ok", "3.13.1", ""),
+        ({"memory_free": GIB // 2}, "machine", "memory", "info", "512 MiB of 16.0 GiB free", "Close other"),
+        ({"encoding": "ascii"}, "machine", "terminal", "info", "encoding is ascii", "PYTHONUTF8=1"),
+        ({"encoding": ""}, "machine", "terminal", "info", "encoding is unknown", "PYTHONUTF8=1"),
+        ({"encoding": "UTF8"}, "machine", "terminal", "ok", "UTF-8", ""),
+        ({"cores": 1}, "machine", "system", "info", "1 core", ""),
+        ({"programs": {}}, "programs", "apertium", "missing", "not installed", "apt-get install apertium"),
+        ({"programs": {}}, "programs", "ffmpeg", "info", "not needed", ""),
+        ({"gpus": ()}, "accelerator", "GPU", "info", "run on the CPU", ""),
+        (
+            {"gpus": (), "gpu_trouble": "no driver"},
+            "accelerator",
+            "GPU",
+            "info",
+            "nvidia-smi fails: no driver",
+            "driver",
+        ),
+        ({"gpus": ("Card",)}, "accelerator", "GPU", "ok", "Card", ""),
+        ({"loopback_trouble": "no route"}, "network", "loopback", "info", "no route", "ip link set lo up"),
+        ({"sound": SoundDevices()}, "sound", "microphone", "info", "none on this machine", ""),
+        ({"sound": SoundDevices(("A", "B"))}, "sound", "microphone", "ok", "A, B", ""),
+        (
+            {"sound": SoundDevices(trouble="OSError: PortAudio library not found")},
+            *("sound", "devices", "info", "PortAudio library not found", "apt-get install libportaudio2"),
+        ),
+        (
+            {"sound": SoundDevices(trouble="ModuleNotFoundError: No module named 'sounddevice'")},
+            *("sound", "devices", "info", "No module named", "pip install 'babelmesh[microphone]'"),
+        ),
+        ({"home": replace(HOME, writable=False)}, "storage", "home", "broken", "cannot be written", "--home FOLDER"),
+        ({"home": replace(HOME, free=1 << 20)}, "storage", "home", "info", "only 1 MiB free", "Free some space"),
+        ({"home": replace(HOME, mode=0o755)}, "storage", "privacy of the home", "info", "mode 755", "chmod 700"),
+        ({"home": replace(HOME, mode=None)}, "storage", "home", "ok", "made when first needed", ""),
+        (
+            {"models": replace(GOOD.models, writable=False)},
+            *("storage", "models", "broken", "cannot be written", "BABELMESH_MODELS=FOLDER"),
+        ),
+    ],
+)
+def test_each_fact_has_its_finding(
+    change: dict[str, Any], area: str, name: str, state: str, detail: str, remedy: str
+) -> None:
+    found = one(findings(replace(GOOD, **change)), area, name)
+    assert found.state == state
+    assert detail in found.detail
+    assert remedy in found.remedy
+    assert bool(found.remedy) == bool(remedy)
+    assert found.as_dict() == {
+        "area": area,
+        "name": name,
+        "state": state,
+        "detail": found.detail,
+        "remedy": found.remedy,
+    }
+
+
+def test_a_private_home_is_not_mentioned() -> None:
+    assert not [finding for finding in findings() if finding.name == "privacy of the home"]
+
+
+def test_whatever_stops_something_has_a_remedy() -> None:
+    bad = replace(GOOD, programs={}, python=(3, 9, 0), home=replace(HOME, writable=False))
+    found = findings(bad, specs=())
+    stops = [finding for finding in found if finding.state in {"missing", "broken"}]
+    assert len(stops) >= 6
+    assert all(finding.remedy for finding in stops)
+
+
+def test_deep_tries_what_is_there() -> None:
+    found = findings(deep=True)
+    assert one(found, "engines", "ear (tried)").state == "ok"
+    assert one(found, "accelerator", "torch (tried)").state in {"ok", "broken"}
+    deaf = spec_of("ear", "asr", lambda spec: TellingAsr(spec, ""))
+    assert one(findings(specs=(deaf, VOICE), deep=True), "engines", "ear (tried)").state == "broken"
+
+
+def test_is_well_bears_what_stops_nothing() -> None:
+    assert is_well([Finding("machine", "a", "ok", ""), Finding("machine", "b", "info", "")])
+    assert not is_well([Finding("machine", "a", "ok", ""), Finding("machine", "b", "broken", "", "mend")])
+
+
+def test_looking_at_this_machine_finds_every_area(tmp_path: Path) -> None:
+    config = Config(tmp_path, tmp_path)
+    found = examine(config, Registry(ALL, EngineHome(tmp_path)))
+    assert {finding.area for finding in found} == {
+        *("jobs", "engines", "data", "programs", "sound", "accelerator", "machine", "storage", "network")
+    }
