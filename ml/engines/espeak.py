@@ -24,7 +24,7 @@ import numpy as np
 import soxr
 
 from ml.engines import espeak_languages, espeak_text
-from ml.engines.espeak_pitch import HIGHEST, LOWEST, PitchScale, median_f0
+from ml.engines.espeak_pitch import CALIBRATION, PitchScale, median_f0
 from ml.engines.protocols import Capabilities, Engine, EngineHome, EngineSpec, Need
 from ml.engines.worker_pipe import Refused, WorkerPipe
 from ml.errors import BadText, EngineFailed, Unavailable
@@ -37,7 +37,7 @@ SLOWEST_WPM, FASTEST_WPM = 80, 320
 _LOW_VOICE_UNTIL = 155.0
 """Hz. Below, the language's own (low) voice is used; above, the variant _HIGH_VOICE. They reach 65-172 and 125-325."""
 _HIGH_VOICE = "f2"
-_CALIBRATION = "1 2 3 4 5 6 7 8 9"  # spoken once per voice in its own language to see what its pitch does
+_CALIBRATION_TEXT = "1 2 3 4 5 6 7 8 9"  # spoken once per voice in its own language to see what its pitch does
 _CLOSE_ENOUGH = 0.01
 _REMEDY = "pip install espeakng-loader, or: apt install libespeak-ng1"
 
@@ -157,10 +157,8 @@ class EspeakTts:
         """How this voice's F0 follows the parameter, measured on the first call; None for a voice without pitch."""
         with self._lock:
             if voice not in self._scales:
-                ends = (self._ask(_CALIBRATION, voice, NORMAL_WPM, pitch, 50) for pitch in (LOWEST, HIGHEST))
-                low, high = (median_f0(_samples(answer), self._rate) for answer in ends)
-                pitched = low is not None and high is not None and high > 1.5 * low
-                self._scales[voice] = PitchScale(high - low) if pitched and low and high else None
+                spoken = [self._ask(_CALIBRATION_TEXT, voice, NORMAL_WPM, pitch, 50) for pitch in CALIBRATION]
+                self._scales[voice] = PitchScale.measured(*(median_f0(_samples(each), self._rate) for each in spoken))
             return self._scales[voice]
 
     def _speech(self, text: str, language: str, answer: dict[str, Any]) -> Speech:

@@ -21,6 +21,9 @@ from ml.types import Samples
 LOWEST, HIGHEST = 0, 99
 """The pitch and range parameters of espeak-ng run from LOWEST to HIGHEST; 50 is the voice's own."""
 
+CALIBRATION = (25, 75)
+"""The parameters at which a voice is measured: well inside, where no voice falls into creak or out of reach."""
+
 _STEP = 1.0141
 _MIDDLE = 50
 _INTONATION = 0.30  # median of the intonation's part of F0, in spans, over 17 sentences in 5 languages
@@ -40,6 +43,18 @@ class PitchScale:
     """How one voice's F0 follows the pitch parameter. `span` is the distance in Hz from parameter 0 to 99."""
 
     span: float
+
+    @classmethod
+    def measured(cls, low: float | None, high: float | None) -> PitchScale | None:
+        """The scale of a voice whose median F0 in Hz is `low` and `high` at the parameters CALIBRATION.
+
+        None when the voice has no pitch to speak of: nothing periodic, or hardly any rise between the two.
+        """
+        if low is None or high is None or high < 1.12 * low:
+            return None
+        first, second = (_STEP ** (pitch - _MIDDLE) for pitch in CALIBRATION)
+        whole = _STEP ** (HIGHEST - _MIDDLE) - _STEP ** (LOWEST - _MIDDLE)
+        return cls((high - low) / float(second - first) * float(whole))
 
     @property
     def _base(self) -> float:
