@@ -75,7 +75,7 @@ constraints: ## Write constraints.txt anew from the newest versions that go toge
 	PYTHON=$(PYTHON) scripts/constraints
 
 clean: ## Remove what was made here, but keep the environment
-	rm -rf demo site out dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf demo site out dist .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 distclean: clean ## Remove the environment as well

@@ -220,8 +220,7 @@ RULES: dict[Rule, tuple[list[Module], list[Module]]] = {
         [
             Module("ml/a.py", "import torch\n"),
             Module("node/store.py", "import sqlite3\n"),
-            Module("ml/models/legacy.py", "import pickle\n"),
-            Module("ml/a.py", "import torchlike, picklery\n"),
+            Module("ml/a.py", "import torchlike, pickletools\n"),
         ],
     ),
     imports_by_full_name: (
