@@ -43,9 +43,9 @@ def build_app() -> App:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; the exit code. Errors are shown, never raised."""
     as_json, verbose = "--json" in arguments, bool({"-v", "--verbose"} & set(arguments))
-    tokens = [str(STDIO) if token == "-" else token for token in arguments]
+    words = [str(STDIO) if word == "-" else word for word in arguments]
     try:
-        result = build_app()(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        result = build_app()(words, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         show_error(str(error), "See: node --help", as_json=as_json)
         return BAD_REQUEST
@@ -54,7 +54,7 @@ def run(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return OK
-    except Exception as error:  # noqa: BLE001 - the door is where every error becomes a sentence and a code
+    except Exception as error:
         if verbose:
             raise
         sentence = getattr(error, "sentence", None)

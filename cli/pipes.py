@@ -1,7 +1,7 @@
 """Where results go: names beside the input, folders for batches, standard input and output.
 
-Sound from standard input is kept in a temporary file while it is worked on, because it is listened to twice: once for the
-voice, once for the words. Knows nothing of what is done with the files.
+Sound from standard input is kept in a temporary file while it is worked on, because it is listened to twice: once for
+the voice, once for the words. Knows nothing of what is done with the files.
 """
 
 from __future__ import annotations

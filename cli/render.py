@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from node.doctor import Finding
     from node.dubbing import Progress
     from node.report import Report
 
@@ -67,7 +68,12 @@ def progress_bars(name: str) -> Iterator[Progress]:
     if not sys.stderr.isatty():
         yield lambda stage, done, total: None
         return
-    columns = (TextColumn("{task.description:>15}"), BarColumn(), TextColumn("{task.fields[place]}"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description:>15}"),
+        BarColumn(),
+        TextColumn("{task.fields[place]}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console(error=True), transient=True) as bars:
         bars.console.print(name, style="bold", highlight=False, markup=False)
         tasks: dict[str, TaskID] = {}
@@ -102,6 +108,27 @@ def show_report(report: Report) -> None:
         out.print(Text(text), soft_wrap=True)
     for warning in report.warnings:
         out.print(Text(f"Note: {warning}", "yellow"), soft_wrap=True)
+
+
+STATES = {"ok": ("ok", "green"), "missing": ("missing", "red"), "broken": ("broken", "red"), "info": ("note", "dim")}
+
+
+def show_findings(findings: Sequence[Finding]) -> None:
+    """The doctor's findings, then the commands that mend what is wrong."""
+    from rich.table import Table
+    from rich.text import Text
+
+    out = console()
+    table = Table("area", "what", "state", "detail", pad_edge=False)
+    for finding in findings:
+        word, style = STATES[finding.state]
+        table.add_row(finding.area, finding.name, Text(word, style), Text(finding.detail))
+    out.print(table)
+    wrong = [finding for finding in findings if finding.state in {"missing", "broken"}]
+    for remedy in dict.fromkeys(finding.remedy for finding in wrong if finding.remedy):
+        out.print(Text("To mend: ", "bold yellow").append(remedy), soft_wrap=True)
+    if not wrong:
+        out.print(Text("Everything works.", "green"))
 
 
 def report_lines(report: Report) -> list[str]:

@@ -57,7 +57,7 @@ class Wishes:
     "Keep the original sound, quieter while the dub speaks."
 
     notes: Path | None = None
-    "Text file in the speaker's own words (a script, a list of names): the recogniser learns its language model from it."
+    "Text file in the speaker's own words (a script, a list of names) that the recogniser learns from."
 
     grammar: Path | None = None
     "JSGF grammar file: the recogniser hears nothing else."
@@ -84,11 +84,13 @@ def translate(*inputs: Path, wishes: Wishes | None = None, common: Common | None
     Parameters
     ----------
     inputs
-        Recordings (WAV, FLAC, MP3, Opus, M4A, or the sound of MP4, MKV, WebM), folders of them, or - for standard input.
+        Recordings (WAV, FLAC, MP3, Opus, M4A; the sound of MP4, MKV, WebM), folders, or - for standard input.
     """
     wishes, common = wishes or Wishes(), common or Common()
     if (wishes.text is None) == (not inputs):
-        raise BadUsage("Say what to translate: recordings or --text, one of the two.", "node translate talk.wav --to es")
+        raise BadUsage(
+            "Say what to translate: recordings or --text, one of the two.", "node translate talk.wav --to es"
+        )
     with household(common) as node:
         if wishes.text is not None:
             return _text(node, wishes, common)

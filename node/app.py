@@ -31,7 +31,9 @@ class Node:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.registry.close()
 
     def dubbing(self, options: DubOptions) -> tuple[Dubbing, float]:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
+from ml.audio.endpoint import Endpointer
 from ml.audio.read import blocks, probe
-from ml.audio.vad import SileroActivity
+from ml.audio.vad import SileroActivity, SileroNetwork
 from ml.audio.write import AudioWriter
 from ml.engines.protocols import AsrOptions
 from ml.errors import BadAudio
@@ -30,10 +31,10 @@ from ml.speech.tint import AsSpoken, Matcher, Tint
 from ml.speech.translate import Translate
 from ml.voice.match import VoiceMatcher
 from ml.voice.profile import VoiceProfile, build_profile
-from node.engines import EngineNames, Engines, describe, load_engines, source_language
+from node.engines import EngineNames, Engines, describe, source_language
 from node.files import write_text
-from node.listening import Heard, speech_of
 from node.jobs import Remembering, ResultStore
+from node.listening import Heard, speech_of
 from node.report import EngineLine, Report, Tally, UtteranceLine, VoiceLine, median_of, utterance_line
 from node.runner import run
 from node.voices import VoiceShelf
@@ -56,7 +57,7 @@ class DubOptions:
     vtt: bool = False
     notes: str | None = None
     grammar: str | None = None
-    engines: EngineNames = EngineNames()
+    engines: EngineNames = field(default_factory=EngineNames)
 
 
 class Progress(Protocol):
@@ -122,7 +123,6 @@ class Dubbing:
                 raise BadAudio(f"There is no speech in {source}.", "Check the recording's level and its sound track.")
             for block in timeline.finish(heard.seconds):
                 writer.write(block)
-            writer.commit()
         if not any(line.target_text for line in lines):
             warnings.append("No words were recognised: the result is silent. A clearer recording or --notes may help.")
         report = Report(
@@ -164,10 +164,13 @@ class Dubbing:
             )
             if not speech:
                 raise BadAudio(f"There is no speech in {source}.", "Check the recording's level and its sound track.")
-            profile, name = build_profile(speech, self._engines.speaker, self._tts, options.target), "the input's speaker"
+            profile, name = (
+                build_profile(speech, self._engines.speaker, self._tts, options.target),
+                "the input's speaker",
+            )
         if not profile.trusted:
             warnings.append(
-                f"The voice is known from {profile.seconds:.1f} s of speech only; from 10 s on the likeness can be trusted."
+                f"The voice is known from {profile.seconds:.1f} s of speech only; from 10 s on it can be trusted."
             )
         matcher = VoiceMatcher(profile, self._tts, options.target)
         return VoiceUsed(name, profile, options.method), matcher

@@ -56,7 +56,10 @@ class VoiceFacts:
         yield "F0 (spread)", f"{self.f0_spread:.2f} (standard deviation of ln F0)" if self.f0_spread else "unknown"
         yield "rate", f"{self.rate:.1f} syllables a second" if self.rate else "unknown"
         yield "base voice", self.base_voice or "the language's own"
-        yield "likeness to self", f"{self.ceiling:.2f} (cosine; a dub cannot be expected to pass it)" if self.ceiling else "-"
+        yield (
+            "likeness to self",
+            f"{self.ceiling:.2f} (cosine; a dub cannot be expected to pass it)" if self.ceiling else "-",
+        )
         yield "file", f"{self.file} ({self.bytes / 1000:.0f} kB; statistics, no sound)"
         yield "recordings kept", str(self.recordings_kept)
 
@@ -87,7 +90,7 @@ class Enrolment:
         """Engines are started when the first voice is added."""
         self._registry, self._voices = registry, voices
 
-    def add(  # noqa: PLR0913 - two switches that belong to the request
+    def add(
         self,
         name: str,
         recordings: Sequence[Path],
@@ -97,7 +100,7 @@ class Enrolment:
         replace: bool,
         keep_recordings: bool,
     ) -> VoiceFacts:
-        """Make a profile and keep it. Raises BadRequest, BadAudio or Unavailable; an existing voice then stays as it is."""
+        """Make a profile and keep it. Raises BadRequest, BadAudio or Unavailable; nothing has changed then."""
         if self._voices.has(name) and not replace:
             raise BadRequest(f"There is already a voice called {name!r}.", "Use another name, or --replace.")
         network = SileroNetwork.load()
@@ -119,5 +122,4 @@ class Enrolment:
             for number, audio in enumerate(speech):
                 with AudioWriter(folder / f"{number:04d}.flac") as writer:
                     writer.write(audio.samples)
-                    writer.commit()
         return voice_facts(name, self._voices)

@@ -15,7 +15,9 @@ from node.errors import BadRequest, NotFound
 GUIDE_BYTES = 4_000_000
 """The longest notes or grammar file that is read."""
 
-SOUND = frozenset(".wav .flac .mp3 .ogg .opus .oga .m4a .aac .mp4 .m4v .mov .mkv .webm .avi .wma .aif .aiff .au".split())
+SOUND = frozenset(
+    {".wav", ".flac", ".mp3", ".ogg", ".opus", ".oga", ".m4a", ".aac", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"}
+)
 """Extensions that are looked for in a folder; a file named by itself may have any."""
 
 
@@ -59,7 +61,8 @@ def find_inputs(given: Sequence[Path], made_by_us: Iterable[str] = ()) -> list[P
         ]
         if not inside:
             raise BadRequest(
-                f"There is no recording in the folder {path}.", "Name files, or a folder that holds .wav, .mp3, .mp4 ..."
+                f"There is no recording in the folder {path}.",
+                "Name files, or a folder that holds .wav, .mp3, .mp4 ...",
             )
         found |= dict.fromkeys(inside)
     return list(found)
@@ -71,7 +74,9 @@ def read_guide(path: Path | None) -> str | None:
         return None
     try:
         if path.stat().st_size > GUIDE_BYTES:
-            raise BadRequest(f"{path} is larger than {GUIDE_BYTES // 1_000_000} MB.", "Give the part that will be spoken.")
+            raise BadRequest(
+                f"{path} is larger than {GUIDE_BYTES // 1_000_000} MB.", "Give the part that will be spoken."
+            )
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise NotFound(f"There is no file {path}.", "Check the name.") from error

@@ -64,7 +64,7 @@ class UtteranceLine:
 
 @dataclass(frozen=True)
 class Report:
-    """The whole job. `compute` is seconds of work per stage, `seconds` the wall time, `input_seconds` the sound's length."""
+    """The whole job. `compute` is seconds of work per stage, `seconds` wall time, `input_seconds` of sound."""
 
     input: str
     output: str

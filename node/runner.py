@@ -20,7 +20,11 @@ _END: Final = object()
 
 
 async def run(
-    source: Iterable[Any], stages: Sequence[Stage[Any, Any]], sink: Callable[[Any], None], observe: Observer, depth: int = 4
+    source: Iterable[Any],
+    stages: Sequence[Stage[Any, Any]],
+    sink: Callable[[Any], None],
+    observe: Observer,
+    depth: int = 4,
 ) -> None:
     """Feed `source` through `stages` into `sink`; at most `depth` items wait between two of them.
 

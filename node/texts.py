@@ -80,8 +80,7 @@ def say_text(node: Node, text: str, options: DubOptions, output: Path) -> TextRe
             if said is not None and any(c.isalnum() for c in said.text):
                 speech = engines.tts.speak(said.text, options.target, matcher.delivery())
                 writer.write(matcher.apply(speech).audio.samples)
-        writer.commit()
-        seconds = writer.seconds
+    seconds = writer.seconds
     return _result(text, lines, source, options.target, route, str(output), seconds)
 
 

@@ -1,7 +1,7 @@
 """The voices of this household: one file per profile in the home's `voices` folder.
 
-A profile holds statistics of a voice (embedding, prosody, spectrum), never the recordings; those are kept beside it only
-when the owner asks. Knows nothing of how a profile is built or used.
+A profile holds statistics of a voice (embedding, prosody, spectrum), never the recordings; those are kept beside it
+only when the owner asks. Knows nothing of how a profile is built or used.
 """
 
 from __future__ import annotations

@@ -89,8 +89,6 @@ class Slots:
                     self._waiting = None
             case SpeechClosed():
                 self._waiting = item
-            case _:
-                return
 
     def flush(self) -> Iterable[Utterance]:
         """An utterance whose input never ended keeps its own length."""

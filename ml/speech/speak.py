@@ -70,7 +70,11 @@ class Speak:
     name = "speak"
 
     def __init__(
-        self, tts: Tts, language: str, deliver: Callable[[float], Delivery], limits: FitLimits = FitLimits()  # noqa: B008
+        self,
+        tts: Tts,
+        language: str,
+        deliver: Callable[[float], Delivery],
+        limits: FitLimits = FitLimits(),
     ) -> None:
         """`deliver(speed)` tells how the owner's voice is to be spoken at a relative speed."""
         self._tts, self._language, self._deliver, self._limits = tts, language, deliver, limits

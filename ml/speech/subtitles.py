@@ -1,7 +1,7 @@
 """Subtitles in SubRip (SRT) and WebVTT form.
 
-Long texts are broken into cues of at most two lines of 42 characters (the usual broadcast practice), each cue taking its
-share of the utterance's time by its length. Knows nothing of how the texts came about.
+Long texts are broken into cues of at most two lines of 42 characters (the usual broadcast practice), each cue taking
+its share of the utterance's time by its length. Knows nothing of how the texts came about.
 """
 
 from __future__ import annotations
