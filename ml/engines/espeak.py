@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -82,6 +83,16 @@ class EspeakTts:
         self._rate: int = facts["rate"]
         self._voices = espeak_languages.index(facts["voices"])
         self._variants: frozenset[str] = frozenset(facts["variants"])
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id while it runs."""
+        return self._pipe.pid
+
+    @property
+    def voices(self) -> Mapping[str, str]:
+        """Language tag -> the library's name of the voice that speaks it."""
+        return self._voices
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -187,16 +198,22 @@ def _samples(answer: dict[str, Any]) -> Samples:
     return np.frombuffer(answer["pcm"], np.int16).astype(np.float32) / 32768.0
 
 
+def worker_command(files: LibraryFiles) -> tuple[list[str], dict[str, str]]:
+    """The command line and environment of the child process."""
+    # -S leaves site-packages' start-up files out, -P the current folder; PYTHONPATH names the two places it needs.
+    argv = [sys.executable, "-S", "-P", "-m", "ml.engines.espeak_worker", str(files.library)]
+    roots = [str(Path(__file__).parents[2]), str(Path(msgpack.__file__).parents[1])]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(roots)}
+    return [*argv, *([str(files.data)] if files.data else [])], env
+
+
 def start(home: EngineHome) -> Engine:
     """Start espeak-ng. Raises Unavailable when its library is not installed or does not load."""
     files = find_library()
     if files is None:
         raise Unavailable("espeak-ng is not installed.", _REMEDY)
-    roots = [str(Path(__file__).parents[2]), str(Path(msgpack.__file__).parents[1])]
-    # -S leaves site-packages' start-up files out, -P the current folder; PYTHONPATH names the two places it needs.
-    argv = [sys.executable, "-S", "-P", "-m", "ml.engines.espeak_worker", str(files.library)]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(roots)}
-    pipe = WorkerPipe("espeak-ng", [*argv, *([str(files.data)] if files.data else [])], env)
+    argv, env = worker_command(files)
+    pipe = WorkerPipe("espeak-ng", argv, env)
     try:
         return EspeakTts(SPEC, files, pipe)
     except BaseException:

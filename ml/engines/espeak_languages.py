@@ -8,7 +8,7 @@ Australian English with the British one. This module knows no process and no lib
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ml.errors import BadText, UnsupportedLanguage
 
@@ -42,7 +42,7 @@ def index(voices: Iterable[tuple[str, Sequence[tuple[int, str]]]]) -> dict[str, 
     return {tag: identifier for tag, (_, identifier) in best.items()}
 
 
-def find(tag: str, known: dict[str, str]) -> str:
+def find(tag: str, known: Mapping[str, str]) -> str:
     """The voice identifier for a language tag. Raises BadText for what is no tag, UnsupportedLanguage."""
     wanted = tag.strip().replace("_", "-").lower()
     if not _TAG.fullmatch(wanted):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import signal
 import sys
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,6 +27,7 @@ _EVENT_END_OF_LIST, _EVENT_WORD, _EVENT_PHONEME = 0, 1, 7
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
 _VOLUME_LEVEL = 60  # 0-200, 100 is the library's own; some voices clip at 100
 MAX_SECONDS = 900
+_TIME_LIMIT = 20  # seconds of real time for one utterance; 15 minutes of speech take about one
 
 
 class _EventId(ctypes.Union):
@@ -122,16 +124,21 @@ class Library:
         variants = sorted(entry.name for entry in folder.iterdir() if entry.is_file()) if folder.is_dir() else []
         return {"version": version, "data": data, "rate": self.rate, "voices": voices, "variants": variants}
 
-    def speak(self, text: str, voice: str, rate: int, pitch: int, spread: int) -> dict[str, Any]:
-        """Speak plain text. Raises No("voice") for an unknown voice and No("long") past MAX_SECONDS.
+    def choose(self, voice: str) -> None:
+        """Speak with this voice from now on. Raises No("voice") when there is none of that name."""
+        if voice == self._voice:
+            return
+        if self._lib.espeak_SetVoiceByName(voice.encode()) != 0:
+            self._voice = ""
+            raise No("voice", f"there is no voice {voice!r}")
+        self._voice = voice
+
+    def speak(self, text: str, rate: int, pitch: int, spread: int) -> dict[str, Any]:
+        """Speak plain text with the chosen voice. Raises No("long") past MAX_SECONDS.
 
         Returns 16-bit samples, word events (sample, text position in characters from 0, length) and phoneme events
         (sample, IPA as the library writes it, '' for a pause).
         """
-        if voice != self._voice:
-            if self._lib.espeak_SetVoiceByName(voice.encode()) != 0:
-                raise No("voice", f"there is no voice {voice!r}")
-            self._voice = voice
         for parameter, value in ((_RATE, rate), (_VOLUME, _VOLUME_LEVEL), (_PITCH, pitch), (_RANGE, spread)):
             self._lib.espeak_SetParameter(parameter, value, 0)
         self._pcm, self._samples, self._words, self._phonemes = [], 0, [], []
@@ -179,11 +186,36 @@ def answer(library: Library, question: dict[str, Any]) -> dict[str, Any]:
         if question.get("ask") == "describe":
             return {"ok": library.describe()}
         if question.get("ask") == "speak":
-            wanted = (question[key] for key in ("text", "voice", "rate", "pitch", "spread"))
-            return {"ok": library.speak(*wanted)}
+            return {"ok": library.speak(*(question[key] for key in ("text", "rate", "pitch", "spread")))}
     except No as no:
         return {"error": no.code, "message": str(no)}
     return {"error": "question", "message": f"unknown question {question.get('ask')!r}"}
+
+
+def answer_in_fork(library: Library, question: dict[str, Any], answers: BinaryIO) -> None:
+    """Choose the voice here, and answer in a copy of this process, which then ends.
+
+    The library carries the phase of its pitch flutter and its random numbers from one utterance to the next, and has
+    no call to reset them. A copy of the untouched process makes the same question have the same answer, to the
+    sample, for half a millisecond. Raises ChildProcessError when the copy crashed.
+    """
+    try:
+        library.choose(str(question.get("voice")))
+    except No as no:
+        frames.write(answers, {"id": question["id"], "error": no.code, "message": str(no)})
+        return
+    copy = os.fork()
+    if copy == 0:
+        code = 1
+        try:
+            signal.alarm(_TIME_LIMIT)
+            frames.write(answers, {"id": question["id"], **answer(library, question)})
+            code = 0
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(copy, 0)
+    if status != 0:
+        raise ChildProcessError(f"the library crashed while speaking (status {status})")
 
 
 def serve(questions: BinaryIO, answers: BinaryIO, library: str, data: str | None) -> None:
@@ -195,8 +227,10 @@ def serve(questions: BinaryIO, answers: BinaryIO, library: str, data: str | None
     except No as no:
         trouble = {"error": no.code, "message": str(no)}
     while (question := frames.read(questions)) is not None:
-        reply = trouble if loaded is None else answer(loaded, question)
-        frames.write(answers, {"id": question.get("id"), **reply})
+        if loaded is not None and question.get("ask") == "speak":
+            answer_in_fork(loaded, question, answers)
+        else:
+            frames.write(answers, {"id": question.get("id"), **(answer(loaded, question) if loaded else trouble)})
 
 
 def main() -> None:
