@@ -3,6 +3,7 @@
     MlError
     +-- Unavailable          something real is not installed here; `remedy` says how to get it
     +-- BadAudio             a recording cannot be used (corrupt, empty, silent, too short ...)
+    +-- CannotWrite          a result cannot be put where it was asked for (format, folder, rights, full disk)
     +-- BadText              a text, a language code or a notes/grammar file cannot be used
     |   +-- UnsupportedLanguage
     +-- EngineFailed         an engine that was there stopped working; carries what it said
@@ -30,6 +31,10 @@ class Unavailable(MlError):
 
 class BadAudio(MlError):
     """A recording that cannot be used."""
+
+
+class CannotWrite(MlError):
+    """A result that cannot be put where it was asked for."""
 
 
 class BadText(MlError):

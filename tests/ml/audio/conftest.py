@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -38,3 +40,51 @@ def corpus() -> Path:
     if not (folder / "manifest.json").is_file():
         pytest.skip("needs ../shared/data/speech")
     return folder
+
+
+def tone(seconds: float, rate: int = 16_000, hertz: float = 220.0, level: float = 0.3) -> Samples:
+    """A sine `[N]`."""
+    return (level * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+
+
+Encode = Callable[..., Path]
+
+
+@pytest.fixture
+def encode(tmp_path: Path) -> Encode:
+    """Makes files that `ml.audio.write` does not: any container, codec, layout and time stamps, pictures."""
+
+    def encode(
+        name: str,
+        pieces: list[tuple[float, Samples]],
+        rate: int,
+        codec: str = "aac",
+        layout: str = "mono",
+        **more: object,
+    ) -> Path:
+        path = tmp_path / name
+        with av.open(str(path), "w", options=more.get("options")) as container:
+            video = (
+                container.add_stream("mpeg4", rate=10, width=32, height=32, pix_fmt="yuv420p")
+                if more.get("video")
+                else None
+            )
+            audio = container.add_stream(codec, rate=rate, layout=layout) if pieces else None
+            if video is not None:
+                for index in range(10):
+                    frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), index * 20, np.uint8), format="rgb24")
+                    frame.pts = index
+                    container.mux(video.encode(frame))
+                container.mux(video.encode(None))
+            for start, samples in pieces:
+                channels = audio.codec_context.layout.nb_channels
+                for first in range(0, len(samples), 1024):
+                    piece = np.tile(samples[None, first : first + 1024], (channels, 1))
+                    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(piece), format="fltp", layout=layout)
+                    frame.sample_rate, frame.pts = rate, round(start * rate) + first
+                    container.mux(audio.encode(frame))
+            if audio is not None:
+                container.mux(audio.encode(None))
+        return path
+
+    return encode

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -113,7 +115,7 @@ def test_how_the_stream_is_chunked_changes_nothing(given: list[float], options: 
     whole, piecewise = Endpointer(options), Endpointer(options)
     expected = [*whole.feed(given), *whole.flush()]
     bounds = [0, *sorted(min(cut, len(given)) for cut in cuts), len(given)]
-    events = [e for a, b in zip(bounds, bounds[1:], strict=False) for e in piecewise.feed(given[a:b])]
+    events = [e for a, b in itertools.pairwise(bounds) for e in piecewise.feed(given[a:b])]
     assert [*events, *piecewise.flush()] == expected
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import subprocess
 import sys
 import threading
@@ -44,7 +45,7 @@ def test_how_the_sound_is_chunked_changes_no_probability(network, seed, length, 
     bounds = [0, *sorted(min(cut, length) for cut in cuts), length]
     for whole, piecewise in [(SileroActivity(network), SileroActivity(network)), (EnergyActivity(), EnergyActivity())]:
         expected = np.concatenate([whole.feed(sound), whole.flush()])
-        parts = [piecewise.feed(sound[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
+        parts = [piecewise.feed(sound[a:b]) for a, b in itertools.pairwise(bounds)]
         np.testing.assert_array_equal(np.concatenate([*parts, piecewise.flush()]), expected)
         assert len(expected) == -(-length // FRAME)
 
@@ -119,7 +120,7 @@ def test_a_missing_network_is_unavailable_with_the_command_that_gets_it(monkeypa
 
 
 def test_loading_brings_no_torch_and_is_quick():
-    """In a fresh interpreter: neither torch nor the silero_vad package, and few CPU milliseconds once onnxruntime is in."""
+    """In a fresh interpreter: neither torch nor the silero_vad package, and few milliseconds."""
     program = (
         "import sys, time, onnxruntime\n"
         "from ml.audio.vad import SileroActivity, SileroNetwork\n"

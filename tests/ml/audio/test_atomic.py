@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from ml.audio.atomic import AtomicFile, telling
+from ml.errors import CannotWrite
+
+
+def test_published_it_is_there_whole_discarded_it_never_was(tmp_path):
+    kept, dropped = AtomicFile(tmp_path / "kept"), AtomicFile(tmp_path / "dropped")
+    for file in (kept, dropped):
+        file.write(b"xx34")
+        file.seek(0)
+        file.write(b"12")
+        assert file.tell() == 2
+    kept.publish()
+    dropped.discard()
+    dropped.discard()
+    assert dropped.write(b"late") == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert (tmp_path / "kept").read_bytes() == b"1234"
+
+
+def test_the_bytes_reach_the_disk_before_the_name(tmp_path, monkeypatch):
+    order = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (order.append((tmp_path / "a").exists()), fsync(fd)))
+    file = AtomicFile(tmp_path / "a")
+    file.write(b"1")
+    file.publish()
+    assert order == [False, True]  # the file before it has its name, the folder after
+
+
+def test_two_writers_of_one_name_do_not_mix(tmp_path):
+    first, second = AtomicFile(tmp_path / "a"), AtomicFile(tmp_path / "a")
+    first.write(b"first")
+    second.write(b"second")
+    first.publish()
+    second.publish()
+    assert (tmp_path / "a").read_bytes() == b"second"
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EIO])
+def test_an_error_of_the_system_is_a_sentence_with_a_remedy(tmp_path, code):
+    with pytest.raises(CannotWrite) as caught, telling(tmp_path / "a.wav"):
+        raise OSError(code, os.strerror(code))
+    assert "a.wav cannot be written: " in caught.value.sentence
+    assert caught.value.remedy
+    assert ("space" in caught.value.remedy) == (code == errno.ENOSPC)
