@@ -12,6 +12,7 @@ from typing import Self
 
 from ml.engines.protocols import EngineHome
 from ml.engines.registry import Registry, discover
+from ml.errors import Unavailable
 from node.config import Config
 from node.dubbing import Dubbing, DubOptions
 from node.engines import load_engines
@@ -27,6 +28,8 @@ class Node:
     registry: Registry
     voices: VoiceShelf
     results: ResultStore
+    broken: tuple[Unavailable, ...] = ()
+    """Installed engine packages that do not import."""
 
     def __enter__(self) -> Self:
         return self
@@ -47,7 +50,8 @@ class Node:
 
 def build(config: Config) -> Node:
     """A node that has loaded nothing yet."""
-    registry = Registry(discover(), EngineHome(config.models))
+    broken: list[Unavailable] = []
+    registry = Registry(discover(broken), EngineHome(config.models))
     results = ResultStore(config.jobs)
     results.prune()
-    return Node(config, registry, VoiceShelf(config.voices), results)
+    return Node(config, registry, VoiceShelf(config.voices), results, tuple(broken))

@@ -1,8 +1,8 @@
 """The WebRTC voice detector, as it comes inside the pocketsphinx package (BSD).
 
 Quick (2 us per 10 ms) and generous: it takes breath and room sound for speech, which makes it a poor judge of where
-speech is and a good one of whether a speaker has finished. Where speech begins is decided by `ml.audio.vad`. Knows nothing of
-utterances.
+speech is and a good one of whether a speaker has finished. Where speech begins is decided by `ml.audio.vad`. Knows
+nothing of utterances.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ def voice_judge(mode: int) -> Callable[[bytes], bool]:
 
 
 class WebRtcEndpoint:
-    """Speech goes on until `ratio` of the last `window` seconds held no voice."""
+    """Speech goes on until `ratio` of the last `window` seconds held no voice, judged every 10 ms."""
 
-    def __init__(self, window: float, ratio: float = 0.9, mode: int = 2) -> None:
-        """Frames of 30 ms. Raises Unavailable."""
+    def __init__(self, window: float, ratio: float, mode: int = 2) -> None:
+        """`mode` 0 (generous) to 3 (strict). Raises Unavailable."""
         try:
             from pocketsphinx import Endpointer
         except ImportError as error:
             raise Unavailable(f"pocketsphinx does not import: {error}.", "pip install pocketsphinx==5.1.1") from error
         self._endpointer = Endpointer(
-            window=window, ratio=ratio, vad_mode=mode, sample_rate=SAMPLE_RATE, frame_length=0.03
+            window=window, ratio=ratio, vad_mode=mode, sample_rate=SAMPLE_RATE, frame_length=0.01
         )
         self._bytes = self._endpointer.frame_bytes
         self._left = b""

@@ -17,10 +17,11 @@ from ml.errors import MlError, Unavailable
 GROUP = "babelmesh.engines"
 
 
-def discover() -> tuple[EngineSpec, ...]:
+def discover(broken: list[Unavailable] | None = None) -> tuple[EngineSpec, ...]:
     """All engine specs that installed packages offer, in order of rank (highest first), then name.
 
-    Raises Unavailable naming the package when a third party's entry point cannot be imported.
+    A package whose entry point cannot be imported is put into `broken`, so that it stops nobody; without that list it
+    raises Unavailable naming the package.
     """
     found: dict[str, EngineSpec] = {}
     for point in entry_points(group=GROUP):
@@ -28,9 +29,13 @@ def discover() -> tuple[EngineSpec, ...]:
             offered = point.load()
         except (ImportError, AttributeError) as error:
             owner = point.dist.name if point.dist else point.value
-            raise Unavailable(
+            trouble = Unavailable(
                 f"The engine package {owner!r} does not import: {error}.", f"pip uninstall {owner}, or mend it."
-            ) from error
+            )
+            if broken is None:
+                raise trouble from error
+            broken.append(trouble)
+            continue
         for spec in (offered,) if isinstance(offered, EngineSpec) else tuple(offered):
             found[spec.name] = spec
     return tuple(sorted(found.values(), key=lambda spec: (-spec.rank, spec.name)))

@@ -1,0 +1,92 @@
+"""The door: every error is one sentence with a remedy and an exit code, never a trace."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from cli.app import BAD_REQUEST, FAILED, INTERRUPTED, OK, build_app, run
+
+
+def test_help_names_the_commands(capsys):
+    assert run(["--help"]) == OK
+    shown = capsys.readouterr().out
+    for word in ("translate", "voice", "models", "doctor", "babelmesh"):
+        assert word in shown
+
+
+def test_version(capsys):
+    assert run(["--version"]) == OK
+    assert capsys.readouterr().out.startswith("babelmesh 0.")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["translat"],
+        ["translate"],
+        ["translate", "a.wav", "--text", "hello", "--to", "es"],
+        ["translate", "a.wav", "--nonsense"],
+        ["translate", "a.wav"],
+        ["translate", "--text", "hello"],
+        ["translate", "nowhere.wav", "--to", "es"],
+        ["translate", "--text", "hello", "--to", "xx"],
+        ["translate", "--text", "   ", "--to", "es"],
+        ["translate", "--text", "hello", "--to", "es", "--mt", "nobody"],
+        ["translate", "a.wav", "-", "--to", "es"],
+        ["translate", "a.wav", "--to", "es", "--notes", "nowhere.txt"],
+        ["voice", "show", "nobody"],
+        ["voice", "remove", "nobody"],
+        ["voice", "add", "me"],
+        ["voice", "add", "../me", "a.wav"],
+        ["models", "pull", "nothing"],
+    ],
+)
+def test_what_cannot_be_done_ends_with_2_and_a_remedy(arguments, capsys, in_folder):
+    assert run(arguments) == BAD_REQUEST
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("error: ")
+    assert "Traceback" not in shown.err
+    assert len(shown.err.strip().splitlines()) >= 2, "a remedy is missing"
+    assert run([*arguments, "--json"]) == BAD_REQUEST
+    told = json.loads(capsys.readouterr().out)
+    assert told["error"]
+    assert told["remedy"]
+
+
+def test_a_defect_of_ours_ends_with_1_and_asks_for_a_report(monkeypatch, capsys):
+    def broken():
+        raise LookupError("unforeseen")
+
+    monkeypatch.setattr("cli.app.build_app", lambda: lambda *a, **k: broken())
+    assert run(["doctor"]) == FAILED
+    assert "LookupError: unforeseen" in capsys.readouterr().err
+    with pytest.raises(LookupError):
+        run(["doctor", "-v"])
+
+
+def test_stopping_tells_that_work_is_kept(monkeypatch, capsys):
+    def stopped(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cli.app.build_app", lambda: stopped)
+    assert run(["translate", "a.wav"]) == INTERRUPTED
+    assert "goes on from here" in capsys.readouterr().err
+
+
+def test_the_door_opens_without_anything_heavy():
+    code = "import sys, cli.app; print(*sorted({'torch', 'libp2p', 'onnxruntime', 'numpy', 'av'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_every_command_has_help(capsys):
+    for words in (["translate"], ["voice", "add"], ["voice", "list"], ["models", "pull"], ["doctor"]):
+        assert run([*words, "--help"]) == OK
+        assert "--json" in capsys.readouterr().out
+
+
+def test_the_tree_can_be_built_twice():
+    assert build_app() is not build_app()

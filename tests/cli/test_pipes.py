@@ -1,0 +1,94 @@
+"""Where results go."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from cli.common import STDIO
+from cli.errors import BadUsage
+from cli.pipes import beside, plan, speech_output
+from node.errors import BadRequest
+
+
+@pytest.mark.parametrize(
+    ("source", "result"),
+    [
+        ("talk.flac", "talk.es.flac"),
+        ("talk.MP3", "talk.es.mp3"),
+        ("talk.mp4", "talk.es.wav"),
+        ("a/talk", "a/talk.es.wav"),
+        ("talk.part.wav", "talk.part.es.wav"),
+    ],
+)
+def test_results_lie_beside_their_input(source, result):
+    assert beside(Path(source), "es") == Path(result)
+
+
+def touch(folder: Path, *names: str) -> list[Path]:
+    for name in names:
+        (folder / name).write_bytes(b"x")
+    return [folder / name for name in names]
+
+
+def test_folders_are_batches_without_earlier_results(in_folder):
+    touch(in_folder, "b.wav", "a.mp3", "a.es.mp3", "notes.txt")
+    with plan([in_folder], None, "es") as jobs:
+        assert [(s.name, r.name) for s, r in jobs.pairs] == [("a.mp3", "a.es.mp3"), ("b.wav", "b.es.wav")]
+    with plan([in_folder], in_folder / "out", "es") as jobs:
+        assert {r.parent.name for _, r in jobs.pairs} == {"out"}
+        assert (in_folder / "out").is_dir()
+
+
+def test_an_empty_folder_is_told(in_folder):
+    with pytest.raises(BadRequest, match="no recording"), plan([in_folder], None, "es"):
+        pass
+
+
+def test_several_inputs_do_not_fit_into_one_file(in_folder):
+    inputs = touch(in_folder, "a.wav", "b.wav")
+    with pytest.raises(BadUsage, match="one file"), plan(inputs, Path("out.wav"), "es"):
+        pass
+
+
+def test_an_input_is_never_overwritten(in_folder):
+    (source,) = touch(in_folder, "a.wav")
+    with pytest.raises(BadUsage, match="overwrite"), plan([source], source, "es"):
+        pass
+
+
+def test_results_of_the_same_name_are_refused(in_folder):
+    (in_folder / "x").mkdir()
+    inputs = [*touch(in_folder, "a.wav"), *touch(in_folder / "x", "a.wav")]
+    with pytest.raises(BadUsage, match="same name"), plan(inputs, in_folder / "out", "es"):
+        pass
+
+
+class Pipe(io.TextIOWrapper):
+    def isatty(self):
+        return False
+
+
+def test_standard_input_goes_through_a_file_and_out_again(in_folder, monkeypatch):
+    out = io.BytesIO()
+    monkeypatch.setattr("sys.stdin", Pipe(io.BytesIO(b"sound")))
+    monkeypatch.setattr("sys.stdout", Pipe(out))
+    with plan([STDIO], None, "es") as jobs:
+        ((source, result),) = jobs.pairs
+        assert jobs.to_stdout
+        assert source.read_bytes() == b"sound"
+        result.write_bytes(b"result")
+    assert out.getvalue() == b"result"
+    assert not source.exists()
+
+
+def test_standard_input_into_a_named_file(in_folder, monkeypatch):
+    monkeypatch.setattr("sys.stdin", Pipe(io.BytesIO(b"sound")))
+    with plan([STDIO], Path("x.flac"), "es") as jobs:
+        assert not jobs.to_stdout
+        assert jobs.pairs[0][1] == Path("x.flac")
+
+
+def test_spoken_text_has_a_place(in_folder):
+    with speech_output(None, "es") as path:
+        assert path == Path("speech.es.wav")

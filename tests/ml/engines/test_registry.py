@@ -1,0 +1,127 @@
+"""Engines are found by entry points, built once, and what is missing is told with its remedy."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from ml.engines import registry as registry_module
+from ml.engines.protocols import EngineHome, EngineSpec, Need
+from ml.engines.registry import Registry, discover
+from ml.errors import Unavailable
+from tests.fakes import UpperMt, fake_spec
+
+HOME = EngineHome(Path("models"))
+
+
+class Engine(UpperMt):
+    built = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        time.sleep(0.02)
+        type(self).built += 1
+        self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def spec(name: str, *, rank: int = 0, present: bool = True, factory=lambda home: Engine()) -> EngineSpec:
+    need = Need("a thing", "debian", lambda home: present, "apt install thing")
+    return EngineSpec(name, "mt", "", ("en",), "none", factory, (need,), rank=rank)
+
+
+class Point:
+    def __init__(self, value) -> None:
+        self.name = self.value = "x"
+        self.dist = None
+        self._value = value
+
+    def load(self):
+        if isinstance(self._value, Exception):
+            raise self._value
+        return self._value
+
+
+def test_our_own_engines_come_through_the_same_door():
+    assert {"apertium", "espeak-ng", "pocketsphinx", "resemblyzer"} <= {s.name for s in discover()}
+
+
+def test_specs_are_ordered_by_rank_and_may_come_in_tuples(monkeypatch):
+    points = [Point(spec("b")), Point((spec("a"), spec("c", rank=5)))]
+    monkeypatch.setattr(registry_module, "entry_points", lambda group: points)
+    assert [s.name for s in discover()] == ["c", "a", "b"]
+
+
+def test_a_package_that_does_not_import_is_told_and_stops_nobody(monkeypatch):
+    points = [Point(ImportError("no numpy")), Point(spec("a"))]
+    monkeypatch.setattr(registry_module, "entry_points", lambda group: points)
+    broken: list[Unavailable] = []
+    assert [s.name for s in discover(broken)] == ["a"]
+    assert "no numpy" in broken[0].sentence
+    with pytest.raises(Unavailable, match="no numpy"):
+        discover()
+
+
+def test_one_build_however_many_threads_ask():
+    Engine.built = 0
+    engines = Registry([spec("one")], HOME)
+    got = []
+    threads = [threading.Thread(target=lambda: got.append(engines.load("mt"))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Engine.built == 1
+    assert len({id(engine) for engine in got}) == 1
+    engines.close()
+    assert got[0].closed == 1
+    with pytest.raises(Unavailable, match="closed"):
+        engines.load("mt")
+
+
+def test_the_best_that_is_present_is_chosen():
+    engines = Registry([spec("best", rank=9, present=False), spec("good", rank=5), spec("plain")], HOME)
+    assert engines.choose("mt").name == "good"
+    assert engines.choose("mt", "plain").name == "plain"
+
+
+def test_what_is_missing_is_told_with_its_remedy():
+    engines = Registry([spec("best", present=False)], HOME)
+    for name in (None, "best"):
+        with pytest.raises(Unavailable, match="a thing") as caught:
+            engines.choose("mt", name)
+        assert caught.value.remedy == "apt install thing"
+
+
+def test_unknown_names_and_tasks_without_engines():
+    engines = Registry([spec("one")], HOME)
+    with pytest.raises(Unavailable) as caught:
+        engines.choose("mt", "two")
+    assert "one" in caught.value.remedy
+    with pytest.raises(Unavailable):
+        engines.choose("asr")
+    with pytest.raises(Unavailable):
+        engines.choose("tts", "one")
+
+
+def test_an_engine_that_does_not_start_is_unavailable_and_tried_again():
+    tries = []
+
+    def factory(home):
+        tries.append(1)
+        if len(tries) == 1:
+            raise OSError("no such library")
+        return Engine()
+
+    engines = Registry([spec("one", factory=factory)], HOME)
+    with pytest.raises(Unavailable, match="no such library"):
+        engines.load("mt")
+    assert engines.load("mt") is engines.load("mt")
+    assert len(tries) == 2
+
+
+def test_fake_specs_need_nothing():
+    assert fake_spec("x", "mt").missing(HOME) == ()
