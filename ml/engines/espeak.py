@@ -114,8 +114,8 @@ class EspeakTts:
 
         A wanted F0 is met by measuring the utterance and speaking it again; a value outside what the voice reaches is
         met as nearly as it can, and a voice without pitch ("whisper") keeps none. Raises UnsupportedLanguage; BadText
-        for an empty text, one without letters or digits, too long a text, an unknown voice or an impossible delivery;
-        EngineFailed.
+        for an empty text, one without letters or digits, letters that the voice cannot read, too long a text, an
+        unknown voice or an impossible delivery; EngineFailed.
         """
         cleaned = espeak_text.clean(text)
         voice = self._voice(language, delivery)
@@ -174,8 +174,10 @@ class EspeakTts:
 
     def _speech(self, text: str, language: str, answer: dict[str, Any]) -> Speech:
         sound = soxr.resample(_samples(answer), self._rate, SAMPLE_RATE, quality="HQ").astype(np.float32, copy=False)
-        if not len(sound):
-            raise EngineFailed("espeak-ng returned no sound for a text with words.", "Report the text.")
+        if not sound.any():
+            raise BadText(
+                f"espeak-ng's voice for {language!r} has no sound for {text[:40]!r}.", "Check the language of the text."
+            )
         end = len(sound) / SAMPLE_RATE
         sounds = espeak_text.phonemes(((at / self._rate, symbol) for at, symbol in answer["phonemes"]), end)
         events = [(at / self._rate, position) for at, position, _ in answer["words"]]

@@ -127,6 +127,7 @@ def test_impossible_deliveries_are_refused(tts: EspeakTts, delivery: Delivery) -
 
 @settings(max_examples=150, deadline=None)
 @given(st.text(max_size=40), st.sampled_from(["es", "en", "fr", "ru", "ar", "hi", "ja", "cmn"]))
+@example("\U00016a60", "es")  # a letter of a script that no voice reads
 @example("\x0150P\x0199Vhola", "es")
 @example("\u03a9\u2248\u221a\u222b\u02dc\u00b4\u00ae\u2020 \U0001d4b3 \ufdfd \u0334\u0335\u0336x", "en")
 @example("<speak><break time='9s'/>a</speak> [[_:::]]", "en")
