@@ -222,7 +222,7 @@ def _described(storage: object, offset: object, shape: object, stride: object) -
     if len(shape) > _MAX_RANK or any(type(size) is not int or size < 0 for size in shape):
         raise NotReadable("a tensor has an impossible shape")
     rows_first = tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
-    if stride != rows_first:
+    if stride != rows_first and math.prod(shape):
         raise NotReadable("a tensor is not stored row by row")
     if offset < 0 or offset + math.prod(shape) > storage.count:
         raise NotReadable("a tensor lies outside its storage")

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ml.threads import VARIABLES, limit_threads
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def pools_after(program: str) -> dict[str, object]:
+    """What the libraries say about their threads, in a process whose environment says nothing."""
+    report = (
+        "import json, threadpoolctl\n"
+        "pools = sorted({p['num_threads'] for p in threadpoolctl.threadpool_info()})\n"
+        "torch = sys.modules.get('torch')\n"
+        "print(json.dumps({'pools': pools, 'torch': torch.get_num_threads() if torch else None}))\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    command = [sys.executable, "-c", "import sys\n" + program + report]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    result: dict[str, object] = json.loads(done.stdout)
+    assert result["pools"], "no numeric library was loaded: the test shows nothing"
+    return result
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two cores to show a difference")
+def test_without_the_limit_there_are_more() -> None:
+    assert pools_after("import numpy\n")["pools"] != [1]
+
+
+def test_libraries_that_are_loaded_later_obey() -> None:
+    program = "from ml.threads import limit_threads\nlimit_threads()\nassert 'numpy' not in sys.modules\nimport numpy\n"
+    assert pools_after(program)["pools"] == [1]
+
+
+def test_libraries_that_are_already_loaded_obey() -> None:
+    assert pools_after("import numpy\nfrom ml.threads import limit_threads\nlimit_threads()\n")["pools"] == [1]
+
+
+@pytest.mark.parametrize("order", ["import torch\n{}", "{}import torch\n"])
+def test_torch_obeys_before_and_after(order: str) -> None:
+    result = pools_after(order.format("from ml.threads import limit_threads\nlimit_threads()\n"))
+    assert result == {"pools": [1], "torch": 1}
+
+
+def test_it_loads_nothing_by_itself() -> None:
+    program = "from ml.threads import limit_threads; limit_threads(); import sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {"numpy", "torch", "threadpoolctl"} & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_no_threads_at_all_is_an_error(count: int) -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        limit_threads(count)
