@@ -16,6 +16,9 @@ DEBIAN_PACKAGES ?= apertium apertium-eng-cat apertium-spa-cat
 # Model files that are fetched once into the user's cache, by their SHA-256.
 MODELS ?= resemblyzer
 
+# Where torch's CPU build is published, for machines without an NVIDIA GPU; empty takes PyPI's build everywhere.
+TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
+
 DEMO_AUDIO ?= examples/audio/demo.flac
 DEMO_LANGUAGE ?= es
 PYTEST_OPTIONS ?=
@@ -86,7 +89,7 @@ $(CREATED): scripts/make-venv
 	@mkdir -p $(@D) && touch $@
 
 $(INSTALLED): $(CREATED) pyproject.toml constraints.txt
-	@echo "Installing the project. The first time this fetches about a gigabyte, most of it torch: see docs/quick-start.md."
+	@scripts/cpu-torch $(BIN)/python $(TORCH_CPU_INDEX)
 	$(PIP) --editable .
 	@touch $@
 

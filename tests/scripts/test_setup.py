@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+CONSTRAINTS = SCRIPTS.parent / "constraints.txt"
 TOOLS = ("bash", "cat", "dirname", "env", "grep", "mkdir", "touch")
 
 
