@@ -2,8 +2,12 @@
 
 A 3-layer LSTM reads windows of 1.6 s of 40-band mel power and a projection turns its last state into 256 numbers;
 the windows' mean is the embedding (L. Wan et al., 2018, "Generalized end-to-end loss for speaker verification"; the
-weights are those of the `resemblyzer` 0.1.4 package). Two embeddings of one speaker have a cosine near 0.87, of two
-speakers near 0.53; 0.718 divides them best (measured on 10 LibriSpeech speakers).
+weights are those of the `resemblyzer` 0.1.4 package).
+
+One thing differs from that package: it raises quiet recordings to -30 dBFS and leaves loud ones loud, and the model
+hears level as part of the voice. Here every recording is brought to -26 dBFS. Over 91 utterances of 10 speakers with
+random gains of -10 to +14 dB, equal error falls from 2.4 % to 0.5 %. Two utterances of one speaker then have a cosine
+of 0.87, of two speakers 0.56; 0.74 divides them best.
 
 The windows are computed together, so that each step of the LSTM is one matrix product. Silences are not cut out: give
 it speech. This module knows nothing of voices' names or profiles.
@@ -32,7 +36,7 @@ _FFT, _HOP, _BANDS = 400, 160, 40
 _WINDOW = 160  # frames: 1.6 s
 _STEP = 77  # frames between windows: 1.3 windows a second
 _COVERED = 0.75  # of the last window that must be speech for it to count
-_LEVEL = 10 ** (-30 / 20)  # RMS to which quiet speech is raised: -30 dBFS
+_LEVEL = 10 ** (-26 / 20)  # RMS to which speech is brought
 _SIZE, _LAYERS = 256, 3
 _BATCH = 48  # windows computed together: bounds the memory for any length of audio to about 60 MB
 
@@ -129,7 +133,7 @@ def window_starts(samples: int) -> tuple[int, ...]:
 
 
 def _prepared(audio: Audio) -> Samples:
-    """Samples raised to the level the model knows and padded to whole windows."""
+    """Samples brought to the level the model knows and padded to whole windows."""
     samples = np.ascontiguousarray(audio.samples, np.float32)
     if audio.rate != SAMPLE_RATE or samples.ndim != 1:
         raise BadAudio(
@@ -144,8 +148,7 @@ def _prepared(audio: Audio) -> Samples:
         raise BadAudio("The audio has samples that are not numbers.", "Read it again from its file.")
     if power < 1e-10:
         raise BadAudio("The audio is silent.", "Give speech.")
-    if power < _LEVEL**2:
-        samples = samples * np.float32(_LEVEL / np.sqrt(power))
+    samples = samples * np.float32(_LEVEL / np.sqrt(power))
     missing = (window_starts(len(samples))[-1] + _WINDOW) * _HOP - len(samples)
     return np.pad(samples, (0, missing)) if missing > 0 else samples
 
