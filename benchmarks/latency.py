@@ -95,7 +95,9 @@ def spread(values: list[float]) -> dict[str, float]:
     if not values:
         return {}
     ms = np.array(values) * 1000
-    return {name: round(float(np.percentile(ms, q)), 1) for name, q in (("p50", 50), ("p90", 90), ("p95", 95), ("max", 100))}
+    return {
+        name: round(float(np.percentile(ms, q)), 1) for name, q in (("p50", 50), ("p90", 90), ("p95", 95), ("max", 100))
+    }
 
 
 def measure(mode: str, recordings: list[dict], registry: Registry) -> dict:
@@ -117,12 +119,16 @@ def measure(mode: str, recordings: list[dict], registry: Registry) -> dict:
         interpreter._mt = type("T", (), {"translate": staticmethod(watch.wrap("mt", mt.translate))})()
         interpreter._tts = type("T", (), {"speak": staticmethod(watch.wrap("tts", tts.speak))})()
         interpreter._matcher = type(
-            "T", (), {"apply": staticmethod(watch.wrap("voice", matcher.apply)), "delivery": staticmethod(matcher.delivery)}
+            "T",
+            (),
+            {"apply": staticmethod(watch.wrap("voice", matcher.apply)), "delivery": staticmethod(matcher.delivery)},
         )()
         interpreter.interpret("one two three")
         watch.seconds.clear()
         turn = (
-            FastTurn(voice_judge(3)) if mode == "fast" else SafeTurn(WebRtcEndpoint(0.27, 0.8), WebRtcEndpoint(0.36, 0.9))
+            FastTurn(voice_judge(3))
+            if mode == "fast"
+            else SafeTurn(WebRtcEndpoint(0.27, 0.8), WebRtcEndpoint(0.36, 0.9))
         )
         stream = LiveTranslator(
             asr, AsrOptions(), SileroActivity(network), turn, interpreter, finish=mode == "safe", captions=False
@@ -159,8 +165,10 @@ def measure(mode: str, recordings: list[dict], registry: Registry) -> dict:
 
 
 def show(result: dict) -> None:
-    print(f"\n{result['mode']}: {result['utterances']} utterances, {result['turns_per_utterance']} turns each, "
-          f"{result['turn_taken_before_the_end']} taken before the acoustic end, prepared {result['prepared_share']:.0%}")
+    print(
+        f"\n{result['mode']}: {result['utterances']} utterances, {result['turns_per_utterance']} turns each, "
+        f"{result['turn_taken_before_the_end']} taken before the acoustic end, prepared {result['prepared_share']:.0%}"
+    )
     print(f"{'ms':28s} {'p50':>7s} {'p90':>7s} {'p95':>7s} {'max':>7s}")
     for name in ("latency_ms", "latency_ms_all", "endpoint_ms", "compute_after_endpoint_ms"):
         print(f"{name:28s} " + " ".join(f"{value:7.1f}" for value in result[name].values()))

@@ -25,6 +25,7 @@ from ml.speech.items import Utterance
 from ml.speech.recognise import Recognise
 from ml.speech.segment import Segmenter, Slots
 from ml.speech.speak import Speak
+from ml.speech.stage import Stage
 from ml.speech.subtitles import Cue, cues, to_srt, to_vtt
 from ml.speech.timeline import Timeline
 from ml.speech.tint import AsSpoken, Matcher, Tint
@@ -98,7 +99,7 @@ class Dubbing:
                 Tint(matcher),
             )
         ]
-        stages = [Segmenter(SileroActivity(self._network), Endpointer()), Slots(), *remembering]
+        stages: list[Stage[Any, Any]] = [Segmenter(SileroActivity(self._network), Endpointer()), Slots(), *remembering]
         lines: list[UtteranceLine] = []
         captions: tuple[list[Cue], list[Cue]] = ([], [])
         heard = Heard()

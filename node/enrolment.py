@@ -5,7 +5,7 @@ Listens, measures, forgets the sound again unless asked to keep it. Knows nothin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -110,7 +110,7 @@ class Enrolment:
             left = ENOUGH_SECONDS - sum(audio.seconds for audio in speech)
             if left <= 0:
                 break
-            speech += speech_of(path, network, left, lambda done, of=length, it=path: progress(it.name, done, of))
+            speech += speech_of(path, network, left, _telling(progress, path.name, length))
         if not speech:
             raise BadAudio("There is no speech in these recordings.", "Check their level, or give others.")
         encoder = cast(SpeakerEncoder, self._registry.load("speaker"))
@@ -123,3 +123,7 @@ class Enrolment:
                 with AudioWriter(folder / f"{number:04d}.flac") as writer:
                     writer.write(audio.samples)
         return voice_facts(name, self._voices)
+
+
+def _telling(progress: Progress, name: str, length: float | None) -> Callable[[float], None]:
+    return lambda done: progress(name, done, length)

@@ -1,8 +1,9 @@
 """Live translation: sound in as it comes, translated speech out as early as the turn allows.
 
-The recogniser is fed directly, so that its words are never older than the sound. While a silence is still being confirmed
-the answer to the words so far is already prepared; if they stand, it sounds at once. Everything happens inside `push`, in
-order, without threads or a clock: what comes out depends on the sound alone. Knows no engine by name.
+The recogniser is fed directly, so that its words are never older than the sound. While a silence is still being
+confirmed the answer to the words so far is already prepared; if they stand, it sounds at once. Everything happens
+inside `push`, in order, without threads or a clock: what comes out depends on the sound alone. Knows no engine by
+name.
 """
 
 from __future__ import annotations

@@ -125,7 +125,9 @@ def test_a_voice_profile_speaks_for_text_and_pipes(environment, demo, repository
 
 
 def test_text_goes_through_pipes(environment):
-    done = node(environment, "translate", "--text", "-", "--to", "es", input=b"thank you very much\n\nsee you tomorrow\n")
+    done = node(
+        environment, "translate", "--text", "-", "--to", "es", input=b"thank you very much\n\nsee you tomorrow\n"
+    )
     assert done.stdout.decode().splitlines() == ["Muchas gracias", "", "Hasta mañana"]
 
 

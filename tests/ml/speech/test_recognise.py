@@ -11,7 +11,10 @@ def test_times_are_moved_onto_the_time_line():
     heard = Transcript("a b", "en", 0.0, 1.0, 0.5, "x", (Word("a", 0.1, 0.4, 0.7), Word("b", 0.5, 0.9)))
     moved = shift(heard, 10.0)
     assert (moved.start, moved.end) == (10.0, 11.0)
-    assert [(w.text, w.start, w.end, w.confidence) for w in moved.words] == [("a", 10.1, 10.4, 0.7), ("b", 10.5, 10.9, 1.0)]
+    assert [(w.text, w.start, w.end, w.confidence) for w in moved.words] == [
+        ("a", 10.1, 10.4, 0.7),
+        ("b", 10.5, 10.9, 1.0),
+    ]
 
 
 def test_options_are_part_of_the_fingerprint():

@@ -21,7 +21,7 @@ def segmenter() -> Segmenter:
 
 def chunked(sound: np.ndarray, sizes: list[int]) -> list[np.ndarray]:
     cuts = np.cumsum(sizes)
-    return [part for part in np.split(sound, cuts[cuts < len(sound)])]
+    return list(np.split(sound, cuts[cuts < len(sound)]))
 
 
 @settings(max_examples=40, deadline=None)

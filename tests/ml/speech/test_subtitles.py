@@ -1,6 +1,7 @@
 """Subtitles that players read."""
 
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -21,7 +22,7 @@ def test_cues_hold_every_word_in_order_and_fill_the_time(words: str, start: floa
     if entries:
         assert entries[0].start == start
         assert entries[-1].end == pytest.approx(start + length)
-        assert all(one.end == other.start for one, other in zip(entries, entries[1:], strict=False))
+        assert all(one.end == other.start for one, other in pairwise(entries))
 
 
 def test_stamp():

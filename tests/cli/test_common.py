@@ -1,0 +1,22 @@
+"""The way into the household."""
+
+from pathlib import Path
+
+import pytest
+
+from cli.common import Common, household
+from node.errors import BadConfig
+
+
+def test_the_home_of_the_command_line_comes_first(tmp_path: Path, babelmesh_home: Path):
+    with household(Common(home=tmp_path)) as node:
+        assert node.config.home == tmp_path
+    with household(Common()) as node:
+        assert node.config.home == babelmesh_home
+        assert {"asr", "mt", "tts", "speaker"} <= {spec.task for spec in node.registry.specs()}
+
+
+def test_a_wrong_setting_is_told_before_anything_is_done(tmp_path: Path):
+    (tmp_path / "babelmesh.toml").write_text("[translate]\ntoo = 'es'\n")
+    with pytest.raises(BadConfig, match="too"), household(Common(home=tmp_path)):
+        pass

@@ -1,0 +1,64 @@
+"""What a person reads."""
+
+import json
+
+import pytest
+
+from cli.render import progress_bars, report_lines, show_error, show_findings, show_report, show_table, write_json
+from node.doctor import Finding
+from tests.node.test_report import report
+
+
+def test_an_error_is_a_sentence_and_a_remedy(capsys):
+    show_error("There is no [bold] file.", "Make one.", as_json=False)
+    shown = capsys.readouterr()
+    assert shown.err == "error: There is no [bold] file.\nMake one.\n"
+    assert shown.out == ""
+    show_error("No.", "Do.", as_json=True)
+    assert json.loads(capsys.readouterr().out) == {"error": "No.", "remedy": "Do."}
+
+
+def test_a_report_fits_80_columns_and_tells_the_facts(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    show_report(report())
+    shown = capsys.readouterr().out
+    table = [line for line in shown.splitlines() if line[:1] in "┏┃┡│└"]
+    assert table
+    assert max(map(len, table)) <= 80
+    for fact in ("hello", "hola", "en -> ca -> es", "0.50 before, 0.61 after", "0.87", "out.wav", "101 Hz"):
+        assert fact in shown
+
+
+def test_the_lines_tell_of_resumption_and_clipping():
+    from dataclasses import replace
+
+    told = " ".join(report_lines(replace(report(), resumed=3, clipped=7, voice=None)))
+    assert "3 utterances were there" in told
+    assert "7 samples" in told
+
+
+def test_json_keeps_letters(capsys):
+    write_json({"text": "mañana"})
+    assert "mañana" in capsys.readouterr().out
+
+
+def test_findings_end_with_the_commands_that_mend(capsys):
+    show_findings([Finding("programs", "apertium", "missing", "not there", "apt install apertium")])
+    assert "To mend: apt install apertium" in capsys.readouterr().out
+    show_findings([Finding("programs", "apertium", "ok", "there")])
+    assert "Everything works." in capsys.readouterr().out
+
+
+def test_tables_take_text_as_it_is(capsys):
+    show_table("Title", ("a", "b"), [("[red]x", "y")])
+    assert "[red]x" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_for_terminals(monkeypatch, capsys, terminal):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress_bars("talk.wav") as progress:
+        progress("recognise", 1.0, 2.0)
+        progress("recognise", 2.0, None)
+    assert ("talk.wav" in capsys.readouterr().err) == terminal

@@ -1,0 +1,72 @@
+"""`node translate` as its user sees it, with fakes for engines."""
+
+import json
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cli.app import run
+from ml.audio.read import read
+from tests.fakes import fake_node
+
+
+@pytest.fixture(autouse=True)
+def fakes(monkeypatch, babelmesh_home):
+    @contextmanager
+    def household(common):
+        with fake_node(babelmesh_home) as node:
+            yield node
+
+    monkeypatch.setattr("cli.translate.household", household)
+
+
+@pytest.fixture
+def demo(repository: Path) -> str:
+    return str(repository / "examples" / "audio" / "demo.flac")
+
+
+def test_text_is_printed(capsys):
+    assert run(["translate", "--text", "good morning", "--to", "es"]) == 0
+    assert capsys.readouterr().out == "GOOD MORNING\n"
+    assert run(["translate", "--text", "good", "--to", "es", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["text"], told["route"], told["output"]) == ("GOOD", ["en", "es"], None)
+
+
+def test_text_is_spoken_into_a_file(capsys, in_folder):
+    assert run(["translate", "--text", "hello\n\nworld", "--to", "es", "--say"]) == 0
+    assert capsys.readouterr().out == "HELLO\n\nWORLD\n"
+    assert read(in_folder / "speech.es.wav").seconds == pytest.approx(1.4, abs=0.05)
+
+
+def test_a_recording_gives_sound_report_and_subtitles(capsys, demo, in_folder):
+    assert run(["translate", demo, "--to", "es", "-o", "out.mp3", "--srt", "--no-own-voice"]) == 0
+    shown = capsys.readouterr().out
+    assert "SECONDS" in shown
+    assert "Written: out.mp3" in shown
+    assert read(in_folder / "out.mp3").seconds == pytest.approx(read(demo).seconds, abs=0.2)
+    kept = json.loads((in_folder / "out.mp3.json").read_text())
+    assert len(kept["utterances"]) == 3
+    assert (in_folder / "out.en.srt").exists()
+    assert (in_folder / "out.es.srt").exists()
+
+
+def test_sound_and_json_do_not_share_standard_output(capsys, demo):
+    assert run(["translate", demo, "--to", "es", "-o", "-", "--json"]) == 2
+    assert "cannot both" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_settings_of_the_home_are_used(capsys, babelmesh_home, monkeypatch):
+    from dataclasses import replace
+
+    from node.config import TranslateSettings
+
+    @contextmanager
+    def household(common):
+        with fake_node(babelmesh_home) as node:
+            yield replace(node, config=replace(node.config, translate=TranslateSettings(target="es")))
+
+    monkeypatch.setattr("cli.translate.household", household)
+    assert run(["translate", "--text", "hello"]) == 0
+    assert capsys.readouterr().out == "HELLO\n"

@@ -1,0 +1,39 @@
+"""The composition root."""
+
+import pytest
+
+from ml.errors import Unavailable
+from node import app
+from node.config import load
+from node.dubbing import DubOptions
+from node.errors import NotFound
+from tests.fakes import fake_node
+
+
+def test_a_node_is_built_without_touching_the_disk_or_loading_an_engine(tmp_path):
+    home = tmp_path / "home"
+    with app.build(load(home, {})) as node:
+        assert node.registry.specs("asr")
+        assert node.broken == ()
+    assert not home.exists()
+
+
+def test_leaving_the_node_closes_its_engines(tmp_path):
+    with fake_node(tmp_path) as node:
+        node.registry.load("mt")
+    with pytest.raises(Unavailable):
+        node.registry.load("mt")
+
+
+def test_an_unknown_voice_is_told_before_engines_start(tmp_path):
+    with fake_node(tmp_path, asr=None) as node, pytest.raises(NotFound):
+        node.dubbing(DubOptions("es", voice="nobody"))
+
+
+def test_a_broken_engine_package_stops_nobody(tmp_path, monkeypatch):
+    def discover(broken):
+        broken.append(Unavailable("The engine package 'x' does not import: oh.", "pip uninstall x"))
+        return ()
+
+    monkeypatch.setattr(app, "discover", discover)
+    assert "'x'" in app.build(load(tmp_path, {})).broken[0].sentence

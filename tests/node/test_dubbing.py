@@ -1,0 +1,134 @@
+"""A whole job with fakes for engines and real files: what is written, kept, told and refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ml.audio.read import read
+from ml.audio.write import AudioWriter
+from ml.errors import BadAudio, UnsupportedLanguage
+from node.dubbing import DubOptions, report_path, subtitle_path, write_report
+from tests.fakes import CountingAsr, ToneTts, fake_node
+
+PLAIN = DubOptions("es", own_voice=False)
+
+
+@pytest.fixture
+def demo(repository: Path) -> Path:
+    return repository / "examples" / "audio" / "demo.flac"
+
+
+def dub(home: Path, source: Path, output: Path, options: DubOptions = PLAIN, **engines):
+    steps: list[tuple[str, float]] = []
+    with fake_node(home, **engines) as node:
+        dubbing, cold_start = node.dubbing(options)
+        report = dubbing.dub(source, output, lambda stage, done, total: steps.append((stage, done)), cold_start)
+    return report, steps
+
+
+def test_sound_report_and_progress(tmp_path, demo):
+    report, steps = dub(tmp_path / "home", demo, tmp_path / "out.wav")
+    assert [line.index for line in report.utterances] == [0, 1, 2]
+    assert report.source == "en"
+    assert report.input_seconds == pytest.approx(read(demo).seconds, abs=1e-3)
+    assert read(tmp_path / "out.wav").seconds == pytest.approx(report.input_seconds, abs=1e-3)
+    assert {stage for stage, _ in steps} == {"listen", "slots", "recognise", "translate", "speak", "voice"}
+    for stage in ("recognise", "voice"):
+        done = [at for name, at in steps if name == stage]
+        assert done == sorted(done)
+        assert len(done) == 3
+    assert {engine.task: engine.name for engine in report.engines} == {
+        "asr": "counting",
+        "mt": "upper",
+        "tts": "tone",
+        "speaker": "level",
+    }
+    path = write_report(report)
+    assert path == report_path(tmp_path / "out.wav")
+    assert json.loads(path.read_text())["utterances"][0]["target_text"].endswith("SECONDS")
+
+
+def test_the_dubs_sound_where_the_originals_did(tmp_path, demo):
+    report, _ = dub(tmp_path / "home", demo, tmp_path / "out.wav", tts=ToneTts(0.02))
+    out = np.abs(read(tmp_path / "out.wav").samples) > 0.05
+    expected = np.zeros(len(out), bool)
+    for line in report.utterances:
+        start = round(line.start * 16000)
+        expected[start : start + round(line.fit["final"] * 16000)] = True
+    assert np.mean(out & ~expected) == 0
+    assert np.mean(out[expected]) > 0.8
+
+
+def test_a_job_that_failed_goes_on_where_it_stopped(tmp_path, demo):
+    home, out = tmp_path / "home", tmp_path / "out.wav"
+    with pytest.raises(RuntimeError, match="told to fail"):
+        dub(home, demo, out, asr=CountingAsr(fail_at=3))
+    assert not out.exists()
+    assert len(list((home / "jobs").iterdir())) >= 2
+    asr = CountingAsr()
+    report, _ = dub(home, demo, out, asr=asr)
+    assert asr.utterances == 1, "two utterances were recognised already"
+    assert report.resumed == 2
+    assert report.utterances[0].resumed[0] == "recognise"
+    assert list((home / "jobs").iterdir()) == []
+
+
+def test_other_options_are_other_work(tmp_path, demo):
+    home = tmp_path / "home"
+    with pytest.raises(RuntimeError):
+        dub(home, demo, tmp_path / "out.wav", asr=CountingAsr(fail_at=3))
+    asr = CountingAsr()
+    dub(home, demo, tmp_path / "out.wav", DubOptions("es", own_voice=False, notes="words"), asr=asr)
+    assert asr.utterances == 3
+
+
+def test_a_silent_recording_is_told_and_leaves_nothing(tmp_path):
+    with AudioWriter(tmp_path / "silence.wav") as writer:
+        writer.write(np.zeros(48000, np.float32))
+    for options in (PLAIN, DubOptions("es")):
+        with pytest.raises(BadAudio, match="no speech"):
+            dub(tmp_path / "home", tmp_path / "silence.wav", tmp_path / "out.wav", options)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["silence.wav"]
+
+
+def test_a_tenth_of_a_second_is_told(tmp_path):
+    with AudioWriter(tmp_path / "short.wav") as writer:
+        writer.write(np.full(1600, 0.1, np.float32))
+    with pytest.raises(BadAudio):
+        dub(tmp_path / "home", tmp_path / "short.wav", tmp_path / "out.wav")
+
+
+def test_words_that_nobody_heard_make_a_silent_result_with_a_warning(tmp_path, demo):
+    class Deaf(CountingAsr):
+        def listen(self, options):
+            session = super().listen(options)
+            session.accept = lambda samples: None
+            return session
+
+    report, _ = dub(tmp_path / "home", demo, tmp_path / "out.wav", asr=Deaf())
+    assert any("No words were recognised" in warning for warning in report.warnings)
+    assert not read(tmp_path / "out.wav").samples.any()
+
+
+def test_a_language_without_route_is_refused_before_any_work(tmp_path, demo):
+    with pytest.raises(UnsupportedLanguage):
+        dub(tmp_path / "home", demo, tmp_path / "out.wav", DubOptions("xx"))
+    with pytest.raises(UnsupportedLanguage):
+        dub(tmp_path / "home", demo, tmp_path / "out.wav", DubOptions("es", source="de"))
+
+
+@pytest.mark.parametrize(
+    ("output", "language", "path"),
+    [
+        ("a/talk.es.wav", "es", "a/talk.es.srt"),
+        ("a/talk.es.wav", "en", "a/talk.en.srt"),
+        ("talk.wav", "es", "talk.es.srt"),
+        ("my.talk.wav", "en", "my.talk.en.srt"),
+    ],
+)
+def test_subtitles_have_their_names(output, language, path):
+    assert subtitle_path(Path(output), "es", language, "srt") == Path(path)

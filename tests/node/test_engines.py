@@ -1,0 +1,48 @@
+"""Engines of a job: started together, the missing one told, the unneeded one left alone."""
+
+import pytest
+
+from ml.errors import Unavailable, UnsupportedLanguage
+from node.engines import EngineNames, describe, load_engines, source_language
+from tests.fakes import CountingAsr, UpperMt, fake_registry
+
+
+def test_all_engines_of_a_dubbing(tmp_path):
+    engines = load_engines(fake_registry(tmp_path), EngineNames())
+    assert engines.asr is not None
+    assert engines.tts is not None
+    assert engines.speaker is not None
+    assert engines.warnings == ()
+
+
+def test_text_needs_neither_ears_nor_mouth(tmp_path):
+    engines = load_engines(fake_registry(tmp_path, asr=None, tts=None), EngineNames(), hear=False, speak=False)
+    assert (engines.asr, engines.tts) == (None, None)
+
+
+def test_without_the_speaker_model_the_rest_goes_on_and_says_so(tmp_path):
+    engines = load_engines(fake_registry(tmp_path, speaker=None), EngineNames())
+    assert engines.speaker is None
+    assert "apt install speaker" in engines.warnings[0]
+
+
+@pytest.mark.parametrize("task", ["asr", "mt", "tts"])
+def test_anything_else_that_is_missing_is_an_error_with_its_remedy(tmp_path, task):
+    with pytest.raises(Unavailable) as caught:
+        load_engines(fake_registry(tmp_path, **{task: None}), EngineNames())
+    assert caught.value.remedy == f"apt install {task}"
+
+
+def test_the_language_of_the_input():
+    assert source_language("en", CountingAsr()) == ("en", None)
+    language, remark = source_language("auto", CountingAsr())
+    assert language == "en"
+    assert "knows no other" in remark
+    with pytest.raises(UnsupportedLanguage, match="de"):
+        source_language("de", CountingAsr())
+
+
+def test_the_report_says_which_engine_and_why():
+    line = describe(UpperMt(), "mt", None, ("en", "es"))
+    assert (line.name, line.why, line.route) == ("upper", "the best that is installed", ("en", "es"))
+    assert describe(UpperMt(), "mt", "upper").why == "asked for by name"

@@ -1,0 +1,59 @@
+"""Files are whole or not there."""
+
+from pathlib import Path
+
+import pytest
+
+from node.errors import BadRequest, NotFound
+from node.files import GUIDE_BYTES, find_inputs, read_guide, write_bytes, write_text
+
+
+def test_written_whole_with_its_mode_and_nothing_beside_it(tmp_path: Path):
+    path = tmp_path / "deep" / "file"
+    write_bytes(path, b"one", 0o600)
+    write_bytes(path, b"two", 0o600)
+    assert path.read_bytes() == b"two"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "file"
+    write_text(path, "old")
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_text(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_named_file_need_not_look_like_sound_and_counts_once(tmp_path: Path):
+    odd = tmp_path / "recording.xyz"
+    assert find_inputs([odd, odd]) == [odd]
+    (tmp_path / "a.WAV").touch()
+    (tmp_path / "a.es.wav").touch()
+    (tmp_path / "b.txt").touch()
+    assert find_inputs([tmp_path], [".es.wav"]) == [tmp_path / "a.WAV"]
+    with pytest.raises(BadRequest):
+        find_inputs([tmp_path], [".wav"])
+
+
+def test_guides(tmp_path: Path):
+    assert read_guide(None) is None
+    good = tmp_path / "notes.txt"
+    good.write_text("señor")
+    assert read_guide(good) == "señor"
+    with pytest.raises(NotFound):
+        read_guide(tmp_path / "none")
+    with pytest.raises(BadRequest):
+        read_guide(tmp_path)
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(BadRequest, match="UTF-8"):
+        read_guide(tmp_path / "binary")
+    (tmp_path / "big").write_bytes(b" " * (GUIDE_BYTES + 1))
+    with pytest.raises(BadRequest, match="larger"):
+        read_guide(tmp_path / "big")

@@ -1,0 +1,72 @@
+"""The report keeps words and figures, never sound."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from ml.speech.items import Fit, Likeness, Utterance
+from ml.types import Audio, Speech, Transcript, Translation, Word
+from node.report import EngineLine, Report, Tally, VoiceLine, median_of, utterance_line
+from tests.fakes import tone
+
+
+def filled() -> Utterance:
+    return Utterance(
+        2,
+        1.0,
+        2.5,
+        3.0,
+        Audio(tone(1.5)),
+        "k",
+        transcript=Transcript("hello", "en", 1.0, 2.5, 0.81234, "sphinx", (Word("hello", 1.1, 1.9, 0.7),)),
+        translation=Translation("hola", "hello", "en", "es", "apertium", ("en", "ca", "es"), 0.9, ("zzz",)),
+        speech=Speech(Audio(tone(1.0)), "hola", "es", "espeak"),
+        fit=Fit("into the pause", 2.0, 1.7, 1.5, 2.0, 1.25),
+        likeness=Likeness(100.0, 90.0, 101.0, 0.5, 0.61),
+    )
+
+
+def report() -> Report:
+    line = utterance_line(filled(), {"recognise": 0.25, "translate": 0.01}, ["recognise"])
+    voice = VoiceLine("me", "filter", 12.0, True, 100.0, 101.0, 0.5, 0.61, 0.87)
+    engine = EngineLine("mt", "apertium", "3.8", "GPL", "the best that is installed", ("en", "ca", "es"))
+    return Report("in.wav", "out.wav", "en", "es", 4.0, 1.0, 0.5, (engine,), voice, (line,), {"recognise": 0.25})
+
+
+def test_a_line_tells_words_figures_and_time():
+    line = utterance_line(filled(), {"recognise": 0.25, "translate": 0.01}, ["recognise"])
+    assert (line.source_text, line.target_text) == ("hello", "hola")
+    assert line.words == ({"text": "hello", "start": 1.1, "end": 1.9, "confidence": 0.7},)
+    assert line.recognition_confidence == 0.812
+    assert line.engines == {"asr": "sphinx", "mt": "apertium", "tts": "espeak"}
+    assert line.fit["spill"] == pytest.approx(0.2)
+    assert line.latency == 0.26
+    assert line.resumed == ("recognise",)
+
+
+def test_an_utterance_without_words_is_told_too():
+    bare = replace(filled(), transcript=None, translation=None, speech=None, fit=None, likeness=None)
+    line = utterance_line(bare, {}, [])
+    assert (line.source_text, line.fit, line.recognition_confidence, line.latency) == ("", None, None, 0)
+
+
+def test_the_whole_is_json_without_sound():
+    text = json.dumps(report().as_dict())
+    assert "pcm" not in text
+    assert "samples" not in text
+    assert json.loads(text)["voice"]["ceiling"] == 0.87
+
+
+def test_the_tally_adds_up_by_stage_and_utterance():
+    tally = Tally()
+    tally.add("listen", object(), 0.5)
+    tally.add("recognise", filled(), 0.25)
+    tally.add("recognise", filled(), 0.25)
+    assert tally.by_stage == {"listen": 0.5, "recognise": 0.5}
+    assert tally.by_utterance == {2: {"recognise": 0.5}}
+
+
+def test_medians_leave_out_what_is_unknown():
+    assert median_of([None, 1.0, 3.0, None, 2.0]) == 2.0
+    assert median_of([None]) is None
