@@ -1,25 +1,19 @@
 """The rules of the house, so that no reviewer has to hold them.
 
-Each rule reads one module of the product and yields what breaks it. Each is also run over small bad modules that it
-must catch and good ones that it must leave alone: a rule that cannot fail holds nothing.
+Each is also run over small bad modules that it must catch and good ones that it must leave alone: a rule that cannot
+fail holds nothing.
 """
 
 from __future__ import annotations
 
-import ast
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("cli", "node", "ml", "p2p")
-LONGEST = 400
+from tests.house_rules import ROOMS, ROOT, RULES, SUPERVISORS, WITHOUT_MIRROR, Module, Rule, has_its_mirror_test
 
 AT_THE_ROOT = {
     *(".ci", ".github", ".gitignore", ".gitattributes"),
@@ -28,260 +22,7 @@ AT_THE_ROOT = {
     *("benchmarks", "cli", "docs", "examples", "ml", "node", "p2p", "scripts", "tests"),
 }
 
-DOORS = {
-    "libp2p": ("p2p/host.py",),
-    "trio": ("p2p/host.py",),
-    "sqlite3": ("node/store.py",),
-    "fastapi": ("node/api.py",),
-    "torch": ("ml/",),
-    "onnxruntime": ("ml/",),
-    "transformers": ("ml/",),
-    "cv2": ("ml/",),
-    "pickle": (
-        "ml/models/legacy.py",
-    ),  # the reader of one published file: an allow-list of names, never a peer's bytes
-    "urllib.request": ("ml/models/", "node/", "cli/"),
-    "http.client": ("ml/models/", "node/", "cli/"),
-    "socket": ("node/", "cli/", "p2p/"),
-    "unittest": (),
-    "tests": (),
-    "benchmarks": (),
-    "examples": (),
-}
-"""Which files may import what; a name that ends in a slash is a whole room."""
-
-WITHOUT_MIRROR = {
-    "ml/engines/protocols.py": "declarations only; the contract suite in tests/ml/engines runs over every engine",
-    "ml/errors.py": "the errors of all rooms share tests/test_errors.py",
-    "node/errors.py": "the errors of all rooms share tests/test_errors.py",
-    "p2p/errors.py": "the errors of all rooms share tests/test_errors.py",
-    "cli/errors.py": "the errors of all rooms share tests/test_errors.py",
-}
-"""Modules without a test file of their own, and why. `__init__.py` holds a docstring and has none either."""
-
 STAYS_OUT_OF_THE_DOOR = ("torch", "libp2p", "trio", "onnxruntime", "transformers", "pocketsphinx", "scipy", "av")
-
-
-@dataclass(frozen=True)
-class Module:
-    """One module of the product: its path from the root, and its text."""
-
-    path: str
-    text: str = field(repr=False)
-
-    @cached_property
-    def tree(self) -> ast.Module:
-        return ast.parse(self.text, self.path)
-
-    def imports(self) -> Iterator[tuple[str, int]]:
-        """Every module that is imported anywhere in the text, with its line; `from a import b` gives `a` and `a.b`."""
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Import):
-                yield from ((alias.name, node.lineno) for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                yield node.module, node.lineno
-                yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
-            elif isinstance(node, ast.Call) and dotted(node.func) in {"__import__", "importlib.import_module"}:
-                yield from ((str(name.value), node.lineno) for name in node.args[:1] if isinstance(name, ast.Constant))
-
-
-def dotted(node: ast.AST) -> str:
-    """`a.b.c` of a name or an attribute, or nothing."""
-    if isinstance(node, ast.Attribute):
-        return f"{dotted(node.value)}.{node.attr}"
-    return node.id if isinstance(node, ast.Name) else ""
-
-
-def says_what_it_is(module: Module) -> Iterator[str]:
-    if not (ast.get_docstring(module.tree) or "").strip():
-        yield "has no docstring: say what the room is for, and what it does not know"
-
-
-def is_one_room(module: Module) -> Iterator[str]:
-    lines = module.text.count("\n")
-    if lines > LONGEST:
-        yield f"has {lines} lines: past {LONGEST} it is two rooms, find the wall between them"
-
-
-def enters_by_the_right_door(module: Module) -> Iterator[str]:
-    for name, line in module.imports():
-        for guarded, allowed in DOORS.items():
-            if (name == guarded or name.startswith(guarded + ".")) and not module.path.startswith(allowed or ("\0",)):
-                where = " or ".join(allowed) or "nothing in the product"
-                yield f"line {line} imports {name}: only {where} does that"
-
-
-def imports_by_full_name(module: Module) -> Iterator[str]:
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            yield f"line {node.lineno} imports relative to itself: write the whole name"
-
-
-def hides_no_error(module: Module) -> Iterator[str]:
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.ExceptHandler):
-            kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
-            broad = any(kind is None or dotted(kind) in {"Exception", "BaseException"} for kind in kinds)
-            if broad and not any(isinstance(inner, ast.Raise) for inner in ast.walk(node)):
-                yield f"line {node.lineno} catches everything and raises nothing: name the errors you expect"
-
-
-def keeps_its_tasks(module: Module) -> Iterator[str]:
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.Call) and (
-            dotted(node.func) in {"asyncio.create_task", "asyncio.ensure_future", "create_task", "ensure_future"}
-            or dotted(node.func).endswith("loop.create_task")
-        ):
-            yield f"line {node.lineno} starts a task that nobody waits for: use a TaskGroup"
-
-
-def prints_only_at_the_door(module: Module) -> Iterator[str]:
-    if not module.path.startswith("cli/"):
-        for node in ast.walk(module.tree):
-            if isinstance(node, ast.Call) and dotted(node.func) == "print":
-                yield f"line {node.lineno} prints: return the value, the door shows it"
-
-
-def reads_no_environment_at_import(module: Module) -> Iterator[str]:
-    inside = {
-        id(inner)
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        for inner in ast.walk(node)
-    }
-    for node in ast.walk(module.tree):
-        if id(node) not in inside and dotted(node) in {"os.environ", "os.getenv", "os.environb"}:
-            yield f"line {node.lineno} reads the environment at import: take it as an argument"  # type: ignore[attr-defined]
-
-
-def loads_only_safe_weights(module: Module) -> Iterator[str]:
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.Call) and dotted(node.func) == "torch.load":
-            safe = any(
-                word.arg == "weights_only" and isinstance(word.value, ast.Constant) and word.value.value is True
-                for word in node.keywords
-            )
-            if not safe:
-                yield f"line {node.lineno} calls torch.load, which runs what the file says: use safetensors"
-
-
-def names_no_accelerator(module: Module) -> Iterator[str]:
-    if module.path == "ml/device.py":
-        return
-    for node in ast.walk(module.tree):
-        literal = isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.split(":")[0]
-        if literal in {"cuda", "mps"} or dotted(node) in {"torch.cuda", "torch.backends.mps", "torch.mps"}:
-            yield f"line {node.lineno} names an accelerator: ask ml.device"  # type: ignore[attr-defined]
-
-
-def studio_has_no_calendar(module: Module) -> Iterator[str]:
-    if module.path.startswith("ml/"):
-        for name, line in module.imports():
-            if name.split(".")[0] == "datetime":
-                yield f"line {line} imports datetime: the studio knows no date, the household does"
-        for node in ast.walk(module.tree):
-            if dotted(node) in {"time.time", "time.localtime", "time.gmtime", "time.strftime", "time.time_ns"}:
-                yield f"line {node.lineno} asks what time it is: the household does that"  # type: ignore[attr-defined]
-
-
-def has_its_mirror_test(module: Module, root: Path = ROOT) -> Iterator[str]:
-    path = Path(module.path)
-    if path.name == "__init__.py" or module.path in WITHOUT_MIRROR:
-        return
-    mirror = root / "tests" / path.parent / f"test_{path.name}"
-    if not mirror.is_file():
-        yield f"has no test: write {mirror.relative_to(root)}"
-    elif not any(
-        isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
-        for node in ast.walk(ast.parse(mirror.read_text()))
-    ):
-        yield f"has an empty test file: {mirror.relative_to(root)}"
-
-
-Rule = Callable[[Module], Iterator[str]]
-
-RULES: dict[Rule, tuple[list[Module], list[Module]]] = {
-    says_what_it_is: (
-        [Module("ml/a.py", "x = 1\n"), Module("ml/a.py", '"""  """\n')],
-        [Module("ml/a.py", '"""Knows nothing of b."""\n')],
-    ),
-    is_one_room: ([Module("ml/a.py", "x = 1\n" * 401)], [Module("ml/a.py", "x = 1\n" * 400)]),
-    enters_by_the_right_door: (
-        [
-            Module("node/a.py", "import torch\n"),
-            Module("cli/a.py", "def f():\n    from torch.nn import Linear\n"),
-            Module("node/b.py", "import sqlite3\n"),
-            Module("ml/a.py", "import pickle\n"),
-            Module("ml/a.py", "import importlib\nimportlib.import_module('libp2p.host')\n"),
-            Module("ml/a.py", "from unittest import mock\n"),
-            Module("ml/audio/a.py", "from urllib import request\n"),
-            Module("p2p/a.py", "from tests.fakes import Wire\n"),
-        ],
-        [
-            Module("ml/a.py", "import torch\n"),
-            Module("node/store.py", "import sqlite3\n"),
-            Module("ml/a.py", "import torchlike, pickletools\n"),
-        ],
-    ),
-    imports_by_full_name: (
-        [Module("ml/a.py", "from . import b\n"), Module("ml/a.py", "from ..c import d\n")],
-        [Module("ml/a.py", "from ml import b\n")],
-    ),
-    hides_no_error: (
-        [
-            Module("ml/a.py", "try:\n    f()\nexcept:\n    pass\n"),
-            Module("ml/a.py", "try:\n    f()\nexcept Exception as error:\n    log(error)\n"),
-            Module("ml/a.py", "try:\n    f()\nexcept (OSError, BaseException):\n    x = 0\n"),
-        ],
-        [
-            Module("ml/a.py", "try:\n    f()\nexcept BaseException:\n    undo()\n    raise\n"),
-            Module("ml/a.py", "try:\n    f()\nexcept OSError:\n    x = 0\n"),
-        ],
-    ),
-    keeps_its_tasks: (
-        [
-            Module("node/a.py", "asyncio.create_task(f())\n"),
-            Module("node/a.py", "self.loop.create_task(f())\n"),
-            Module("node/a.py", "from asyncio import ensure_future\nensure_future(f())\n"),
-        ],
-        [Module("node/a.py", "group.create_task(f())\n")],
-    ),
-    prints_only_at_the_door: (
-        [Module("ml/a.py", "print(1)\n"), Module("node/a.py", "def f():\n    print(1)\n")],
-        [Module("cli/a.py", "print(1)\n"), Module("ml/a.py", "table.print(1)\n")],
-    ),
-    reads_no_environment_at_import: (
-        [
-            Module("ml/a.py", "import os\nHOME = os.environ['HOME']\n"),
-            Module("ml/a.py", "import os\nclass A:\n    b = os.getenv('B')\n"),
-        ],
-        [Module("ml/a.py", "import os\ndef f():\n    return os.environ['HOME']\n")],
-    ),
-    loads_only_safe_weights: (
-        [
-            Module("ml/a.py", "torch.load(path)\n"),
-            Module("ml/a.py", "torch.load(path, weights_only=False)\n"),
-        ],
-        [Module("ml/a.py", "torch.load(path, weights_only=True)\n"), Module("ml/a.py", "engines.load('asr')\n")],
-    ),
-    names_no_accelerator: (
-        [
-            Module("ml/a.py", "model.to('cuda')\n"),
-            Module("ml/a.py", "x = 'cuda:1'\n"),
-            Module("ml/a.py", "torch.cuda.is_available()\n"),
-            Module("ml/a.py", "torch.backends.mps.is_available()\n"),
-        ],
-        [Module("ml/device.py", "torch.cuda.is_available()\n"), Module("ml/a.py", "x = 'cudahy'\n")],
-    ),
-    studio_has_no_calendar: (
-        [Module("ml/a.py", "import time\ntime.time()\n"), Module("ml/a.py", "from datetime import date\n")],
-        [Module("ml/a.py", "import time\ntime.monotonic()\n"), Module("node/a.py", "import datetime\n")],
-    ),
-    has_its_mirror_test: (
-        [Module("ml/no_such_room.py", "")],
-        [Module("ml/__init__.py", ""), Module("ml/engines/protocols.py", "")],
-    ),
-}
 
 CASES_TO_CATCH = [(rule, bad) for rule, (bads, _) in RULES.items() for bad in bads]
 CASES_TO_LEAVE = [(rule, good) for rule, (_, goods) in RULES.items() for good in goods]
@@ -324,8 +65,8 @@ def test_an_empty_mirror_is_no_mirror(tmp_path: Path) -> None:
 
 
 def test_every_exemption_still_has_its_module() -> None:
-    gone = [path for path in WITHOUT_MIRROR if not (ROOT / path).is_file()]
-    assert not gone, f"take these out of WITHOUT_MIRROR: {gone}"
+    gone = [path for path in (*WITHOUT_MIRROR, *SUPERVISORS) if not (ROOT / path).is_file()]
+    assert not gone, f"these need no exemption any more: {gone}"
 
 
 def strangers(tracked: list[str]) -> set[str]:
