@@ -98,13 +98,15 @@ def _jobs(registry: Registry) -> Iterator[Finding]:
 
 
 def _engines(specs: Iterable[EngineSpec], registry: Registry) -> Iterator[Finding]:
+    served = {spec.task for spec in registry.specs() if not spec.missing(registry.home)}
     for spec in specs:
         what = f"{spec.task}, {spec.licence}: {spec.summary}"
         missing = spec.missing(registry.home)
         if missing:
             names = ", ".join(need.name for need in missing)
             remedy = "; ".join(dict.fromkeys(need.remedy for need in missing))
-            yield Finding("engines", spec.name, "missing", f"{what} Needs {names}.", remedy)
+            state: State = "info" if spec.task in served else "missing"
+            yield Finding("engines", spec.name, state, f"{what}. Needs {names}.", remedy)
         else:
             yield Finding("engines", spec.name, "ok", what)
 
