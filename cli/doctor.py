@@ -27,7 +27,7 @@ def doctor(*, deep: Annotated[bool, Parameter(negative="")] = False, common: Com
     from node.doctor import examine, is_well
 
     with household(common) as node:
-        findings = examine(node.config, node.registry, deep=deep)
+        findings = examine(node.config, node.registry, deep=deep, broken=node.broken)
     if common.json:
         write_json({"well": is_well(findings), "findings": [finding.as_dict() for finding in findings]})
     else:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from ml.engines.protocols import EngineSpec, Task
 from ml.engines.registry import Registry
-from ml.errors import Unavailable
+from ml.errors import MlError, Unavailable
 from node.config import Config
 from node.machine import Folder, Machine, look_around
 from node.packs import Pack, find_packs
@@ -59,14 +59,23 @@ class Finding:
         }
 
 
-def examine(config: Config, registry: Registry, *, deep: bool = False, machine: Machine | None = None) -> list[Finding]:
+def examine(
+    config: Config,
+    registry: Registry,
+    *,
+    deep: bool = False,
+    broken: Iterable[MlError] = (),
+    machine: Machine | None = None,
+) -> list[Finding]:
     """Everything worth knowing about this node, jobs first. `machine` is looked at now unless given.
 
-    `deep` loads every engine and gives it a small real job, which takes some seconds.
+    `deep` loads every engine and gives it a small real job, which takes some seconds. `broken` says which engine
+    packages did not import.
     """
     machine = machine or look_around(config.home, config.models)
     packs = find_packs()
     findings = [*_jobs(registry), *_engines(registry.specs(), registry), *_packs(packs)]
+    findings += [Finding("engines", "package", "broken", error.sentence, error.remedy) for error in broken]
     if deep:
         findings += [_trial(trial) for trial in try_engines(registry)]
     return [

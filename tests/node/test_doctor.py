@@ -8,6 +8,7 @@ import pytest
 
 from ml.engines.protocols import EngineHome, EngineSpec
 from ml.engines.registry import Registry
+from ml.errors import Unavailable
 from node.config import Config
 from node.doctor import Finding, examine, is_well
 from node.machine import Folder, Machine, SoundDevices
@@ -170,6 +171,15 @@ def test_deep_tries_what_is_there() -> None:
     assert one(found, "accelerator", "torch (tried)").state in {"ok", "broken"}
     deaf = spec_of("ear", "asr", lambda spec: TellingAsr(spec, ""))
     assert one(findings(specs=(deaf, VOICE), deep=True), "engines", "ear (tried)").state == "broken"
+
+
+def test_a_package_that_does_not_import_is_a_finding() -> None:
+    config = Config(HOME.path, GOOD.models.path)
+    broken = (Unavailable("The engine package 'x' does not import: no y.", "pip uninstall x, or mend it."),)
+    found = examine(config, Registry(ALL, EngineHome(config.models)), broken=broken, machine=GOOD)
+    finding = one(found, "engines", "package")
+    assert (finding.state, finding.remedy) == ("broken", "pip uninstall x, or mend it.")
+    assert "'x' does not import" in finding.detail
 
 
 def test_is_well_bears_what_stops_nothing() -> None:
