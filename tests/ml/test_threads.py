@@ -16,10 +16,14 @@ ROOT = Path(__file__).resolve().parents[2]
 def pools_after(program: str) -> dict[str, object]:
     """What the libraries say about their threads, in a process whose environment says nothing."""
     report = (
-        "import json, threadpoolctl\n"
+        "import json, threading, threadpoolctl\n"
         "pools = sorted({p['num_threads'] for p in threadpoolctl.threadpool_info()})\n"
-        "torch = sys.modules.get('torch')\n"
-        "print(json.dumps({'pools': pools, 'torch': torch.get_num_threads() if torch else None}))\n"
+        "torch, seen = sys.modules.get('torch'), []\n"
+        "ask = lambda: seen.append(torch.get_num_threads() if torch else None)\n"
+        "thread = threading.Thread(target=ask)\n"
+        "thread.start()\n"
+        "thread.join()\n"
+        "print(json.dumps({'pools': pools, 'torch': seen[0]}))\n"
     )
     environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     command = [sys.executable, "-c", "import sys\n" + program + report]

@@ -115,6 +115,12 @@ def test_no_is_an_answer_and_costs_no_restart(pipe: WorkerPipe) -> None:
     assert pipe.pid == pid
 
 
+def test_ctrl_c_in_the_terminal_does_not_reach_the_child(pipe: WorkerPipe) -> None:
+    pipe.ask(SPEAK)
+    assert pipe.pid is not None
+    assert os.getpgid(pipe.pid) != os.getpgid(0), "the terminal signals its foreground process group"
+
+
 def test_closing_ends_the_child_and_everything_after_it_fails(pipe: WorkerPipe) -> None:
     pipe.ask(SPEAK)
     pid = pipe.pid

