@@ -15,16 +15,18 @@ import os
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgpack
 import numpy as np
 import soxr
 
-from ml.engines import espeak_languages, espeak_text
+from ml.engines import espeak_languages, espeak_text, espeak_voices
 from ml.engines.espeak_pitch import CALIBRATION, PitchScale, median_f0
 from ml.engines.protocols import Capabilities, Engine, EngineHome, EngineSpec, Need
 from ml.engines.worker_pipe import Refused, WorkerPipe
@@ -73,6 +75,7 @@ class EspeakTts:
         """`pipe` leads to `ml.engines.espeak_worker`. Raises Unavailable when the library does not load."""
         self.spec = spec
         self._pipe = pipe
+        self._owned = ExitStack()
         self._lock = threading.Lock()
         self._scales: dict[str, PitchScale | None] = {}
         try:
@@ -126,9 +129,14 @@ class EspeakTts:
             answer = self._ask_at_f0(cleaned, voice, rate, delivery.f0_hz, delivery.f0_spread)
         return self._speech(text, language, answer)
 
+    def owns(self, resources: ExitStack) -> None:
+        """Take over what is to be freed on `close`, after the child process has ended."""
+        self._owned = resources
+
     def close(self) -> None:
         """End the child process; a second call does nothing."""
         self._pipe.close()
+        self._owned.close()
 
     def _voice(self, language: str, delivery: Delivery) -> str:
         identifier = espeak_languages.find(language, self._voices)
@@ -214,13 +222,15 @@ def start(home: EngineHome) -> Engine:
     files = find_library()
     if files is None:
         raise Unavailable("espeak-ng is not installed.", _REMEDY)
-    argv, env = worker_command(files)
-    pipe = WorkerPipe("espeak-ng", argv, env)
-    try:
-        return EspeakTts(SPEC, files, pipe)
-    except BaseException:
-        pipe.close()
-        raise
+    with ExitStack() as stack:
+        if files.data is not None:
+            folder = stack.enter_context(TemporaryDirectory(prefix="babelmesh-espeak-"))
+            files = replace(files, data=espeak_voices.lay_out(files.data, Path(folder)))
+        argv, env = worker_command(files)
+        pipe = stack.enter_context(closing(WorkerPipe("espeak-ng", argv, env)))
+        engine = EspeakTts(SPEC, files, pipe)
+        engine.owns(stack.pop_all())
+        return engine
 
 
 SPEC = EngineSpec(
