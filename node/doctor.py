@@ -72,7 +72,7 @@ def examine(
     `deep` loads every engine and gives it a small real job, which takes some seconds. `broken` says which engine
     packages did not import.
     """
-    machine = machine or look_around(config.home, config.models)
+    machine = machine or look_around(config.home, config.voices, config.models)
     packs = find_packs()
     findings = [*_jobs(registry), *_engines(registry.specs(), registry), *_packs(packs)]
     findings += [Finding("engines", "package", "broken", error.sentence, error.remedy) for error in broken]
@@ -198,10 +198,10 @@ def _machine(machine: Machine) -> Iterator[Finding]:
 def _storage(machine: Machine) -> Iterator[Finding]:
     for name, folder in (("home", machine.home), ("models", machine.models)):
         yield _folder(name, folder)
-    mode = machine.home.mode
-    if mode is not None and mode & 0o077:
-        detail = f"{machine.home.path} has mode {mode:03o}: other users of this machine can see into it."
-        yield Finding("storage", "privacy of the home", "info", detail, f"chmod 700 '{machine.home.path}'")
+    voices = machine.voices
+    if voices.mode is not None and voices.mode & 0o077:
+        detail = f"{voices.path} has mode {voices.mode:03o}: other users of this machine can see into it."
+        yield Finding("storage", "voices", "info", detail, f"chmod 700 '{voices.path}'")
 
 
 def _folder(name: str, folder: Folder) -> Finding:

@@ -62,6 +62,7 @@ class Machine:
     memory: int
     memory_free: int
     home: Folder
+    voices: Folder
     models: Folder
     encoding: str
     programs: Mapping[str, Path | None] = field(default_factory=dict)
@@ -71,7 +72,7 @@ class Machine:
     loopback_trouble: str = ""
 
 
-def look_around(home: Path, models: Path) -> Machine:
+def look_around(home: Path, voices: Path, models: Path) -> Machine:
     """The facts of this machine now. Raises nothing: what cannot be asked is told in the `trouble` fields."""
     memory = psutil.virtual_memory()
     programs = {name: Path(found) if (found := shutil.which(name)) else None for name in PROGRAMS}
@@ -84,6 +85,7 @@ def look_around(home: Path, models: Path) -> Machine:
         memory=memory.total,
         memory_free=memory.available,
         home=look_at(home),
+        voices=look_at(voices),
         models=look_at(models),
         encoding=sys.stdout.encoding or "",
         programs=programs,

@@ -24,6 +24,7 @@ GOOD = Machine(
     memory=16 * GIB,
     memory_free=8 * GIB,
     home=HOME,
+    voices=replace(HOME, path=HOME.path / "voices"),
     models=Folder(Path("/home/me/.cache/mesh"), 50 * GIB, True, None),
     encoding="utf-8",
     programs={"apertium": Path("/usr/bin/apertium"), "ffmpeg": Path("/usr/bin/ffmpeg"), "espeak-ng": None},
@@ -128,7 +129,7 @@ def test_two_needs_give_two_remedies_and_equal_ones_one() -> None:
         ),
         ({"home": replace(HOME, writable=False)}, "storage", "home", "broken", "cannot be written", "--home FOLDER"),
         ({"home": replace(HOME, free=1 << 20)}, "storage", "home", "info", "only 1 MiB free", "Free some space"),
-        ({"home": replace(HOME, mode=0o755)}, "storage", "privacy of the home", "info", "mode 755", "chmod 700"),
+        ({"voices": replace(HOME, mode=0o755)}, "storage", "voices", "info", "mode 755", "chmod 700"),
         ({"home": replace(HOME, mode=None)}, "storage", "home", "ok", "made when first needed", ""),
         (
             {"models": replace(GOOD.models, writable=False)},
@@ -153,8 +154,8 @@ def test_each_fact_has_its_finding(
     }
 
 
-def test_a_private_home_is_not_mentioned() -> None:
-    assert not [finding for finding in findings() if finding.name == "privacy of the home"]
+def test_private_voices_are_not_mentioned() -> None:
+    assert not [finding for finding in findings() if finding.name == "voices"]
 
 
 def test_whatever_stops_something_has_a_remedy() -> None:

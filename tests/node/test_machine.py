@@ -26,7 +26,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def look(tmp_path: Path) -> Machine:
-    return look_around(tmp_path / "home", tmp_path / "models")
+    return look_around(tmp_path / "home", tmp_path / "home" / "voices", tmp_path / "models")
 
 
 def test_this_machine_has_what_every_machine_has(tmp_path: Path) -> None:
