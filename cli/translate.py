@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -44,8 +44,8 @@ class Wishes:
     own_voice: bool = True
     "Tint the synthetic voice with the speaker's."
 
-    method: str | None = None
-    "How the voice is matched (see docs/own-voice.md)."
+    method: Literal["transport", "neighbours", "world"] = "transport"
+    "How the voice is matched: transport, neighbours (the first method), or world (needs babelmesh[world])."
 
     srt: Annotated[bool, Switch] = False
     "Also write SRT subtitles in both languages."
@@ -125,6 +125,7 @@ def _options(node: Node, wishes: Wishes) -> DubOptions:
 def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, common: Common) -> int:
     from cli.pipes import plan
     from ml.errors import MlError
+    from node.dubbing import write_report
     from node.errors import NodeError
 
     options = _options(node, wishes)
@@ -146,6 +147,8 @@ def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, common: Co
                 continue
             cold_start = 0.0
             reports.append(report)
+            if not jobs.to_stdout:
+                write_report(report)
             if not (common.json or jobs.to_stdout):
                 show_report(report)
     if common.json:

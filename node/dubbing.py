@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,7 +31,7 @@ from ml.speech.subtitles import Cue, cues, to_srt, to_vtt
 from ml.speech.timeline import Timeline
 from ml.speech.tint import AsSpoken, Matcher, Tint
 from ml.speech.translate import Translate
-from ml.voice.match import VoiceMatcher
+from ml.voice.match import MatchOptions, Method, VoiceMatcher
 from ml.voice.profile import VoiceProfile, build_profile
 from node.engines import EngineNames, Engines, describe, source_language
 from node.files import write_text
@@ -52,7 +53,7 @@ class DubOptions:
     source: str = "auto"
     voice: str | None = None
     own_voice: bool = True
-    method: str | None = None
+    method: Method = "transport"
     keep_background: bool = False
     srt: bool = False
     vtt: bool = False
@@ -78,8 +79,8 @@ class Dubbing:
             raise ValueError("a dubbing needs ears and a mouth")
         self._options, self._engines, self._voices, self._store = options, engines, voices, store
         self._asr, self._tts = engines.asr, engines.tts
-        self.source, remark = source_language(options.source, self._asr)
-        self._warnings = [*engines.warnings, *([remark] if remark else [])]
+        self.source, self._source_note = source_language(options.source, self._asr)
+        self._warnings = list(engines.warnings)
         self._translate = Translate(engines.mt, self.source, options.target)
         self._network = SileroNetwork.load()
 
@@ -108,8 +109,8 @@ class Dubbing:
             tally.add(stage, item, seconds)
             progress(stage, item.end if isinstance(item, Utterance) else heard.seconds, length)
 
-        background = blocks(source) if self._options.keep_background else None
-        with AudioWriter(output) as writer:
+        again = blocks(source) if self._options.keep_background else nullcontext()
+        with AudioWriter(output) as writer, blocks(source) as sound, again as background:
             timeline = Timeline(background)
 
             def lay(utterance: Utterance) -> None:
@@ -119,11 +120,12 @@ class Dubbing:
                 lines.append(utterance_line(utterance, tally.by_utterance.get(utterance.index, {}), done))
                 _caption(utterance, captions)
 
-            asyncio.run(run(heard.through(blocks(source)), stages, lay, observe))
+            asyncio.run(run(heard.through(sound), stages, lay, observe))
             if not lines:
                 raise BadAudio(f"There is no speech in {source}.", "Check the recording's level and its sound track.")
             for block in timeline.finish(heard.seconds):
                 writer.write(block)
+            warnings.extend(sound.warnings)
         if not any(line.target_text for line in lines):
             warnings.append("No words were recognised: the result is silent. A clearer recording or --notes may help.")
         report = Report(
@@ -131,6 +133,7 @@ class Dubbing:
             output=str(output),
             source=self.source,
             target=self._options.target,
+            source_note=self._source_note,
             input_seconds=round(heard.seconds, 3),
             seconds=round(time.perf_counter() - began, 3),
             cold_start=round(cold_start, 3),
@@ -173,7 +176,7 @@ class Dubbing:
             warnings.append(
                 f"The voice is known from {profile.seconds:.1f} s of speech only; from 10 s on it can be trusted."
             )
-        matcher = VoiceMatcher(profile, self._tts, options.target)
+        matcher = voice_matcher(profile, self._engines, options)
         return VoiceUsed(name, profile, options.method), matcher
 
     def _engine_lines(self) -> tuple[EngineLine, ...]:
@@ -192,7 +195,7 @@ class Dubbing:
         for language, entries in zip((self.source, self._options.target), captions, strict=True):
             for wanted, suffix, render in ((self._options.srt, "srt", to_srt), (self._options.vtt, "vtt", to_vtt)):
                 if wanted:
-                    path = subtitle_path(output, language, suffix)
+                    path = subtitle_path(output, self._options.target, language, suffix)
                     write_text(path, render(entries))
                     written.append(str(path))
         return tuple(written)
@@ -226,10 +229,16 @@ def voice_line(voice: VoiceUsed, lines: list[UtteranceLine]) -> VoiceLine:
     )
 
 
-def subtitle_path(output: Path, language: str, suffix: str) -> Path:
-    """`talk.es.wav` gives `talk.es.en.srt` for English subtitles and `talk.es.srt` for Spanish ones."""
-    stem = output.with_suffix("")
-    return stem.parent / f"{stem.name.removesuffix('.' + language)}.{language}.{suffix}"
+def voice_matcher(profile: VoiceProfile, engines: Engines, options: DubOptions) -> VoiceMatcher:
+    """What brings the synthetic voice nearer to a profile. Raises Unavailable when the method is not installed."""
+    if engines.tts is None:
+        raise ValueError("a voice needs a mouth")
+    return VoiceMatcher(profile, engines.tts, options.target, MatchOptions(options.method), engines.speaker)
+
+
+def subtitle_path(output: Path, target: str, language: str, suffix: str) -> Path:
+    """`talk.es.wav` gives `talk.en.srt` for English subtitles and `talk.es.srt` for Spanish ones."""
+    return output.with_name(f"{output.stem.removesuffix('.' + target)}.{language}.{suffix}")
 
 
 def _caption(utterance: Utterance, captions: tuple[list[Cue], list[Cue]]) -> None:

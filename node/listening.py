@@ -43,10 +43,11 @@ def speech_of(path: Path, network: SileroNetwork, enough: float, heard: Callable
     segmenter = Segmenter(SileroActivity(network), Endpointer())
     counted = Heard()
     found: list[Audio] = []
-    for block in counted.through(blocks(path)):
-        found.extend(event.audio for event in segmenter.process(block) if isinstance(event, SpeechClosed))
-        heard(counted.seconds)
-        if sum(audio.seconds for audio in found) >= enough:
-            return found
+    with blocks(path) as sound:
+        for block in counted.through(sound):
+            found.extend(event.audio for event in segmenter.process(block) if isinstance(event, SpeechClosed))
+            heard(counted.seconds)
+            if sum(audio.seconds for audio in found) >= enough:
+                return found
     found.extend(event.audio for event in segmenter.flush() if isinstance(event, SpeechClosed))
     return found

@@ -79,6 +79,7 @@ class Report:
     compute: dict[str, float]
     clipped: int = 0
     subtitles: tuple[str, ...] = ()
+    source_note: str | None = None
     warnings: tuple[str, ...] = ()
     resumed: int = 0
 

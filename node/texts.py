@@ -5,19 +5,20 @@ The same engines as for recordings, without the ears. Knows nothing of how resul
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml.audio.write import AudioWriter
+from ml.engines.protocols import Mt
 from ml.errors import BadText
 from ml.speech.tint import AsSpoken, Matcher
 from ml.types import Translation
+from node.dubbing import DubOptions, voice_matcher
 from node.engines import load_engines
 
 if TYPE_CHECKING:
     from node.app import Node
-    from node.dubbing import DubOptions
 
 LONGEST = 200_000
 """Characters of text that are taken at once."""
@@ -54,57 +55,46 @@ def _checked(text: str) -> str:
 def translate_text(node: Node, text: str, options: DubOptions) -> TextResult:
     """Translate a text, line by line. Raises BadText, UnsupportedLanguage or Unavailable."""
     engines = load_engines(node.registry, options.engines, hear=False, speak=False)
-    source = "en" if options.source == "auto" else options.source
-    route = engines.mt.prepare(source, options.target)
-    lines = [
-        engines.mt.translate(line, source, options.target) if any(c.isalnum() for c in line) else None
-        for line in _checked(text).splitlines()
-    ]
-    return _result(text, lines, source, options.target, route)
+    return _result(text, _translated(engines.mt, text, options))
 
 
 def say_text(node: Node, text: str, options: DubOptions, output: Path) -> TextResult:
     """Translate a text and speak it into a file, tinted with a voice profile when one is named."""
     engines = load_engines(node.registry, options.engines, hear=False, speak=True)
-    source = "en" if options.source == "auto" else options.source
-    route = engines.mt.prepare(source, options.target)
     assert engines.tts is not None  # noqa: S101 - asked for above
     matcher: Matcher = AsSpoken()
     if options.voice is not None:
-        matcher = node.matcher(node.voices.get(options.voice), engines, options)
-    lines: list[Translation | None] = []
+        matcher = voice_matcher(node.voices.get(options.voice), engines, options)
+    result = _result(text, _translated(engines.mt, text, options))
     with AudioWriter(output) as writer:
-        for line in _checked(text).splitlines():
-            said = engines.mt.translate(line, source, options.target) if any(c.isalnum() for c in line) else None
-            lines.append(said)
-            if said is not None and any(c.isalnum() for c in said.text):
-                speech = engines.tts.speak(said.text, options.target, matcher.delivery())
+        for line in result.text.splitlines():
+            if any(c.isalnum() for c in line):
+                speech = engines.tts.speak(line, options.target, matcher.delivery())
                 writer.write(matcher.apply(speech).audio.samples)
-    seconds = writer.seconds
-    return _result(text, lines, source, options.target, route, str(output), seconds)
+    return replace(result, output=str(output), seconds=round(writer.seconds, 3))
 
 
-def _result(
-    text: str,
-    lines: list[Translation | None],
-    source: str,
-    target: str,
-    route: tuple[str, ...],
-    output: str | None = None,
-    seconds: float | None = None,
-) -> TextResult:
+def _translated(mt: Mt, text: str, options: DubOptions) -> list[Translation | None]:
+    """A translation for each line; lines without a word have none."""
+    source = "en" if options.source == "auto" else options.source
+    mt.prepare(source, options.target)
+    return [
+        mt.translate(line, source, options.target) if any(c.isalnum() for c in line) else None
+        for line in _checked(text).splitlines()
+    ]
+
+
+def _result(text: str, lines: list[Translation | None]) -> TextResult:
     known = [line for line in lines if line is not None]
     if not known:
         raise BadText("There is no word in the text.", "Give text with letters in it.")
     return TextResult(
         text="\n".join(line.text if line else "" for line in lines),
         source_text=text,
-        source=source,
-        target=target,
+        source=known[0].source,
+        target=known[0].target,
         engine=", ".join(dict.fromkeys(line.engine for line in known)),
-        route=route,
+        route=max((line.route for line in known), key=len),
         confidence=round(min(line.confidence for line in known), 3),
         unknown_words=tuple(word for line in known for word in line.unknown),
-        output=output,
-        seconds=round(seconds, 3) if seconds is not None else None,
     )

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterable
 from importlib.metadata import entry_points
 
-from ml.engines.protocols import Engine, EngineHome, EngineSpec, Task
+from ml.engines.protocols import Engine, EngineHome, EngineSpec, Need, Task
 from ml.errors import MlError, Unavailable
 
 GROUP = "babelmesh.engines"
@@ -71,7 +71,7 @@ class Registry:
             candidates: tuple[EngineSpec, ...] = (spec,)
         else:
             candidates = self.specs(task)
-        gaps = []
+        gaps: list[Need] = []
         for spec in candidates:
             missing = spec.missing(self._home)
             if not missing:

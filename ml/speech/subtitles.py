@@ -26,7 +26,7 @@ class Cue:
 
 def cues(text: str, start: float, end: float) -> list[Cue]:
     """Break one utterance into cues that can be read."""
-    lines = textwrap.wrap(" ".join(text.split()), LINE, break_long_words=True)
+    lines = _balanced(" ".join(text.split()))
     if not lines or end <= start:
         return []
     pages = [lines[i : i + LINES] for i in range(0, len(lines), LINES)]
@@ -37,6 +37,17 @@ def cues(text: str, start: float, end: float) -> list[Cue]:
         out.append(Cue(at, at + share, "\n".join(page)))
         at += share
     return out
+
+
+def _balanced(text: str) -> list[str]:
+    """The text in as few lines as the format allows, of about equal length, so that no cue is left with a single word."""
+    least = len(textwrap.wrap(text, LINE))
+    wanted = -(-least // LINES) * LINES if least > LINES else least
+    for width in range(max(1, -(-len(text) // max(1, wanted))), LINE + 1):
+        lines = textwrap.wrap(text, width)
+        if len(lines) <= wanted:
+            return lines
+    return textwrap.wrap(text, LINE)
 
 
 def stamp(seconds: float, mark: Literal[",", "."]) -> str:
