@@ -315,3 +315,29 @@ def fake_node(home: Path, **engines: object):
 
     config = Config(home, home / "models")
     return Node(config, fake_registry(home, **engines), VoiceShelf(config.voices), ResultStore(config.jobs))
+
+
+@dataclass
+class RecordingDecoder:
+    """A decoder that keeps what it was fed; its words are one per part, as long as the part."""
+
+    parts: list[bytearray] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    looks: int = 0
+
+    def start(self, cepstral_mean: tuple[float, ...] | None = None) -> None:
+        self.calls.append("start")
+        self.parts.append(bytearray())
+
+    def feed(self, pcm: bytes, *, whole: bool = False) -> None:
+        self.parts[-1] += pcm
+
+    def end(self) -> None:
+        self.calls.append("end")
+
+    def words(self, offset: float = 0.0) -> tuple[Word, ...]:
+        self.looks += 1
+        if not any(self.parts[-1]):
+            return ()
+        seconds = len(self.parts[-1]) / 2 / SAMPLE_RATE
+        return (Word(f"part{len(self.parts)}", offset, offset + seconds, 0.5),)

@@ -23,42 +23,16 @@ _BREAK = re.compile(  # the end of a sentence, of a paragraph, of a list item, o
 _NUMBER = re.compile(r"(?<![a-z0-9.,])\d{1,3}(?:,\d{3})+(?![0-9])|\d+(?:\.\d+)?")
 _ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th)\b")
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)*'?")
-_ONES = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
-_TENS = ["zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_ONES = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)  # fmt: skip
+_TENS = ("zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _ORDINALS = {
     "one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth",
     "twelve": "twelfth",
 }  # fmt: skip
-_SIGNS = {
-    "%": " percent ",
-    "&": " and ",
-    "$": " dollars ",
-    "\u20ac": " euros ",
-    "\u00a3": " pounds ",
-    "+": " plus ",
-    "=": " equals ",
-}
+_SIGNS = {"%": "percent", "&": "and", "$": "dollars", "\u20ac": "euros", "\u00a3": "pounds", "+": "plus"}
 
 
 def read_notes(text: str) -> list[list[str]]:
@@ -88,7 +62,7 @@ def read_words(text: str) -> list[str]:
     for sign, word in _SIGNS.items():
         plain = plain.replace(sign, f" {word} ")
     plain = _ORDINAL.sub(lambda m: _ordinal(int(m[1])) + " ", plain)
-    plain = _NUMBER.sub(lambda m: f" {_spell(m[0].replace(',', ''))} ", plain)
+    plain = _NUMBER.sub(lambda m: f" {_spell(m[0])} ", plain)
     return [word.rstrip("'") for word in _WORD.findall(plain)]
 
 
@@ -96,10 +70,11 @@ def _spell(digits: str) -> str:
     if "." in digits:
         whole, part = digits.split(".")
         return f"{_spell(whole)} point {' '.join(_ONES[int(d)] for d in part)}"
+    grouped, digits = "," in digits, digits.replace(",", "")
     number = int(digits) if len(digits) <= 9 else -1
     if number < 0 or (digits[0] == "0" and len(digits) > 1):
         return " ".join(_ONES[int(d)] for d in digits)
-    if len(digits) == 4 and (1100 <= number < 2000 or 2010 <= number < 2100):
+    if len(digits) == 4 and not grouped and (1100 <= number < 2000 or 2010 <= number < 2100):
         return _year(number)
     return cardinal(number)
 

@@ -27,7 +27,9 @@ _CONTEXTS = ((3, 3, 1), (2, 3, 1), (2, 2, 1), (1, 2, 1), (1, 1, 1), (1, 1, 0), (
 """Letters to the left, to the right, and whether the phones of the letter before count; from wide to narrow."""
 _LONGEST = 16
 """Letters and phones of the words that the model learns from."""
-_EM_WORDS, _EM_ROUNDS = 25_000, 5
+_EM_WORDS, _EM_ROUNDS = 10_000, 5
+_SKEW = 5
+"""How far the phones may run ahead of the letters, or fall behind."""
 _BEAM = 4
 _VOWELS = frozenset("aeiouy")
 
@@ -143,7 +145,8 @@ class Speller:
         place = columns + _PAD
         answer = outputs[rows, columns]
         before = np.where(columns > 0, outputs[rows, np.maximum(columns - 1, 0)], 0)
-        self._by_letter = {c: np.unique(answer[letters[rows, columns] == c]) for c in range(1, _LETTERS)}
+        heard = letters[rows, columns]
+        self._by_letter = [np.unique(np.append(answer[heard == letter], 0)) for letter in range(_LETTERS)]
         self._levels = []
         for left, right, chained in _CONTEXTS:
             key = _key(wide, rows, place, left, right) * self._size + before * chained
@@ -196,24 +199,26 @@ def _best_paths(letters: _Ints, phones: _Ints, base: int, costs: _Floats) -> _In
     count, width = letters.shape
     height = phones.shape[1]
     spelled, spoken = (letters > 0).sum(1), (phones > 0).sum(1)
+    rows = costs.astype(np.float32).ravel()
+    sounds = np.ascontiguousarray(phones.T)
     scores = np.full((height + 1, count), np.inf, np.float32)
     scores[0] = 0.0
     moves = np.zeros((width, height + 1, count), np.int8)
-    flat = costs.astype(np.float32)
     for i in range(width):
-        letter = letters[:, i]
-        fresh = np.empty_like(scores)
-        for j in range(min(height, 2 * (i + 1)) + 1):
-            options = [scores[j] + flat[letter, 0]]
-            if j >= 1:
-                options.append(scores[j - 1] + flat[letter, phones[:, j - 1]])
-            if j >= 2:
-                options.append(scores[j - 2] + flat[letter, phones[:, j - 2] * base + phones[:, j - 1]])
-            choice = np.argmin(options, axis=0)
-            moves[i, j] = choice
-            fresh[j] = np.take_along_axis(np.stack(options), choice[None], 0)[0]
-        fresh[min(height, 2 * (i + 1)) + 1 :] = np.inf
-        scores = fresh if i == 0 else np.where(i < spelled, fresh, scores)
+        letter = letters[:, i] * base * base
+        going = i < spelled
+        silent = rows[letter]
+        # From the last phone back, so that each score is read before it is written.
+        for j in range(height, -1, -1):
+            best, move = scores[j] + silent, moves[i, j]
+            for step in (1, 2):
+                if j < step or abs(j - step - i) > _SKEW:
+                    continue
+                said = sounds[j - 1] if step == 1 else sounds[j - 2] * base + sounds[j - 1]
+                other = scores[j - step] + rows[letter + said]
+                better = other < best
+                best[better], move[better] = other[better], step
+            np.copyto(scores[j], best, where=going)
     outputs = np.zeros((count, width), np.int64)
     at, every = spoken.copy(), np.arange(count)
     for i in reversed(range(width)):

@@ -67,11 +67,12 @@ class Sphinx:
         heard already. Live, the decoder is built here when it is not there yet: see `prepare`.
         """
         options = self._checked(options)
+        self._pool.check_open()
         label = Label(NAME, "en")
         if not options.live:
             return WholeSession(lambda: self._borrowed(options), label)
         decoder = self._pool.lend(options, wait=False)
-        return LiveSession(decoder, label, lambda: self._pool.take_back(options, decoder))
+        return LiveSession(decoder, label, lambda fit: self._pool.end_loan(options, decoder if fit else None))
 
     def prepare(self, options: AsrOptions) -> None:
         """Build what the first utterance of these options would wait for: 0.3 s, with notes 3 s. Raises as `listen`."""
@@ -88,9 +89,9 @@ class Sphinx:
         try:
             yield decoder
         except BaseException:
-            self._pool.discard()
+            self._pool.end_loan(options, None)
             raise
-        self._pool.take_back(options, decoder)
+        self._pool.end_loan(options, decoder)
 
     def _checked(self, options: AsrOptions) -> AsrOptions:
         """The options, found good once; raises what is wrong with them."""

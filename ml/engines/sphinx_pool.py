@@ -35,8 +35,7 @@ class DecoderPool(Generic[D]):
         """
         with self._changed:
             while True:
-                if self._closed:
-                    raise EngineFailed("The recogniser is closed.", "Open a new session.")
+                self.check_open()
                 for place, (known, decoder) in enumerate(self._idle):
                     if known == options:
                         del self._idle[place]
@@ -56,21 +55,22 @@ class DecoderPool(Generic[D]):
         try:
             return self._build(options)
         except BaseException:
-            self._forget()
+            self.end_loan(options, None)
             raise
 
-    def take_back(self, options: AsrOptions, decoder: D) -> None:
-        """The utterance is over and the decoder is fit for another."""
+    def end_loan(self, options: AsrOptions, decoder: D | None) -> None:
+        """The utterance is over; the decoder is kept for another, or None says that it is not fit for one."""
         with self._changed:
-            if self._closed:
+            if self._closed or decoder is None:
                 self._alive -= 1
             else:
                 self._idle.append((options, decoder))
             self._changed.notify()
 
-    def discard(self) -> None:
-        """A lent decoder is not fit for another utterance; the caller drops it."""
-        self._forget()
+    def check_open(self) -> None:
+        """Raises EngineFailed when the pool is closed."""
+        if self._closed:
+            raise EngineFailed("The recogniser is closed.", "Open a new session.")
 
     def close(self) -> None:
         """Drop the idle decoders; lent ones go when they come back."""
@@ -79,8 +79,3 @@ class DecoderPool(Generic[D]):
             self._alive -= len(self._idle)
             self._idle.clear()
             self._changed.notify_all()
-
-    def _forget(self) -> None:
-        with self._changed:
-            self._alive -= 1
-            self._changed.notify()

@@ -7,8 +7,8 @@ of how notes become a language model.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -86,11 +86,11 @@ def transcript(words: tuple[Word, ...], samples: int, label: Label, *, final: bo
 class LiveSession:
     """An utterance heard word by word; `partial` costs nothing when nothing was heard since the last call."""
 
-    def __init__(self, decoder: Decoder, label: Label, give_back: Callable[[], None]) -> None:
-        """`give_back` is called once, when the decoder is no longer needed."""
+    def __init__(self, decoder: Decoder, label: Label, give_back: Callable[[bool], None]) -> None:
+        """`give_back(fit)` is called once, when the decoder is no longer needed; not `fit` means broken."""
         self._decoder = decoder
         self._label = label
-        self._give_back: Callable[[], None] | None = give_back
+        self._give_back: Callable[[bool], None] | None = give_back
         self._waiting = np.zeros(0, np.float32)
         self._level = Level()
         self._sounded: int | None = None
@@ -113,7 +113,8 @@ class LiveSession:
         end = self._heard + len(self._waiting)
         if self._sounded is not None and end < self._sounded + OPENING:
             end = self._sounded
-        self._hear(max(0, (end - self._heard) // BLOCK * BLOCK))
+        with self._closed_on_failure():
+            self._hear(max(0, (end - self._heard) // BLOCK * BLOCK))
 
     def partial(self) -> Transcript | None:
         """The words so far, or None when there are none."""
@@ -126,16 +127,18 @@ class LiveSession:
     def finish(self) -> Transcript:
         """The words of the whole utterance. Raises EngineFailed after the end."""
         self._open()
-        self._hear(len(self._waiting))
-        self._end_part()
-        self._close()
+        with self._closed_on_failure():
+            self._hear(len(self._waiting))
+            self._end_part()
+        self._close(fit=True)
         return transcript(self._done, self._heard, self._label, final=True)
 
     def abandon(self) -> None:
         """Drop the utterance; does nothing after the end."""
         if self._give_back is not None:
-            self._decoder.end()
-            self._close()
+            with self._closed_on_failure():
+                self._decoder.end()
+            self._close(fit=True)
 
     def _hear(self, count: int) -> None:
         """Feed the first `count` waiting samples, block by block."""
@@ -144,7 +147,7 @@ class LiveSession:
             self._measure(at, len(block))
             self._decoder.feed(to_pcm(block, self._level.gain()))
             self._heard += len(block)
-            self._cut(float(np.sqrt(np.mean(np.square(block)))))
+            self._cut(float(np.sqrt(np.mean(np.square(block, dtype=np.float64)))))
         self._waiting = self._waiting[count:]
 
     def _measure(self, at: int, length: int) -> None:
@@ -173,11 +176,20 @@ class LiveSession:
         if self._give_back is None:
             raise EngineFailed("This utterance has ended.", "Call listen() for the next one.")
 
-    def _close(self) -> None:
+    @contextmanager
+    def _closed_on_failure(self) -> Iterator[None]:
+        """A decoder that failed or was interrupted half-way is not lent again."""
+        try:
+            yield
+        except BaseException:
+            self._close(fit=False)
+            raise
+
+    def _close(self, *, fit: bool) -> None:
         give_back, self._give_back = self._give_back, None
         self._waiting = np.zeros(0, np.float32)
         if give_back is not None:
-            give_back()
+            give_back(fit)
 
 
 class WholeSession:
