@@ -25,6 +25,9 @@ from ml.types import Samples
 CONTAINERS = "wav,w64,aiff,caf,au,flac,ogg,mp3,aac,mov,matroska,avi,flv,mpegts,mpeg,asf,amr,ac3,eac3,dts,wv,ape,tta"
 """libav's names of the containers that are read; `mov` includes MP4 and M4A, `matroska` WebM, `ogg` Opus."""
 
+_TIMED = {"asf", "avi", "flac", "flv", "matroska", "mov", "mpeg", "mpegts", "ogg"}
+"""Containers whose packets say when they are heard; for the others libav guesses it from the bytes before."""
+
 _SMALLEST_GAP, _LARGEST_GAP = 0.05, 60.0
 """Seconds. Jumps of the time stamps between these are holes in the recording; less is jitter, more a broken clock."""
 
@@ -78,9 +81,10 @@ class Decoder:
         """
         origin = (self._container.start_time or 0) / 1e6
         seconds = filled = 0.0
+        timed = self.info.container in _TIMED
         for frame in self._frames():
             mono, rate = _mono(frame), frame.sample_rate
-            if frame.time is not None and len(mono):
+            if timed and frame.time is not None and len(mono):
                 gap = frame.time - origin - seconds
                 if _SMALLEST_GAP < gap <= _LARGEST_GAP:
                     silence = np.zeros(round(gap * rate), np.float32)

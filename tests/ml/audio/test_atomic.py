@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +43,21 @@ def test_two_writers_of_one_name_do_not_mix(tmp_path):
     first.publish()
     second.publish()
     assert (tmp_path / "a").read_bytes() == b"second"
+
+
+def test_a_failed_seek_that_the_encoder_overlooks_fails_the_file(tmp_path, monkeypatch):
+    """libav prints an error in a seek and goes on; the file must not come out as if it were whole."""
+
+    class FullAtSeek(io.BytesIO):
+        def seek(self, offset: int, whence: int = 0) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "open", lambda *args: FullAtSeek())
+    file = AtomicFile(tmp_path / "a")
+    file.write(b"12")
+    assert file.seek(1) == 1
+    with pytest.raises(OSError, match="No space"):
+        file.publish()
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EIO])

@@ -47,6 +47,12 @@ def test_between_the_thresholds_what_was_goes_on():
     assert silent.speech_end == at(10)
 
 
+def test_the_pads_of_neighbours_meet_and_do_not_overlap():
+    wide = EndpointOptions(min_speech=F, hangover=2 * F, pad=9 * F, max_utterance=60 * F)
+    first, second = utterances(frames((10, 0.9), (3, 0.0), (10, 0.9), (20, 0.0)), wide)
+    assert first.end == second.start == at(12)
+
+
 def test_too_long_is_split_at_the_quietest_point_and_nothing_is_lost():
     # The dip at 45..47 is not silence (0.38), so only the length can end the utterance.
     first, second = utterances(frames((45, 0.95), (3, 0.38), (40, 0.95), (20, 0.0)), OPTIONS)

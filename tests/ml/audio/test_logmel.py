@@ -93,7 +93,7 @@ def test_magnitudes_are_not_negative_and_fit_the_bands(speech):
     magnitude = mel_to_magnitude(mel)
     assert (magnitude >= 0).all()
     error = np.log(np.maximum(magnitude @ mel_filters().T, FLOOR)) - np.log(mel)
-    assert np.sqrt(np.mean(error**2)) < 0.1  # 0.9 dB; measured 0.1 to 0.3 dB
+    assert np.sqrt(np.mean(error**2)) < 0.05  # 0.4 dB; measured 0.1 to 0.3 dB, the pseudo-inverse alone 0.7 to 1.4
 
 
 def test_a_round_trip_keeps_the_log_mel_and_the_words(speech):

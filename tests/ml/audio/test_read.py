@@ -118,6 +118,16 @@ def test_the_time_line_of_a_film_is_kept(encode):
     assert "hole" in recording.warnings[0]
 
 
+@pytest.mark.parametrize("rates", [(48_000, 16_000), (16_000, 44_100)])
+def test_a_stream_that_changes_its_rate_half_way_is_one_recording(encode, rates):
+    data = b"".join(encode(f"{rate}.aac", [(0.0, tone(1, rate))], rate).read_bytes() for rate in rates)
+    recording = read(io.BytesIO(data))
+    assert recording.seconds == pytest.approx(2.0, abs=0.2)
+    assert recording.warnings == ()
+    assert frequency(recording.samples[2000:14_000]) == pytest.approx(220, abs=2)
+    assert frequency(recording.samples[-14_000:-2000]) == pytest.approx(220, abs=2)
+
+
 @pytest.mark.parametrize("form", ["WAV", "FLAC", "MP3", "OPUS", "VORBIS", "m4a", "mkv"])
 def test_a_recording_cut_off_gives_what_is_there_and_says_so(encode, form):
     sound = tone(5) + np.random.default_rng(0).standard_normal(80_000).astype(np.float32) * 0.02
