@@ -11,6 +11,7 @@ Apertium is GPL-2.0-or-later; nothing of it is linked or imported here. This mod
 # ruff: noqa: RUF001 - typographic quotes, dashes and spaces are what this file is about
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import tempfile
@@ -33,6 +34,8 @@ from ml.types import Translation
 
 MODES = Path("/usr/share/apertium/modes")
 """Where Debian puts the mode files."""
+
+_PACKAGE = re.compile(r"Package: (apertium(?:-\w{2,3}-\w{2,3})?|lttoolbox|cg3)\n(?:.+\n)*?Version: (\S+)")
 
 UNMEASURED = 0.5
 """The part of a route's confidence when nobody has measured the route."""
@@ -63,6 +66,7 @@ class Apertium:
         self._options = options
         self._phrases = phrases
         self._pairs = Pairs(find_pairs(options.modes).modes, MEASURED if options.measured is None else options.measured)
+        self._version = version()
         self._chains: dict[str, Pair] = {}
         self._workshop: tempfile.TemporaryDirectory[str] | None = None
         self._lock = threading.Lock()
@@ -72,7 +76,7 @@ class Apertium:
         """The pairs that can be translated here, and the versions of programs and data."""
         pairs = self._pairs.all()
         return Capabilities(
-            version=version(self._options.modes),
+            version=self._version,
             languages=tuple(sorted({source for source, _ in pairs})),
             formats=("text/plain",),
             pairs=pairs,
@@ -87,8 +91,11 @@ class Apertium:
     def prepare(self, source: str, target: str) -> tuple[str, ...]:
         """Start the chains of a pair, read the phrase table, and return the route. Raises UnsupportedLanguage."""
         route = self._pairs.route(source, target)
-        for mode in route.modes:
-            self._chain(mode).send(to_stream("a")[0], Passage())
+        pairs = [self._chain(mode) for mode in route.modes]
+        for pair in pairs:
+            pair.start()
+        for pair in pairs:
+            pair.send(to_stream("a")[0], Passage())
         if route.languages[0] == "en" and self._options.phrases:
             self._phrases.rows()
         return route.languages
@@ -160,7 +167,9 @@ class Apertium:
         return [self._piece(piece, route) for piece in pieces(sentence, 600)]
 
     def _piece(self, piece: str, route: Route) -> _Part:
-        """A piece of a sentence through the chains of the route."""
+        """A piece of a sentence through the chains of the route; one without a word passes as it is."""
+        if not re.search(r"\w", piece):
+            return _Part(piece, piece, "apertium", 1.0)
         text = prepare(piece) if route.languages[0] == "en" and self._options.preedit else piece
         words = max(1, len(re.findall(r"\w+", text)))
         unknown: list[str] = []
@@ -213,18 +222,23 @@ def confidence(route: Route, words: int, unknown: int, uninflected: int) -> floa
     return (UNMEASURED if route.chrf is None else route.chrf / 100.0) * whole
 
 
-def version(modes: Path = MODES) -> str:
-    """The versions that dpkg recorded for the programs and the installed pairs, without running anything."""
-    status = Path("/var/lib/dpkg/status")
+def version(status: Path = Path("/var/lib/dpkg/status")) -> str:
+    """The versions that dpkg recorded for the programs and the installed pairs, and a print of our own rules.
+
+    Runs nothing. The print changes whenever a rule, a phrase or a preferred translation does, so that work kept from an
+    earlier version of them is not taken for current.
+    """
     found: list[str] = []
     if status.is_file():
-        blocks = re.finditer(
-            r"^Package: (apertium(?:-\w{2,3}-\w{2,3})?|lttoolbox)\n(?:.+\n)*?Version: (\S+)",
-            status.read_text(encoding="utf-8"),
-            re.MULTILINE,
-        )
-        found = [f"{block[1]} {block[2]}" for block in blocks]
-    return ", ".join(sorted(found)) or f"apertium (version unknown), modes from {modes}"
+        for block in status.read_text(encoding="utf-8").split("\n\n"):
+            match = _PACKAGE.match(block)
+            if match and "\nStatus: install ok installed" in block:
+                found.append(f"{match[1]} {match[2]}")
+    own = hashlib.sha256()
+    here = Path(__file__).parent
+    for path in (*sorted((here / "data").glob("*.*")), *sorted(here.glob("*_en.py")), here / "apertium_amend.py"):
+        own.update(path.read_bytes())
+    return ", ".join([*sorted(found), f"rules {own.hexdigest()[:8]}"])
 
 
 def _mean(weighted: list[tuple[float, int]]) -> float:
@@ -233,7 +247,10 @@ def _mean(weighted: list[tuple[float, int]]) -> float:
 
 
 def _has_programs(home: EngineHome) -> bool:
-    return all(shutil.which(program) for program in ("lt-proc", "apertium-tagger", "apertium-transfer", "lrx-proc"))
+    return all(
+        shutil.which(program)
+        for program in ("lt-proc", "apertium-tagger", "apertium-transfer", "lrx-proc", "cg-comp", "cg-proc")
+    )
 
 
 def _has_pair(home: EngineHome) -> bool:

@@ -77,6 +77,12 @@ class Pair:
         """The process ids of the running stages."""
         return tuple(pid for part in self._parts if isinstance(part, Chain) for pid in part.pids)
 
+    def start(self) -> None:
+        """Start every process and wait for none. Raises EngineFailed."""
+        for part in self._parts:
+            if isinstance(part, Chain):
+                part.start()
+
     def send(self, stream: str, passage: Passage) -> str:
         """Pass one piece of stream through; `passage` is read and filled on the way. Raises EngineFailed."""
         for part in self._parts:

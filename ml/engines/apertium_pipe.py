@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+from ml.engines.apertium_stream import END
 from ml.errors import EngineFailed
 
 Stage = tuple[str, ...]
@@ -45,6 +46,7 @@ NULL_FLUSH = frozenset(
 )
 """Programs that take `-z` and answer record by record; any other would hold the text back for ever."""
 
+_SHELL = "|&;<>()"
 _COMPLAINT = 2000
 """How many bytes of what the stages said on stderr are kept for the error message."""
 
@@ -55,7 +57,7 @@ def read_mode(path: Path) -> tuple[Stage, ...]:
     `$1` is where apertium(1) puts the generator's option (`-g`: mark what could not be generated) and `$2` the
     tagger's (none). Raises EngineFailed when the file holds anything but a plain chain of known programs.
     """
-    lexer = shlex.shlex(path.read_text(encoding="utf-8").strip(), posix=True, punctuation_chars="|&;<>()")
+    lexer = shlex.shlex(path.read_text(encoding="utf-8").strip(), posix=True, punctuation_chars=_SHELL)
     lexer.whitespace_split = True
     stages: list[list[str]] = [[]]
     for word in lexer:
@@ -65,6 +67,11 @@ def read_mode(path: Path) -> tuple[Stage, ...]:
             stages[-1].append("-g")
         elif word != "$2":
             stages[-1].append(word)
+        if word != "|" and not set(word) - set(_SHELL):
+            raise EngineFailed(
+                f"The Apertium mode {path.name} is more than a chain of programs: it holds {word!r}.",
+                "Install the pair from the Debian packages.",
+            )
     for stage in stages:
         program = Path(stage[0]).name if stage else "nothing"
         if program not in NULL_FLUSH:
@@ -96,20 +103,39 @@ class Chain:
         """The process ids of the running stages, in order; empty before the first text."""
         return tuple(process.pid for process in self._processes)
 
+    def start(self) -> None:
+        """Start the processes if they do not run, without waiting until they have read their data.
+
+        Raises EngineFailed when a program is missing, or after `close`.
+        """
+        with self._lock:
+            self._refuse_when_closed()
+            if not self._processes:
+                try:
+                    self._start()
+                except OSError as error:
+                    self._stop(at_once=True)
+                    raise EngineFailed(
+                        f"The Apertium chain {self.name} does not start: {error}.", "Run `node doctor`."
+                    ) from error
+
     def send(self, stream: str) -> str:
         """Pass one NUL-free piece of Apertium stream through the chain and return what comes out.
+
+        A piece that ends with `END` must come out with it, or the chain counts as broken.
 
         Raises EngineFailed when the chain fails twice in a row, or after `close`.
         """
         record = stream.encode("utf-8") + b"\0"
         with self._lock:
             for last_try in (False, True):
-                if self._closed:
-                    raise EngineFailed("The translation engine is closed.", "Open a new session.")
+                self._refuse_when_closed()
                 try:
                     if not self._processes:
                         self._start()
-                    return self._exchange(record).decode("utf-8", errors="replace")
+                    return self._exchange(record, END.encode() if stream.endswith(END) else b"").decode(
+                        errors="replace"
+                    )
                 except (OSError, _Broken) as error:
                     self._stop(at_once=True)
                     if last_try:
@@ -125,6 +151,10 @@ class Chain:
         with self._lock:
             self._closed = True
             self._stop(at_once=False)
+
+    def _refuse_when_closed(self) -> None:
+        if self._closed:
+            raise EngineFailed("The translation engine is closed.", "Open a new session.")
 
     def _complaint(self) -> str:
         said = " ".join(self._said.decode("utf-8", errors="replace").split())
@@ -155,21 +185,24 @@ class Chain:
         finally:
             os.close(complaints)
 
-    def _exchange(self, record: bytes) -> bytes:
-        """Write the record while reading the answer, so that no full pipe can stop both sides."""
+    def _exchange(self, record: bytes, end: bytes) -> bytes:
+        """Write the record while reading the answer, so that no full pipe can stop both sides; it must end in `end`."""
         entry, exit_ = self._processes[0].stdin, self._processes[-1].stdout
         assert entry is not None  # noqa: S101 - PIPE was asked for
         assert exit_ is not None  # noqa: S101 - PIPE was asked for
         os.set_blocking(entry.fileno(), False)
         left, answer = memoryview(record), bytearray()
-        end = time.monotonic() + self._deadline
+        limit = time.monotonic() + self._deadline
         with selectors.DefaultSelector() as ready:
-            ready.register(entry.fileno(), selectors.EVENT_WRITE)
             ready.register(exit_.fileno(), selectors.EVENT_READ)
+            if ready.select(0):
+                self._read_complaints()
+                raise _Broken("a stage ended or spoke unasked")
+            ready.register(entry.fileno(), selectors.EVENT_WRITE)
             if self._complaints is not None:
                 ready.register(self._complaints, selectors.EVENT_READ)
             while not answer.endswith(b"\0"):
-                wait = end - time.monotonic()
+                wait = limit - time.monotonic()
                 events = ready.select(wait) if wait > 0 else []
                 if not events:
                     raise _Broken(f"no answer in {self._deadline:g} s")
@@ -188,6 +221,9 @@ class Chain:
                         self._read_complaints()
         if answer.count(b"\0") != 1:
             raise _Broken("it answered more than was asked")
+        if not answer.endswith(end + b"\0"):
+            # What follows a dying stage sees the end of its input and answers as if the text were over.
+            raise _Broken("the end of the text is missing")
         return bytes(answer[:-1])
 
     def _read_complaints(self) -> None:

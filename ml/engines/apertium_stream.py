@@ -22,7 +22,8 @@ END = "[][\n]"
 
 _PLAIN = frozenset(" ·.,;:!?¡¿'\"()-–—…«»“”‘’%&+=€£°ºª")
 _BLANK = re.compile(r"\[(\d*)\]")
-_MARKED = re.compile(r"([*@#])(?=[^\W_])([\w'’-]*)((?:<[^<>\s]*>)*)")
+_MARKED = re.compile(r"([*@#])([\w'’·-]*)((?:<[^<>\s]*>)*)")
+"""Any such character is a mark: those of the text itself are held back in superblanks."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def from_stream(stream: str, held: Sequence[str] = ()) -> Cleaned:
     uninflected: list[str] = []
 
     def unmark(match: re.Match[str]) -> str:
-        (uninflected if match[1] == "#" else unknown).append(match[2])
+        if any(character.isalnum() for character in match[2]):
+            (uninflected if match[1] == "#" else unknown).append(match[2])
         return match[2]
 
     unmarked = _MARKED.sub(unmark, stream.removesuffix(END))

@@ -48,7 +48,7 @@ _QUESTION = re.compile(
     rf"|(?:what|where|when|why|how|who|whom) (?:{_AUX})\b"
     rf"|how (?:many|much|old|long|far|often|big|tall|fast|soon|well|high|deep|late|do|come|about)\b"
     rf"|what (?:time|kind|sort|colou?r|day|about|else|if|happened|happens|makes|made)\b"
-    rf"|(?:which|whose|what) (?:\w+ ){{1,4}}(?:{_AUX})\b"
+    rf"|(?:which|whose|what) (?!(?:{_PRONOUN})\b)(?:\w+ ){{1,4}}(?:{_AUX})\b"
     rf"|(?:who|whose) (?!{_PRONOUN}\b)\w+"
     rf"|why (?:not|don't)\b"
     rf"|to whom\b)",
@@ -126,7 +126,9 @@ def recase(text: str) -> str:
 def punctuate(text: str) -> str:
     """End a sentence that has no end, with a question mark where it is built like a question."""
     bare = text.rstrip(" ,")
-    if not bare or bare[-1] in ".?!…":
+    if not re.search(r"\w", bare):
+        return text
+    if bare[-1] in ".?!…":
         return bare
     return bare + ("?" if is_question(bare) else ".")
 
@@ -138,9 +140,7 @@ def is_question(text: str) -> bool:
 
 def _expand_d(match: re.Match[str]) -> str:
     after = (match[2] or "").lower()
-    had = after.startswith("better") or (
-        _IS_PARTICIPLE.match(after) and not after.startswith(("come ", "run ", "put "))
-    )
+    had = after.startswith("better") or (_IS_PARTICIPLE.match(after) and not re.match(r"(?:come|run|put)\b", after))
     return f"{match[1]} {'had' if had else 'would'}"
 
 

@@ -1,6 +1,7 @@
 """The last touch on a translated sentence: marks of punctuation, spaces and capitals as its language writes them.
 
-Knows Spanish and Asturian opening marks and the French narrow spaces; knows nothing of where the sentence came from.
+Knows Spanish and Asturian opening marks and the French space before a mark; knows nothing of where the sentence came
+from.
 """
 
 # ruff: noqa: RUF001 - typographic quotes, dashes and spaces are what this file is about
