@@ -58,8 +58,7 @@ class LevelActivity:
 class CountingSession:
     def __init__(self, engine: CountingAsr) -> None:
         self._engine = engine
-        self._samples = 0
-        self._loud = 0
+        self._samples = self._loud = self._quiet = 0
 
     def _transcript(self, *, final: bool) -> Transcript:
         seconds = self._samples / SAMPLE_RATE
@@ -70,9 +69,13 @@ class CountingSession:
     def accept(self, samples: Samples) -> None:
         self._samples += len(samples)
         self._loud += int((np.abs(samples) > 1e-6).sum())
+        self._quiet = 0 if np.abs(samples).max(initial=0) > 1e-6 else self._quiet + len(samples)
 
     def partial(self) -> Transcript | None:
         return self._transcript(final=False) if self._loud else None
+
+    def pause(self) -> float:
+        return self._quiet / SAMPLE_RATE if self._loud else 0.0
 
     def finish(self) -> Transcript:
         self._engine.utterances += 1
@@ -230,6 +233,9 @@ class TellingAsr:
 
     def partial(self) -> Transcript | None:
         return None
+
+    def pause(self) -> float:
+        return 0.0
 
     def finish(self) -> Transcript:
         return Transcript(self.text, "en", 0.0, 1.0, 0.9, self.spec.name)

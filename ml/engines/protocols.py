@@ -126,6 +126,12 @@ class AsrSession(Protocol):
         """The words so far (`final=False`), or None when there are none or the session is not live."""
         ...
 
+    def pause(self) -> float:
+        """Seconds of pause that the recogniser itself hears at the end of what it has heard; 0 inside a word, and where
+        it cannot tell. A stop consonant is as silent as a pause to any level meter; the recogniser knows the word.
+        """
+        ...
+
     def finish(self) -> Transcript:
         """End the utterance; times count from the first accepted sample. Empty text when no word was heard."""
         ...

@@ -90,6 +90,15 @@ class SphinxDecoder:
         """End the utterance."""
         self._decoder.end_utt()
 
+    def pause(self) -> float:
+        """Seconds of silence or noise at the end of the best path so far."""
+        last = None
+        for last in self._decoder.seg() or ():
+            pass
+        if last is None or not str(last.word).startswith(_FILLER_MARKS):
+            return 0.0
+        return float(last.end_frame + 1 - last.start_frame) / FRAMES_PER_SECOND
+
     def words(self, offset: float = 0.0) -> tuple[Word, ...]:
         """The best words with their times, `offset` seconds later, and posteriors (1.0 before `end`)."""
         found = []

@@ -51,6 +51,10 @@ class Decoder(Protocol):
         """End the utterance."""
         ...
 
+    def pause(self) -> float:
+        """Seconds of silence at the end of the best path so far."""
+        ...
+
     def words(self, offset: float = 0.0) -> tuple[Word, ...]:
         """The best words so far, or in the end."""
         ...
@@ -123,6 +127,11 @@ class LiveSession:
             words = self._done + self._decoder.words(self._part_start / SAMPLE_RATE)
             self._shown = (self._heard, transcript(words, self._heard, self._label, final=False) if words else None)
         return self._shown[1]
+
+    def pause(self) -> float:
+        """Seconds of pause that the decoder hears at the end of what it has heard."""
+        self._open()
+        return self._decoder.pause()
 
     def finish(self) -> Transcript:
         """The words of the whole utterance. Raises EngineFailed after the end."""
@@ -220,6 +229,11 @@ class WholeSession:
     def partial(self) -> None:
         """Nothing: the session is not live."""
         self._open()
+
+    def pause(self) -> float:
+        """Nothing is known before the end."""
+        self._open()
+        return 0.0
 
     def finish(self) -> Transcript:
         """The words of the whole utterance. Raises EngineFailed after the end."""

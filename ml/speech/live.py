@@ -155,11 +155,8 @@ class LiveTranslator:
         self._said = ""
 
     def _pause(self) -> float:
-        """Seconds since the recogniser's last word ended; 0 while it has none."""
-        partial = self._session.partial() if self._session is not None else None
-        if partial is None or not partial.words:
-            return 0.0
-        return self.now - self._opened - partial.words[-1].end
+        """Seconds of pause that the recogniser hears."""
+        return self._session.pause() if self._session is not None else 0.0
 
     def _caption(self) -> list[LiveEvent]:
         if self._now % (20 * STEP):
