@@ -128,7 +128,7 @@ def test_text_goes_through_pipes(environment):
     done = node(
         environment, "translate", "--text", "-", "--to", "es", input=b"thank you very much\n\nsee you tomorrow\n"
     )
-    assert done.stdout.decode().splitlines() == ["Muchas gracias", "", "Hasta mañana"]
+    assert done.stdout.decode().splitlines() == ["Muchas gracias.", "", "Hasta mañana."]
 
 
 def test_a_batch_goes_on_after_a_broken_file(environment, demo, tmp_path):
