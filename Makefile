@@ -20,8 +20,11 @@ MODELS ?= resemblyzer
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
 DEMO_AUDIO ?= examples/audio/demo.flac
+DEMO_NOTES ?= examples/audio/demo-notes.txt
 DEMO_LANGUAGE ?= es
 PYTEST_OPTIONS ?=
+# Benchmarks to run; empty for all of them.
+BENCHMARKS ?=
 
 # Stamps live inside the environment, so that removing it forgets them too.
 CREATED := $(VENV)/.stamps/created
@@ -38,10 +41,13 @@ help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r target what; do \
 		printf '  make %-12s %s\n' "$$target" "$$what"; done
 
-demo: install packages models ## Translate a recording that ships with the project; the result lies in demo/
+demo: install packages models ## Translate a recording that ships with the project; the results lie in demo/
 	@mkdir -p demo
-	$(BIN)/node translate $(DEMO_AUDIO) --to $(DEMO_LANGUAGE) \
-		-o demo/$(basename $(notdir $(DEMO_AUDIO))).$(DEMO_LANGUAGE).wav --srt
+	@echo; echo "1. $(DEMO_AUDIO) into '$(DEMO_LANGUAGE)', as it is heard without help:"
+	@$(BIN)/node translate $(DEMO_AUDIO) --to $(DEMO_LANGUAGE) -o demo/first.$(DEMO_LANGUAGE).wav
+	@echo; echo "2. The same with the speaker's notes (--notes $(DEMO_NOTES)):"
+	@$(BIN)/node translate $(DEMO_AUDIO) --to $(DEMO_LANGUAGE) --notes $(DEMO_NOTES) \
+		-o demo/demo.$(DEMO_LANGUAGE).wav --srt --vtt
 
 install: $(INSTALLED) ## Create .venv and install the project with the tested versions
 
@@ -67,8 +73,8 @@ test: check packages models ## Everything that must hold before a change is acce
 test-all: check packages models ## The same with the slow tests
 	$(BIN)/python -m pytest -m "" $(PYTEST_OPTIONS)
 
-bench: $(DEVELOPED) packages models ## Measure; writes benchmarks/results
-	@shopt -s nullglob; for benchmark in benchmarks/[a-z]*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark; done
+bench: $(DEVELOPED) packages models ## Measure; writes benchmarks/results.md (make bench BENCHMARKS="asr voice" for some)
+	$(BIN)/python scripts/bench.py $(BENCHMARKS)
 
 docs: $(DEVELOPED) ## Build the documentation into site/
 	$(BIN)/python scripts/tree.py

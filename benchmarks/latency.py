@@ -72,8 +72,8 @@ def padded(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def pace(stream: LiveTranslator, sound: np.ndarray, watch: Stopwatch) -> list[tuple[Said, float, dict[str, float]]]:
-    """Feed the sound as a microphone would; each turn with the wall time, from the stream's start, when it was there."""
-    taken = []
+    """Feed the sound as a microphone would; each turn with the wall time of the stream when it was there."""
+    taken: list[tuple[Said, float, dict[str, float]]] = []
     gc.collect()
     gc.disable()
     began = time.perf_counter()
@@ -82,9 +82,9 @@ def pace(stream: LiveTranslator, sound: np.ndarray, watch: Stopwatch) -> list[tu
         if wait > 0:
             time.sleep(wait)
         watch.seconds.clear()
-        for event in stream.push(sound[at : at + 160]):
-            if isinstance(event, Said):
-                taken.append((event, time.perf_counter() - began, dict(watch.seconds)))
+        events = stream.push(sound[at : at + 160])
+        there = time.perf_counter() - began
+        taken.extend((event, there, dict(watch.seconds)) for event in events if isinstance(event, Said))
     gc.enable()
     stream.flush()
     return taken

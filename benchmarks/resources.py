@@ -1,13 +1,15 @@
-"""What the main job costs: start-up, cold start, speed, memory by length of the file, and whether every dub fits its slot.
+"""What the main job costs: start-up, cold start, speed, memory by length of the file, and whether every dub fits its
+slot.
 
 `python benchmarks/resources.py [--json FILE] [--minutes 2 10 20]`. The long files are made of the recordings in
-../shared/data/speech (examples/audio where those are absent), one after another with pauses between. Memory is the sum of
-the proportional set sizes (PSS) of the process and its children, sampled every 50 ms.
+../shared/data/speech (examples/audio where those are absent), one after another with pauses between. Memory is the
+sum of the proportional set sizes (PSS) of the process and its children, sampled every 50 ms.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -70,10 +72,8 @@ def watched(arguments: list[str], home: str) -> tuple[str, float, float, float]:
         job = subprocess.Popen([*NODE, *arguments], stdout=out, stderr=subprocess.PIPE, env=environment(home))
         process, peak, own = psutil.Process(job.pid), 0.0, 0.0
         while job.poll() is None:
-            try:
+            with contextlib.suppress(psutil.Error):
                 peak, own = max(peak, pss(process)), max(own, process.memory_full_info().pss / 1e6)
-            except psutil.Error:
-                pass
             time.sleep(0.05)
         seconds = time.perf_counter() - began
         if job.returncode:

@@ -26,7 +26,7 @@ def limit_threads(count: int = 1) -> None:
     for variable in VARIABLES:
         os.environ[variable] = str(count)
     if "numpy" in sys.modules or "torch" in sys.modules:
-        import threadpoolctl  # type: ignore[import-untyped]
+        import threadpoolctl
 
         threadpoolctl.threadpool_limits(limits=count)
     torch = sys.modules.get("torch")

@@ -1,0 +1,85 @@
+"""Runs the benchmarks one after the other and writes benchmarks/results.md and benchmarks/results/*.json.
+
+    python scripts/bench.py [NAME...]     # all of them, or those named: asr latency mt resources sound voice
+
+What stands above the line of measurements in results.md is written by people and stays; each table below it is what the
+benchmark printed, with the machine, the commit and the load average it began under.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results.md"
+FOLDER = ROOT / "benchmarks" / "results"
+LINE = "<!-- measured: written by make bench -->"
+NAMES = ("asr", "mt", "voice", "latency", "resources", "sound")
+
+
+def said(*command: str) -> str:
+    """What a command prints, or nothing when it cannot be run."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT).stdout.strip()
+    except OSError:
+        return ""
+
+
+def machine() -> str:
+    """The processor, its number, the memory and the Python."""
+    model = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{os.cpu_count()} cores ({model[1] if model else platform.machine()}), {memory:.0f} GB, no GPU used, "
+        f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    )
+
+
+def measure(name: str) -> str:
+    """Run one benchmark; its section of the page. Ends the program when the benchmark fails."""
+    load = os.getloadavg()[0]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "COLUMNS": "118"}
+    command = ["benchmarks/" + name + ".py", "--json", f"benchmarks/results/{name}.json"]
+    done = subprocess.run(
+        [sys.executable, *command], stdout=subprocess.PIPE, text=True, check=False, cwd=ROOT, env=environment
+    )
+    if done.returncode:
+        raise SystemExit(f"{name} failed with exit code {done.returncode}")
+    sys.stdout.write(done.stdout)
+    when = datetime.now(UTC).strftime("%Y-%m-%d")
+    commit = said("git", "rev-parse", "--short", "HEAD")
+    return (
+        f"## {name}\n\n`python {' '.join(command)}`, {when}, commit {commit}, load average {load:.1f} at the start.\n\n"
+        f"```text\n{done.stdout.strip()}\n```\n"
+    )
+
+
+def sections(text: str) -> dict[str, str]:
+    """The measured sections of the page, by name."""
+    return {part.split("\n", 1)[0]: "## " + part.rstrip() + "\n" for part in re.split(r"^## ", text, flags=re.M)[1:]}
+
+
+def main() -> None:
+    """Measure and write."""
+    names = sys.argv[1:] or list(NAMES)
+    unknown = set(names) - set(NAMES)
+    if unknown:
+        raise SystemExit(f"no such benchmark: {', '.join(sorted(unknown))}; known: {', '.join(NAMES)}")
+    FOLDER.mkdir(exist_ok=True)
+    page = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else f"# Results\n\n{LINE}\n"
+    above, _, below = page.partition(LINE)
+    kept = sections(below)
+    for name in names:
+        kept[name] = measure(name)
+        body = "\n".join(kept[known] for known in NAMES if known in kept)
+        RESULTS.write_text(f"{above}{LINE}\n\nMachine: {machine()}.\n\n{body}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
