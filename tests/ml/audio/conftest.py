@@ -42,11 +42,6 @@ def corpus() -> Path:
     return folder
 
 
-def tone(seconds: float, rate: int = 16_000, hertz: float = 220.0, level: float = 0.3) -> Samples:
-    """A sine `[N]`."""
-    return (level * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
-
-
 Encode = Callable[..., Path]
 
 
