@@ -64,7 +64,8 @@ def find_library() -> LibraryFiles | None:
     for folder in map(Path, ("/usr/lib", "/usr/local/lib", "/usr/lib64", "/opt/homebrew/lib")):
         for pattern in ("libespeak-ng.so.1", "*/libespeak-ng.so.1", "libespeak-ng.1.dylib"):
             for library in sorted(folder.glob(pattern)):
-                return LibraryFiles(library, None, "system")
+                data = (at for at in (library.parent, Path("/usr/share")) if (at / espeak_voices.FOLDER).is_dir())
+                return LibraryFiles(library, next(data, None), "system")
     return None
 
 

@@ -26,6 +26,7 @@ FFT, HOP = 512, 128
 BANDS, ORDER = 48, 26
 
 _BINS = FFT // 2 + 1
+_EDGE = FFT - HOP  # silence put before the sound, so that its first sample is in as many frames as any other
 _OVERLAP = 2.0  # sum of the squared windows at this hop
 _POWER_FLOOR = 1e-9
 _ACTIVE_DB = 40.0  # a frame this far below the loudest one is silence
@@ -47,7 +48,7 @@ class Frames:
 
 def analyse(samples: Samples) -> Frames:
     """Cut mono 16 kHz samples `[N]` into frames; there is at least one, however short the sound."""
-    padded = np.pad(np.asarray(samples, np.float32), (FFT // 2, FFT))
+    padded = np.pad(np.asarray(samples, np.float32), (_EDGE, FFT))
     cut = np.lib.stride_tricks.sliding_window_view(padded, FFT)[::HOP]
     spectra = np.fft.rfft(cut * _window(), axis=1).astype(np.complex64)
     power = spectra.real**2 + spectra.imag**2
@@ -92,7 +93,7 @@ def filtered(frames: Frames, difference: Array, length: int, limit_db: float = 3
     for quarter in range(FFT // HOP):
         piece = cut[:, quarter * HOP : (quarter + 1) * HOP].reshape(-1)
         sound[quarter * HOP : quarter * HOP + len(piece)] += piece
-    return sound[FFT // 2 : FFT // 2 + length]
+    return sound[_EDGE : _EDGE + length]
 
 
 @cache

@@ -10,7 +10,6 @@ This module knows engines only by their interface, and nothing of pipelines or f
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -19,18 +18,13 @@ import numpy as np
 from ml.audio.prosody import measure
 from ml.engines.protocols import SpeakerEncoder, Tts
 from ml.errors import BadAudio, EngineFailed, UnsupportedLanguage
-from ml.types import Audio, Delivery, Samples, Speech
-from ml.voice.cepstra import analyse
-from ml.voice.converter import Converter, EnvelopeFilter, EnvelopeMap, EnvelopeShift
-from ml.voice.envelope import Envelopes
-from ml.voice.neighbours import NeighbourMap
+from ml.types import Audio, Delivery, Speech
+from ml.voice.fit import Method, fit
 from ml.voice.profile import VoiceProfile
 from ml.voice.select import usual_variant
 from ml.voice.sentences import sentences_for
-from ml.voice.transport import TransportMap
-from ml.voice.world import World, WorldConverter
 
-Method = Literal["transport", "neighbours", "world"]
+__all__ = ["MatchOptions", "Method", "VoiceMatcher"]
 
 VERSION = 1
 """Of what the methods do; counted up when the same profile would sound different."""
@@ -47,14 +41,16 @@ class MatchOptions:
     `strength` 0 matches mean and spread of the envelopes, 1 carries every frame all the way to the speaker's: nearer to
     the speaker and harder to understand. `slowest` and `fastest` bound the rate relative to the engine's own: 130 and
     200 of espeak-ng's 165 words a minute. `spoken` is the language of the profile's speech, whose usual rate its rate
-    is compared with.
+    is compared with. `base` is the synthetic voice that is tinted: the one that suits the speaker, or whatever the
+    engine takes for the F0.
     """
 
     method: Method = "transport"
-    strength: float = 0.5
+    strength: float = 0.6
     slowest: float = 130 / 165
     fastest: float = 200 / 165
     spoken: str = "en"
+    base: Literal["suited", "engine"] = "suited"
 
     def __post_init__(self) -> None:
         if not (0.0 <= self.strength <= 1.0 and 0.0 < self.slowest <= 1.0 <= self.fastest):
@@ -79,15 +75,14 @@ class VoiceMatcher:
         """
         self._profile, self._options, self._encoder = profile, options, encoder
         self._identity = f"{tts.spec.name} {tts.capabilities().version} {language}"
-        fits = profile.variant is not None and profile.tts == tts.spec.name
-        voice = profile.variant if fits else usual_variant(tts, profile.f0_median)
+        voice = _base_voice(profile, tts) if options.base == "suited" else None
         self._delivery = Delivery(profile.f0_median, profile.f0_spread, voice=voice)
         sounds = [tts.speak(text, language, self._delivery).audio.samples for text in sentences_for(language)]
         self._speed = self._own_speed(tts, language)
-        built = _converter(sounds, profile.envelopes, options)
-        if built is None:
+        fitted = fit(sounds, profile.envelopes, options.method, options.strength)
+        if fitted is None:
             raise EngineFailed(f"{tts.spec.name} spoke nothing voiced in {language!r}.", "Choose another engine.")
-        self._convert, level = built
+        self._convert, level = fitted
         self._gain = min(max(profile.envelopes.level / level, 1.0 / _LEVEL_RANGE), _LEVEL_RANGE)
 
     def delivery(self, speed: float = 1.0) -> Delivery:
@@ -133,17 +128,8 @@ class VoiceMatcher:
         return 1.0
 
 
-def _converter(sounds: Sequence[Samples], target: Envelopes, options: MatchOptions) -> tuple[Converter, float] | None:
-    """What changes the voice heard in `sounds` toward `target`, and its level; None if nothing is voiced."""
-    world = World() if options.method == "world" else None
-    source = Envelopes.of(sounds, world.take_apart if world else analyse)
-    if source is None:
-        return None
-    maps: list[EnvelopeMap] = [
-        NeighbourMap(there, options.strength)
-        if options.method == "neighbours"
-        else TransportMap(here, there, options.strength)
-        for here, there in ((source.voiced, target.voiced), (source.unvoiced, target.unvoiced))
-    ]
-    shift = EnvelopeShift(source, *maps)
-    return WorldConverter(world, shift) if world else EnvelopeFilter(shift), source.level
+def _base_voice(profile: VoiceProfile, tts: Tts) -> str | None:
+    """The voice that the profile asks for, or the usual one for its F0."""
+    if profile.variant is not None and profile.tts == tts.spec.name:
+        return profile.variant
+    return usual_variant(tts, profile.f0_median)
