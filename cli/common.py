@@ -29,10 +29,10 @@ class Common:
     home: Path | None = None
     "Folder where this node keeps voices, jobs and settings [default: BABELMESH_HOME, else the platform's data folder]."
 
-    json: Annotated[bool, Parameter(negative="")] = False
+    json: Annotated[bool, Parameter(negative="", show_default=False)] = False
     "Print the result, or the error, as JSON on standard output."
 
-    verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative="")] = False
+    verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative="", show_default=False)] = False
     "Show where an error came from."
 
 

@@ -13,7 +13,9 @@ from cli.common import Common, household
 from cli.render import show_findings, write_json
 
 
-def doctor(*, deep: Annotated[bool, Parameter(negative="")] = False, common: Common | None = None) -> int:
+def doctor(
+    *, deep: Annotated[bool, Parameter(negative="", show_default=False)] = False, common: Common | None = None
+) -> int:
     """Look at this machine and say what works, what does not, and the command that mends it.
 
     The exit code is 0 when everything works, 2 when something is missing or broken.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from node.dubbing import DubOptions
     from node.report import Report
 
-Switch = Parameter(negative="")
+Switch = Parameter(negative="", show_default=False)
 
 
 @Parameter(name="*")

@@ -17,7 +17,7 @@ from cli.render import progress_bars, show_line, show_table, write_json
 if TYPE_CHECKING:
     from node.enrolment import VoiceFacts
 
-Switch = Parameter(negative="")
+Switch = Parameter(negative="", show_default=False)
 
 
 def add(

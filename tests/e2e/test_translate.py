@@ -106,10 +106,8 @@ def test_a_voice_profile_speaks_for_text_and_pipes(environment, demo, repository
     assert b"lj" in node(environment, "voice", "list").stdout
     node(environment, "voice", "add", "lj", demo, code=2)
 
-    result = node(
-        environment, "translate", "--text", "Good morning. Where is the station?", "--to", "es", "--say", "--voice", "lj",
-        "-o", tmp_path / "say.flac", "--json",
-    )  # fmt: skip
+    spoken = ("--say", "--voice", "lj", "-o", tmp_path / "say.flac", "--json")
+    result = node(environment, "translate", "--text", "Good morning. Where is the station?", "--to", "es", *spoken)
     text = json.loads(result.stdout)["text"]
     assert "Buenos días" in text
     assert "estación" in text
