@@ -223,7 +223,8 @@ class Chain:
             raise _Broken("it answered more than was asked")
         if not answer.endswith(end + b"\0"):
             # What follows a dying stage sees the end of its input and answers as if the text were over.
-            raise _Broken("the end of the text is missing")
+            tail = bytes(answer[-40:-1]).decode(errors="replace")
+            raise _Broken(f"the end of the text is missing after {tail!r}")
         return bytes(answer[:-1])
 
     def _read_complaints(self) -> None:

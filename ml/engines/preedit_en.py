@@ -25,7 +25,6 @@ _STATED = r"a|an|the|my|your|his|her|our|their|for|from|what|why|how|all|right|t
 _BELIEVE = (
     r"think|thinks|thought|hope|hopes|hoped|believe|believes|believed|say|says|said|guess|suppose|afraid|sure|knew|know"
 )
-_FINITE = r"am|is|are|was|were|have|has|had|can|could|will|would|should|must|may|might|do|does|did"
 
 
 @dataclass(frozen=True)
@@ -82,11 +81,6 @@ RULES: tuple[Rule, ...] = (
     _rule("let-us", r"^(?P<lead>(?:[\w' ]+, )?)let us (?P<not>not )?(?=\w)", r"\g<lead>we \g<not>"),
     _rule("say-that", rf"\b({_BELIEVE}) (?=(?:I|he|she|we|they|there) (?!am not sure)\w)", r"\1 that "),
     _rule(
-        "say-that-you",
-        rf"\b(think|hope|believe|say|says|said|guess|suppose|sure) (?=(?:you|it) (?:{_FINITE})\b)",
-        r"\1 that ",
-    ),
-    _rule(
         "be-need",
         rf"\b(?P<subject>I|you|he|she|we|they) (?P<verb>am|is|are|was|were) "
         rf"(?P<more>very |so )?(?P<need>{'|'.join(_NEEDS)})\b"
@@ -107,7 +101,6 @@ RULES: tuple[Rule, ...] = (
         rf"\b((?:{_PRONOUN})(?: really| do not| did not)? like) (?=(?:this|that|these|those) \w)",
         rf"\1 {SPLIT}",
     ),
-    _rule("cannot", r"\bcannot\b", "can not"),
 )
 """In order of application."""
 

@@ -50,16 +50,20 @@ BROKEN = frozenset({"sh"})
 """Languages never offered nor passed through: the English-Serbo-Croatian data of Debian 12 leaves most words marked."""
 
 MEASURED: Mapping[tuple[str, ...], float] = {
-    ("en", "ca", "es"): 71.2, ("en", "es"): 68.7, ("en", "gl", "es"): 63.6,
-    ("en", "ca"): 64.6, ("en", "es", "ca"): 64.5,
-    ("en", "ca", "fr"): 64.9, ("en", "ca", "es", "fr"): 58.3, ("en", "es", "fr"): 57.1,
-    ("en", "ca", "pt"): 63.2, ("en", "ca", "es", "pt"): 62.7, ("en", "gl", "pt"): 59.9, ("en", "es", "pt"): 59.4,
-    ("en", "ca", "it"): 68.8, ("en", "ca", "es", "it"): 65.4, ("en", "es", "it"): 63.9,
-    ("es", "en"): 64.9, ("ca", "en"): 56.6,
-    ("fr", "es", "en"): 57.9, ("fr", "ca", "en"): 55.5, ("pt", "es", "en"): 63.5, ("pt", "ca", "en"): 60.2,
-    ("it", "ca", "en"): 56.5, ("it", "es", "en"): 51.4,
+    ("en", "ca", "es"): 78.3, ("en", "es"): 76.9, ("en", "gl", "es"): 63.6,
+    ("en", "ca"): 84.1, ("en", "es", "ca"): 79.4,
+    ("en", "ca", "fr"): 75.9, ("en", "es", "ca", "fr"): 70.2, ("en", "ca", "es", "fr"): 58.3, ("en", "es", "fr"): 57.1,
+    ("en", "ca", "it"): 70.0, ("en", "es", "ca", "it"): 66.7, ("en", "ca", "es", "it"): 65.4, ("en", "es", "it"): 63.9,
+    ("en", "ca", "pt"): 68.3, ("en", "es", "ca", "pt"): 65.9, ("en", "ca", "es", "pt"): 62.7,
+    ("en", "gl", "pt"): 59.9, ("en", "es", "pt"): 59.4,
+    ("es", "en"): 68.3, ("es", "ca", "en"): 62.1, ("ca", "es", "en"): 72.5, ("ca", "en"): 63.9,
+    ("fr", "ca", "es", "en"): 66.9, ("fr", "ca", "en"): 59.0, ("fr", "es", "en"): 57.9,
+    ("it", "ca", "es", "en"): 65.0, ("it", "ca", "en"): 57.3, ("it", "es", "en"): 51.4,
+    ("pt", "ca", "es", "en"): 66.5, ("pt", "es", "en"): 63.5, ("pt", "ca", "en"): 58.2,
 }  # fmt: skip
-"""chrF of routes on written everyday sentences (benchmarks/mt.py says how); higher is better."""
+"""chrF of routes on written sentences: the test half of benchmarks/data/mt_reference.tsv (benchmarks/mt.py), 43
+sentences for en and es, 15 for the others. Routes over pairs that were not installed then (gl, es-fr, es-it, es-pt) keep the
+figure of a first, plainer experiment on 24 other sentences, lower than today's engine would give: they order behind."""
 
 LONGEST_ROUTE = 3
 """Pairs in a row; beyond that little of the meaning is left."""

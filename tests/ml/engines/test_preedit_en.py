@@ -19,7 +19,6 @@ CASES = [
     ("there-is", "Are there any shops here?", "There are shops here?"),
     ("let-us", "Let us go.", "We go."),
     ("say-that", "I think he is ill.", "I think that he is ill."),
-    ("say-that-you", "I hope you are well.", "I hope that you are well."),
     ("be-need", "She is very thirsty.", "She has much thirst."),
     ("be-need", "You are right.", "You have reason."),
     ("weather", "It is cold today.", "It makes cold today."),
@@ -28,7 +27,6 @@ CASES = [
     ("rather", "I would rather walk.", "I would prefer to walk."),
     ("wait-for", "She waited for me.", "She awaited me."),
     ("like-this", "I like this song.", f"I like {SPLIT}this song."),
-    ("cannot", "He cannot swim.", "He can not swim."),
 ]
 
 
@@ -57,5 +55,5 @@ def test_what_needs_no_rewording_is_left(sentence: str) -> None:
 @given(st.text(alphabet="abcdefghijklmnopqrstuvwxyzAI '?.,", max_size=120))
 def test_any_sentence_survives_and_keeps_its_end(sentence: str) -> None:
     prepared = prepare(sentence)
-    assert prepared[-1:] == sentence[-1:] or sentence.lower().endswith(("o'clock", "cannot"))
+    assert prepared[-1:] == sentence[-1:] or sentence.lower().endswith("o'clock")
     assert prepared[:1].isupper() == sentence[:1].isupper()

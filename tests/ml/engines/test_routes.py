@@ -39,7 +39,7 @@ def full(tmp_path: Path) -> Pairs:
         ("en", "ca-valencia", ("en", "ca-valencia"), ("eng-cat_valencia",)),
         ("es", "en", ("es", "en"), ("spa-eng",)),
         ("es", "en-US", ("es", "en-US"), ("spa-eng_US",)),
-        ("fr", "en", ("fr", "ca", "en"), ("fra-cat", "cat-eng")),
+        ("fr", "en", ("fr", "ca", "es", "en"), ("fra-cat", "cat-spa", "spa-eng")),
         ("pt", "it", ("pt", "ca", "it"), ("por-cat", "cat-ita")),
         ("eng", "spa", ("en", "ca", "es"), ("eng-cat", "cat-spa")),
         ("en-GB", "es-MX", ("en", "ca", "es"), ("eng-cat", "cat-spa")),
