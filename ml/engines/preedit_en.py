@@ -57,6 +57,11 @@ RULES: tuple[Rule, ...] = (
         "how-old", r"\bhow old is (he|she|it|(?:my|your|his|her|our|their|the) \w+)\b", r"how many years does \1 have"
     ),
     _rule(
+        "had-he",
+        rf"^(?P<lead>(?:(?:and|but|so|or) )?)had (?P<subject>{_PRONOUN}) (?=.*\b(?:would|might|could)\b[^?]*$)",
+        r"\g<lead>if \g<subject> had ",
+    ),
+    _rule(
         "invert",
         rf"{_LEAD}(?P<verb>{_INVERTIBLE}|do|did)(?P<denied> not)? (?P<subject>{_PRONOUN})\b(?P<after>(?P<late> not)?)",
         lambda m: (

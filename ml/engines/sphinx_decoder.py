@@ -92,9 +92,8 @@ class SphinxDecoder:
 
     def pause(self) -> float:
         """Seconds of silence or noise at the end of the best path so far."""
-        last = None
-        for last in self._decoder.seg() or ():
-            pass
+        segments = list(self._decoder.seg() or ())
+        last = segments[-1] if segments else None
         if last is None or not str(last.word).startswith(_FILLER_MARKS):
             return 0.0
         return float(last.end_frame + 1 - last.start_frame) / FRAMES_PER_SECOND

@@ -55,7 +55,8 @@ _QUESTION = re.compile(
     re.IGNORECASE,
 )
 _NOT_QUESTION = re.compile(
-    rf"{_OPENER}(?:do not|had (?:i|he|she|it|we|they) \w+ed,|what (?:a|an|lovely)) ", re.IGNORECASE
+    rf"{_OPENER}(?:do not|had (?:{_PRONOUN}) (?:\w+ed,|.*\b(?:would|might|could))|what (?:a|an|lovely)) ",
+    re.IGNORECASE,
 )
 
 _PARTICIPLES = """

@@ -11,6 +11,7 @@ from ml.engines.preedit_en import RULES, SPLIT, prepare
 CASES = [
     ("how-old-you", "How old are you?", "How many years do you have?"),
     ("how-old", "How old is your sister?", "How many years does your sister have?"),
+    ("had-he", "Had he known, he would have come.", "If he had known, he would have come."),
     ("invert", "Are you coming?", "You are coming?"),
     ("invert", "Where are they going?", "Where they are going?"),
     ("invert", "Why did you not tell me?", "Why you did not tell me?"),
