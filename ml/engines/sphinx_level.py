@@ -18,6 +18,8 @@ TARGET = 10 ** (-26 / 20)
 """RMS of the speech that the decoder gets, as a share of full scale: as in the recordings of CEPSTRAL_MEAN."""
 MOST = 10 ** (30 / 20)
 """The most that a quiet recording is raised (30 dB): what is quieter still is taken for noise."""
+NEEDED = 10 ** (14 / 20)
+"""Speech that needs this factor (it lies under -40 dBFS) is raised even where loudness is normalised away."""
 FLOOR = 1e-4
 """A peak under this (-80 dBFS) is silence."""
 _ACTIVE = 0.01
@@ -40,6 +42,17 @@ def to_pcm(samples: Samples, factor: float) -> bytes:
     """Samples x `factor` as 16-bit little-endian integers, clipped."""
     scaled = samples.astype(np.float64) * (factor * 32768)
     return np.clip(np.rint(scaled), -32768, 32767).astype("<i2").tobytes()
+
+
+def gain_if_needed(samples: Samples) -> float:
+    """1.0, or the factor to TARGET where the speech is so quiet or so loud that 16 bits do not hold it well.
+
+    Normalised as a whole, an utterance of any other level is recognised as well as it was recorded.
+    """
+    level = Level()
+    level.hear(samples)
+    factor = level.gain()
+    return factor if factor > NEEDED or np.abs(samples).max(initial=0.0) > 1.0 else 1.0
 
 
 class Level:

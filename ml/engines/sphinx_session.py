@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ml.engines.sphinx_level import FLOOR, Level, check_samples, to_pcm
+from ml.engines.sphinx_level import FLOOR, Level, check_samples, gain_if_needed, to_pcm
 from ml.errors import EngineFailed
 from ml.types import SAMPLE_RATE, Samples, Transcript, Word
 
@@ -249,9 +249,7 @@ class WholeSession:
 
     def _hear(self, audio: Samples) -> None:
         if len(audio) and np.abs(audio).max() >= FLOOR:
-            level = Level()
-            level.hear(audio)
-            pcm = to_pcm(audio, level.gain())
+            pcm = to_pcm(audio, gain_if_needed(audio))
             with self._borrow() as decoder:
                 decoder.start()
                 decoder.feed(pcm, whole=True)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.engines.sphinx_level import FRAME, MOST, TARGET, Level, check_samples, to_pcm
+from ml.engines.sphinx_level import FRAME, MOST, TARGET, Level, check_samples, gain_if_needed, to_pcm
 from ml.errors import BadAudio
 from ml.types import SAMPLE_RATE, Samples
 
@@ -38,6 +38,12 @@ def test_noise_is_raised_no_further_than_the_bound_and_silence_not_at_all() -> N
     assert quiet.gain() == 1.0
     quiet.hear(silence(1.0))
     assert quiet.gain() == 1.0
+
+
+@pytest.mark.parametrize(("level", "changed"), [(0.005, True), (0.02, False), (0.9, False), (4.0, True)])
+def test_only_what_16_bits_hold_badly_is_changed_as_a_whole(level: float, changed: bool) -> None:
+    assert (gain_if_needed(tone(0.5, level)) != 1.0) == changed
+    assert gain_if_needed(silence(0.0)) == 1.0
 
 
 def test_a_loud_word_after_noise_counts_at_once() -> None:
