@@ -6,7 +6,7 @@ lie in 0..1. This module knows nothing of engines, files or threads.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -102,10 +102,12 @@ class Delivery:
     """How a text is to be spoken. `None` leaves the engine's own default.
 
     `f0_hz` is the wanted median F0; `f0_spread` the standard deviation of ln F0; `speed` multiplies the
-    engine's own normal rate; `voice` is an engine-specific voice or variant name.
+    engine's own normal rate; `voice` is an engine-specific voice or variant name; with `rough` an F0 that is only about
+    right will do, if that is quicker.
     """
 
     f0_hz: float | None = None
     f0_spread: float | None = None
     speed: float = 1.0
-    voice: str | None = field(default=None)
+    voice: str | None = None
+    rough: bool = False

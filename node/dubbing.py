@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,8 +82,11 @@ class Dubbing:
         self._asr, self._tts = engines.asr, engines.tts
         self.source, self._source_note = source_language(options.source, self._asr)
         self._warnings = list(engines.warnings)
-        self._translate = Translate(engines.mt, self.source, options.target)
-        self._network = SileroNetwork.load()
+        with ThreadPoolExecutor(1) as pool:
+            ready = pool.submit(self._asr.prepare, self._asr_options())
+            self._translate = Translate(engines.mt, self.source, options.target)
+            self._network = SileroNetwork.load()
+            ready.result()
 
     def dub(self, source: Path, output: Path, progress: Progress, cold_start: float = 0.0) -> Report:
         """Translate one recording. Raises BadAudio when there is no speech in it, and what the engines raise."""

@@ -98,6 +98,9 @@ class CountingAsr:
     def capabilities(self) -> Capabilities:
         return Capabilities("1", ("en",))
 
+    def prepare(self, options: AsrOptions) -> None:
+        return
+
     def listen(self, options: AsrOptions) -> CountingSession:
         return CountingSession(self)
 
@@ -224,6 +227,9 @@ class TellingAsr:
 
     def capabilities(self) -> Capabilities:
         return Capabilities("1", ("en",))
+
+    def prepare(self, options: AsrOptions) -> None:
+        return
 
     def listen(self, options: AsrOptions) -> TellingAsr:
         return self

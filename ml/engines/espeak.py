@@ -127,7 +127,7 @@ class EspeakTts:
         if delivery.f0_hz is None:
             answer = self._ask(cleaned, voice, rate, 50, 50)
         else:
-            answer = self._ask_at_f0(cleaned, voice, rate, delivery.f0_hz, delivery.f0_spread)
+            answer = self._ask_at_f0(cleaned, voice, rate, delivery.f0_hz, delivery)
         return self._speech(text, language, answer)
 
     def owns(self, resources: ExitStack) -> None:
@@ -159,14 +159,18 @@ class EspeakTts:
                 raise BadText(f"{refused.sentence.capitalize()}.", "Give it sentence by sentence.") from refused
             raise EngineFailed(f"espeak-ng: {refused.sentence}.", "Run `node doctor`.") from refused
 
-    def _ask_at_f0(self, text: str, voice: str, rate: int, f0_hz: float, f0_spread: float | None) -> dict[str, Any]:
-        """Speak so that the median F0 is `f0_hz`: once by the voice's scale, then corrected by what was measured."""
+    def _ask_at_f0(self, text: str, voice: str, rate: int, f0_hz: float, delivery: Delivery) -> dict[str, Any]:
+        """Speak so that the median F0 is `f0_hz`: once by the voice's scale, then, unless a rough F0 will do, corrected
+        by what was measured.
+        """
         scale = self._scale(voice)
         if scale is None:
             return self._ask(text, voice, rate, 50, 50)
-        spread = 50 if f0_spread is None else scale.range_for(f0_spread, f0_hz)
+        spread = 50 if delivery.f0_spread is None else scale.range_for(delivery.f0_spread, f0_hz)
         pitch = scale.pitch_for(f0_hz)
         answer = self._ask(text, voice, rate, pitch, spread)
+        if delivery.rough:
+            return answer
         measured = median_f0(_samples(answer), self._rate)
         if measured is None or abs(measured / f0_hz - 1) <= _CLOSE_ENOUGH:
             return answer  # right, or too short to measure: then the voice's scale is the best that is known

@@ -145,6 +145,10 @@ class AsrSession(Protocol):
 class Asr(Engine, Protocol):
     """Speech to text."""
 
+    def prepare(self, options: AsrOptions) -> None:
+        """Load what these options need, so that `listen` does not wait. Raises what `listen` would."""
+        ...
+
     def listen(self, options: AsrOptions) -> AsrSession:
         """Begin an utterance. Raises UnsupportedLanguage, BadText (notes or grammar) or EngineFailed."""
         ...

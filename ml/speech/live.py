@@ -12,13 +12,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ml.audio.prosody import measure
 from ml.audio.vad import FRAME, VoiceActivity
 from ml.engines.protocols import Asr, AsrOptions, AsrSession, Mt, Tts
 from ml.speech.recognise import shift
 from ml.speech.speak import trim
 from ml.speech.tint import Matcher
 from ml.speech.turn import STEP, Turn, Verdict
-from ml.types import SAMPLE_RATE, Samples, Speech, Transcript, Translation
+from ml.types import SAMPLE_RATE, Audio, Delivery, Samples, Speech, Transcript, Translation
+from ml.voice.sentences import sentences_for
 
 LOOKBACK = 0.3
 """Seconds of sound before the first frame of speech that still belong to an utterance."""
@@ -53,6 +55,20 @@ class Said:
 LiveEvent = Caption | Said
 
 
+def quick_delivery(tts: Tts, delivery: Delivery, language: str) -> Delivery:
+    """A delivery that asks for a rough F0, put right by how far off a few sentences of the language come out.
+
+    An engine that meets an F0 by measuring and speaking again takes twice the time; over many sentences this comes out
+    at the same median.
+    """
+    rough = replace(delivery, rough=True)
+    if delivery.f0_hz is None:
+        return rough
+    spoken = [tts.speak(text, language, rough).audio.samples for text in sentences_for(language)]
+    measured = measure(Audio(np.concatenate(spoken))).f0_median
+    return replace(rough, f0_hz=delivery.f0_hz**2 / measured) if measured else rough
+
+
 class Interpreter:
     """Text in, translation and tinted speech out; the last few answers are kept, so that a prepared one is free."""
 
@@ -60,6 +76,7 @@ class Interpreter:
         """Raises UnsupportedLanguage when there is no route."""
         self._mt, self._tts, self._matcher, self._source, self._target = mt, tts, matcher, source, target
         self.route = mt.prepare(source, target)
+        self._delivery = quick_delivery(tts, matcher.delivery(), target)
         self._answers: dict[str, tuple[Translation, Speech]] = {}
 
     def knows(self, text: str) -> bool:
@@ -72,7 +89,7 @@ class Interpreter:
             while len(self._answers) >= 8:
                 self._answers.pop(next(iter(self._answers)))
             said = self._mt.translate(text, self._source, self._target)
-            speech = trim(self._tts.speak(said.text, self._target, self._matcher.delivery()))
+            speech = trim(self._tts.speak(said.text, self._target, self._delivery))
             self._answers[text] = (said, self._matcher.apply(speech))
         return self._answers[text]
 

@@ -40,7 +40,9 @@ def cues(text: str, start: float, end: float) -> list[Cue]:
 
 
 def _balanced(text: str) -> list[str]:
-    """The text in as few lines as the format allows, of about equal length, so that no cue is left with a single word."""
+    """The text in as few lines as the format allows, of about equal length, so that no cue is left with a single
+    word.
+    """
     least = len(textwrap.wrap(text, LINE))
     wanted = -(-least // LINES) * LINES if least > LINES else least
     for width in range(max(1, -(-len(text) // max(1, wanted))), LINE + 1):

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from ml.audio.prosody import measure
 from ml.engines import espeak
 from ml.engines.espeak import EspeakTts, LibraryFiles
 from ml.engines.protocols import EngineHome
@@ -42,6 +43,13 @@ def praat_f0(speech: Speech) -> np.ndarray:
 def test_the_median_f0_is_the_one_asked_for(tts: EspeakTts, language: str, f0: float) -> None:
     speech = tts.speak(SENTENCES[language], language, Delivery(f0_hz=f0))
     assert np.median(praat_f0(speech)) == pytest.approx(f0, rel=0.03)
+
+
+def test_a_rough_f0_is_nearly_right_and_asks_once(tts: EspeakTts) -> None:
+    text = "La gente mira, pero nadie lo encuentra nunca."
+    rough, exact = (tts.speak(text, "es", Delivery(120.0, rough=rough)) for rough in (True, False))
+    assert measure(rough.audio).f0_median == pytest.approx(120.0, rel=0.2)
+    assert measure(exact.audio).f0_median == pytest.approx(120.0, rel=0.03)
 
 
 @pytest.mark.parametrize("voice", ["klatt4", "f5", "m3", "Annie", "quincy"])

@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ml.audio.prosody import measure
 from ml.engines.protocols import AsrOptions
-from ml.speech.live import Caption, Interpreter, LiveTranslator, Said
+from ml.speech.live import Caption, Interpreter, LiveTranslator, Said, quick_delivery
 from ml.speech.turn import FastTurn
+from ml.types import Audio, Delivery, Speech
 from tests.fakes import CountingAsr, HalfMatcher, LevelActivity, ToneTts, UpperMt, silence, tone
 
 SOUND = np.concatenate([silence(0.5), tone(1.5), silence(0.6), tone(0.8), silence(0.7), tone(1.0), silence(0.2)])
@@ -73,3 +75,19 @@ def test_silence_says_nothing():
     stream = translator()
     assert stream.push(silence(5.0)) == []
     assert stream.flush() == []
+
+
+def test_a_rough_pitch_is_put_right_over_the_sentences_of_the_language():
+    class Sharp(ToneTts):
+        """A tenth too high, unless it may take its time."""
+
+        def speak(self, text, language, delivery):
+            high = Delivery(delivery.f0_hz * (1.1 if delivery.rough else 1.0))
+            return super().speak(text, language, high)
+
+    tts = Sharp(0.05)
+    delivery = quick_delivery(tts, Delivery(120.0), "es")
+    assert delivery.rough
+    spoken: Speech = tts.speak("HOLA QUE TAL AMIGO", "es", delivery)
+    assert measure(Audio(spoken.audio.samples)).f0_median == pytest.approx(120.0, rel=0.02)
+    assert quick_delivery(tts, Delivery(), "es") == Delivery(rough=True)
