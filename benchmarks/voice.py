@@ -74,6 +74,14 @@ METHODS: dict[str, MatchOptions | None] = {
     "WORLD": MatchOptions("world", strength=1.0, base="engine"),
     "transport": MatchOptions(),
 }
+PARTS: dict[str, MatchOptions | None] = {
+    "transport, engine's base": MatchOptions(base="engine"),
+    "neighbours, suited base": MatchOptions("neighbours", strength=0.5),
+    "strength 0": MatchOptions(strength=0.0),
+    "strength 0.3": MatchOptions(strength=0.3),
+    "strength 1": MatchOptions(strength=1.0),
+}
+"""What the parts of the method contribute; measured with --methods."""
 
 
 @dataclass
@@ -192,7 +200,7 @@ class Bench:
         """Dubs, CPU milliseconds per second of sound of the filter, and of building it."""
         if method == "raw":
             return [self.tts.speak(text, language, Delivery()).audio for text in texts], 0.0, 0.0
-        options = METHODS[method]
+        options = (METHODS | PARTS)[method]
         began = time.thread_time()
         matcher = VoiceMatcher(profile, self.tts, language, options or MatchOptions(base="engine"), self.encoder)
         built = 1000 * (time.thread_time() - began)
@@ -282,7 +290,7 @@ def print_row(method: str, rows: dict, speakers: list[Speaker]) -> None:
     right = sum(row["nearest"] == name for name, row in rows.items())
     worst = max(abs(row["f0_error"]) for row in rows.values())
     print(
-        f"{method:12} self {mean('similarity'):.3f}  others {mean('to_others'):.3f}  nearest {right:2}/{len(speakers)}"
+        f"{method:24} self {mean('similarity'):.3f}  others {mean('to_others'):.3f}  nearest {right:2}/{len(speakers)}"
         f"  mixture {mean('gmm'):+.2f} (others {mean('gmm_others'):+.2f})"
         f"  formants {mean('formants'):.2f} (others {mean('formants_others'):.2f})  F0 {100 * worst:4.1f} % at worst"
         f"  {mean('ms_per_second'):.1f} ms/s, built in {mean('build_ms'):.0f} ms",
@@ -306,7 +314,7 @@ def word_rows(bench: Bench, speakers: list[Speaker], methods: list[str]) -> dict
             result[method] = rows
             wer = {name: 100 * sum(row["wrong"]) / sum(row["words"]) for name, row in rows.items()}
             each = "  ".join(f"{name} {value:.0f}" for name, value in wer.items())
-            print(f"{method:12} WER {np.mean(list(wer.values())):.1f} %   {each}", flush=True)
+            print(f"{method:24} WER {np.mean(list(wer.values())):.1f} %   {each}", flush=True)
     return result
 
 
@@ -337,7 +345,7 @@ def compare(result: dict, ours: str, words: dict) -> dict:
         table[method] = entry
         wer = "" if "wer" not in entry else "  WER {:+.1f} [{:+.1f}, {:+.1f}]".format(*entry["wer"])
         print(
-            f"{ours} - {method:12} similarity {{:+.3f}} [{{:+.3f}}, {{:+.3f}}]".format(*entry["similarity"])
+            f"{ours} - {method:24} similarity {{:+.3f}} [{{:+.3f}}, {{:+.3f}}]".format(*entry["similarity"])
             + f"  smallest {entry['worst']:+.3f}{wer}"
         )
     return table
@@ -347,7 +355,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--models", type=Path, default=Path(platformdirs.user_cache_dir("babelmesh", False)) / "models")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--methods", nargs="+", choices=METHODS | PARTS, default=list(METHODS))
     parser.add_argument("--speakers", nargs="+", default=[*TUNED_ON, *UNTOUCHED])
     parser.add_argument("--no-words", action="store_true")
     options = parser.parse_args()
@@ -369,9 +377,11 @@ def main() -> None:
         fresh = [n for n in UNTOUCHED if n in result["methods"]["transport"]]
         for method, rows in result["methods"].items():
             if fresh:
-                print(f"untouched speakers, {method:12} {np.mean([rows[n]['similarity'] for n in fresh]):.3f}")
+                print(f"untouched speakers, {method:24} {np.mean([rows[n]['similarity'] for n in fresh]):.3f}")
     if options.json:
-        options.json.write_text(json.dumps(result, indent=1))
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
+        print(f"written to {options.json}")
     bench.registry.close()
 
 

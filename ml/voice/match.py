@@ -21,7 +21,7 @@ from ml.errors import BadAudio, EngineFailed, UnsupportedLanguage
 from ml.types import Audio, Delivery, Speech
 from ml.voice.fit import Method, fit
 from ml.voice.profile import VoiceProfile
-from ml.voice.select import usual_variant
+from ml.voice.select import choose_variant
 from ml.voice.sentences import sentences_for
 
 __all__ = ["MatchOptions", "Method", "VoiceMatcher"]
@@ -46,7 +46,7 @@ class MatchOptions:
     """
 
     method: Method = "transport"
-    strength: float = 0.6
+    strength: float = 0.5
     slowest: float = 130 / 165
     fastest: float = 200 / 165
     spoken: str = "en"
@@ -132,4 +132,4 @@ def _base_voice(profile: VoiceProfile, tts: Tts) -> str | None:
     """The voice that the profile asks for, or the usual one for its F0."""
     if profile.variant is not None and profile.tts == tts.spec.name:
         return profile.variant
-    return usual_variant(tts, profile.f0_median)
+    return choose_variant(tts, profile.f0_median)

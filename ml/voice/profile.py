@@ -75,8 +75,9 @@ def build_profile(
 ) -> VoiceProfile:
     """Describe a speaker by utterances of 16 kHz speech without the pauses around them.
 
-    Without `encoder` there is no embedding; without `tts` no synthetic voice is chosen. `language` is the one that the
-    synthetic voice will speak. Raises BadAudio when there is too little voiced speech, or at another sample rate.
+    Without `encoder` there is no embedding; without `tts` the base voice is chosen when it is first needed. `language`
+    is the one that will be spoken; no base voice depends on it so far. Raises BadAudio when there is too little voiced
+    speech, or at another sample rate.
     """
     if any(audio.rate != SAMPLE_RATE for audio in speech):
         raise BadAudio(f"A voice profile needs speech at {SAMPLE_RATE} Hz.", "Resample it.")
@@ -100,7 +101,7 @@ def build_profile(
         embedding, ceiling = _embed(whole, encoder)
         profile = replace(profile, embedding=embedding, encoder=encoder.spec.name, ceiling=ceiling)
     if tts is not None:
-        profile = replace(profile, variant=choose_variant(profile, tts, language, encoder), tts=tts.spec.name)
+        profile = replace(profile, variant=choose_variant(tts, profile.f0_median), tts=tts.spec.name)
     return profile
 
 

@@ -17,20 +17,11 @@ def test_the_library_offers_our_voices_beside_its_own(tts: espeak.EspeakTts) -> 
 
 @pytest.mark.parametrize("name", VOICES)
 def test_our_voices_reach_the_pitch_they_are_for(tts: espeak.EspeakTts, name: str) -> None:
-    for f0 in (165.0, 250.0) if "high" in name else (90.0, 155.0):
+    for f0 in (160.0, 210.0, 280.0):
         speech = tts.speak("El domingo es la parte mejor de la semana.", "es", Delivery(f0_hz=f0, voice=name))
         measured = espeak.median_f0(speech.audio.samples, speech.audio.rate)
         assert measured == pytest.approx(f0, rel=0.05)
         assert np.sqrt(np.mean(speech.audio.samples**2)) > 0.01
-
-
-def test_a_shorter_tract_sounds_brighter(tts: espeak.EspeakTts) -> None:
-    def brightness(name: str) -> float:
-        samples = tts.speak("El domingo es la parte mejor.", "es", Delivery(f0_hz=150.0, voice=name)).audio.samples
-        power = np.abs(np.fft.rfft(samples)) ** 2
-        return float((power * np.arange(len(power))).sum() / power.sum() / len(power))
-
-    assert brightness("bm-low-long") < brightness("bm-low-short")
 
 
 def test_the_folder_leads_to_the_librarys_data_and_changes_nothing_there(tmp_path: Path) -> None:

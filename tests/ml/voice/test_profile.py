@@ -49,7 +49,7 @@ def test_an_encoder_gives_an_embedding_and_the_ceiling(woman: Audio) -> None:
 
 def test_a_synthesiser_gives_a_base_voice(woman: Audio, tts: EspeakTts) -> None:
     profile = build_profile([woman], None, tts, "es")
-    assert (profile.variant, profile.tts) == (HIGH[0], "espeak-ng")
+    assert (profile.variant, profile.tts) == (HIGH, "espeak-ng")
 
 
 @pytest.mark.parametrize(

@@ -41,4 +41,4 @@ def test_it_moves_envelopes_and_keeps_length_and_pitch(woman: Audio) -> None:
     assert after is not None
     assert after.voiced.mean[1] - source.voiced.mean[1] == pytest.approx(4.0, abs=1.2)
     f0 = [np.median(frames.f0[frames.voiced]) for frames in map(world.take_apart, (woman.samples, result))]
-    assert f0[1] == pytest.approx(f0[0], rel=0.02)
+    assert f0[1] == pytest.approx(f0[0], rel=0.03)
