@@ -19,6 +19,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+import jiwer
 import numpy as np
 import platformdirs
 
@@ -131,13 +132,13 @@ def measure(mode: str, recordings: list[dict], registry: Registry) -> dict:
             else SafeTurn(WebRtcEndpoint(0.27, 0.8), WebRtcEndpoint(0.36, 0.9))
         )
         stream = LiveTranslator(
-            asr, AsrOptions(), SileroActivity(network), turn, interpreter, finish=mode == "safe", captions=False
+            asr, AsrOptions(), SileroActivity(network), turn, interpreter, finish=False, captions=False
         )
         sound, end = padded(item["audio"].samples, rng), LEAD + acoustic_end(item["audio"].samples)
         taken = pace(stream, sound, watch)
         if number == 0:
             continue  # warm-up
-        rows.append({"file": item["file"], "end": end, "turns": taken})
+        rows.append({key: item[key] for key in ("file", "group", "text")} | {"end": end, "turns": taken})
     lasts = [(row, *row["turns"][-1]) for row in rows if row["turns"]]
     latency = [wall - row["end"] for row, said, wall, _ in lasts]
     endpoint = [said.decided_at - row["end"] for row, said, _, _ in lasts]
@@ -160,14 +161,24 @@ def measure(mode: str, recordings: list[dict], registry: Registry) -> dict:
         "prepared_share": round(sum(said.prepared for said, _, _ in everyone) / max(1, len(everyone)), 3),
         "turns_per_utterance": round(len(everyone) / len(rows), 3),
         "utterances_cut": [row["file"] for row in rows if len(row["turns"]) > 1] if mode == "safe" else None,
+        "wer_percent": word_errors(rows),
         "share_below_200_ms": round(sum(value < 0.2 for value in after) / max(1, len(after)), 3),
     }
+
+
+def word_errors(rows: list[dict]) -> float:
+    """WER in percent of all that was said of each recording; VCTK's texts were typed from memory and are left out."""
+    clean = jiwer.Compose([jiwer.ToLowerCase(), jiwer.RemovePunctuation(), jiwer.RemoveMultipleSpaces(), jiwer.Strip()])
+    known = [row for row in rows if row["group"] != "vctk"]
+    heard = [clean(" ".join(said.transcript.text for said, _, _ in row["turns"])) for row in known]
+    return round(100 * jiwer.wer([clean(row["text"].replace("-", " ")) for row in known], heard), 1)
 
 
 def show(result: dict) -> None:
     print(
         f"\n{result['mode']}: {result['utterances']} utterances, {result['turns_per_utterance']} turns each, "
-        f"{result['turn_taken_before_the_end']} taken before the acoustic end, prepared {result['prepared_share']:.0%}"
+        f"{result['turn_taken_before_the_end']} taken before the acoustic end, "
+        f"prepared {result['prepared_share']:.0%}, WER {result['wer_percent']} %"
     )
     print(f"{'ms':28s} {'p50':>7s} {'p90':>7s} {'p95':>7s} {'max':>7s}")
     for name in ("latency_ms", "latency_ms_all", "endpoint_ms", "compute_after_endpoint_ms"):

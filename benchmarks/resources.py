@@ -1,7 +1,7 @@
 """What the main job costs: start-up, cold start, speed, memory by length of the file, and whether every dub fits its
 slot.
 
-`python benchmarks/resources.py [--json FILE] [--minutes 2 10 20]`. The long files are made of the recordings in
+`python benchmarks/resources.py [--json FILE] [--minutes 2 10]`. The long files are made of the recordings in
 ../shared/data/speech (examples/audio where those are absent), one after another with pauses between. Memory is the
 sum of the proportional set sizes (PSS) of the process and its children, sampled every 50 ms.
 """
@@ -110,7 +110,7 @@ def slots(utterances: list[dict]) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--minutes", type=float, nargs="*", default=[2.0, 10.0, 20.0])
+    parser.add_argument("--minutes", type=float, nargs="*", default=[2.0, 10.0])
     arguments = parser.parse_args()
     python = sys.executable
     bare = median_seconds([python, "-c", "pass"])
