@@ -125,14 +125,37 @@ def test_a_flood_on_stderr_blocks_nothing() -> None:
         chain.close()
 
 
-def test_an_answer_of_two_records_is_not_taken_for_one() -> None:
-    chain = Chain("x", (("sed", "-z", "-u", "p"),), deadline=1)
+TWICE = """
+import os, sys, time
+waiting = b""
+while piece := os.read(0, 4096):
+    *records, waiting = (waiting + piece).split(bytes(1))
+    for record in records:
+        os.write(1, record + bytes(1))
+        time.sleep(float(sys.argv[1]))
+        os.write(1, record + bytes(1))
+"""
+"""Answers everything twice, the second time after a while."""
+
+
+def test_a_second_answer_that_comes_late_is_not_taken_for_the_next_one() -> None:
+    chain = Chain("x", ((sys.executable, "-S", "-c", TWICE, "0.2"),), deadline=10)
     try:
         assert chain.send("a") == "a"
         first = chain.pids
-        time.sleep(0.3)  # the second record arrives
+        time.sleep(1.0)  # the second record arrives
         assert chain.send("b") == "b"
         assert chain.pids != first
+    finally:
+        chain.close()
+
+
+def test_two_answers_at_once_are_an_error() -> None:
+    both = "import os\nwhile piece := os.read(0, 4096): os.write(1, piece + piece)"
+    chain = Chain("x", ((sys.executable, "-S", "-c", both),), deadline=10)
+    try:
+        with pytest.raises(EngineFailed, match="more than was asked"):
+            chain.send("a")
     finally:
         chain.close()
 
