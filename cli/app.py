@@ -6,7 +6,9 @@ network here.
 
 from __future__ import annotations
 
+import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib.metadata import version
 
@@ -19,24 +21,40 @@ OK, FAILED, BAD_REQUEST, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: done; a defect of ours; the request cannot be met, with a remedy; stopped by the user."""
 
 
+ELSEWHERE = "Check that path, its rights and the room on its disk; --home or BABELMESH_HOME names another home."
+
+VOICE = {
+    "add": "Make a voice profile from recordings of one person.",
+    "list": "List the voices of this node.",
+    "show": "Show what is known of a voice.",
+    "remove": "Forget a voice.",
+}
+MODELS = {
+    "list": "List the models with licence, size and state.",
+    "pull": "Fetch models from where they are published.",
+    "verify": "Check every byte of the models that are here.",
+}
+
+
 def build_app() -> App:
     """The command tree."""
     app = App(
         name="node",
         version=lambda: f"babelmesh {version('babelmesh')}",
         help="Babelmesh: your speech in another language, in a voice tinted with yours, on your own machine.",
+        suppress_keyboard_interrupt=False,
         help_epilogue="Also installed as `babelmesh`, for machines where `node` is Node.js.",
     )
-    app.command("cli.translate:translate", name="translate")
+    app.command("cli.translate:translate", name="translate", help="Translate recordings, folders, pipes or text.")
     voice = App(name="voice", help="Keep voice profiles: statistics of a voice, never the recordings.")
-    for verb in ("add", "list", "show", "remove"):
-        voice.command(f"cli.voice:{verb if verb != 'list' else 'list_'}", name=verb)
+    for verb, what in VOICE.items():
+        voice.command(f"cli.voice:{verb if verb != 'list' else 'list_'}", name=verb, help=what)
     app.command(voice)
     models = App(name="models", help="Fetch and check the model files that engines need.")
-    for verb in ("list", "pull", "verify"):
-        models.command(f"cli.models:{verb if verb != 'list' else 'list_'}", name=verb)
+    for verb, what in MODELS.items():
+        models.command(f"cli.models:{verb if verb != 'list' else 'list_'}", name=verb, help=what)
     app.command(models)
-    app.command("cli.doctor:doctor", name="doctor")
+    app.command("cli.doctor:doctor", name="doctor", help="Say what works on this machine, and what mends the rest.")
     return app
 
 
@@ -54,9 +72,9 @@ def run(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return OK
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the door is where every error becomes a sentence and a code
         if verbose:
-            raise
+            traceback.print_exc()
         sentence = getattr(error, "sentence", None)
         if sentence is None and not isinstance(error, OSError):
             show_error(
@@ -65,11 +83,18 @@ def run(arguments: Sequence[str]) -> int:
                 as_json=as_json,
             )
             return FAILED
-        show_error(sentence or f"The system says: {error}.", getattr(error, "remedy", ""), as_json=as_json)
+        show_error(sentence or f"The system says: {error}.", getattr(error, "remedy", ELSEWHERE), as_json=as_json)
         return BAD_REQUEST
     return result if isinstance(result, int) else OK
 
 
 def main() -> None:
-    """The console script."""
+    """The console script. Being told to end is like Ctrl-C: what was begun is tidied up, what is done is kept."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _stop)
     sys.exit(run(sys.argv[1:]))
+
+
+def _stop(number: int, frame: object) -> None:
+    raise KeyboardInterrupt

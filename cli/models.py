@@ -62,7 +62,7 @@ def verify(*names: str, common: Common | None = None) -> int:
     Parameters
     ----------
     names
-        Names of the catalogue; without any, all that are present.
+        Names of the catalogue; without any, all of them. The exit code is 2 when one is missing.
     """
     common = common or Common()
     from node.library import verify_models
@@ -74,4 +74,4 @@ def verify(*names: str, common: Common | None = None) -> int:
     else:
         for line in lines:
             show_line(f"{line['name']}: {line['state']}")
-    return 0
+    return 2 if any(line["state"] == "missing" for line in lines) else 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ class Jobs:
 
     pairs: tuple[tuple[Path, Path], ...]
     to_stdout: bool = False
+    piped: bool = False
 
 
 def beside(source: Path, target: str) -> Path:
@@ -52,12 +54,14 @@ def plan(inputs: Sequence[Path], output: Path | None, target: str) -> Iterator[J
             sources = find_inputs(given, endings)
         to_stdout = output == STDIO or (piped and output is None and not sys.stdout.isatty())
         if to_stdout:
+            if sys.stdout.isatty():
+                raise BadUsage("Sound does not go to a terminal.", "Name a file with -o, or put a pipe behind it.")
             if len(sources) != 1:
                 raise BadUsage("Only one result fits on standard output.", "Name a folder with -o.")
             pairs = [(sources[0], Path(scratch, "result.wav"))]
         else:
             pairs = _outputs(sources, output, target, piped=piped)
-        yield Jobs(tuple(pairs), to_stdout)
+        yield Jobs(tuple(pairs), to_stdout, piped)
         if to_stdout:
             with pairs[0][1].open("rb") as sound:
                 shutil.copyfileobj(sound, sys.stdout.buffer)
@@ -76,16 +80,37 @@ def _outputs(sources: list[Path], output: Path | None, target: str, *, piped: bo
     elif len(sources) > 1 or output.is_dir():
         if output.suffix.lower() in WRITABLE and not output.is_dir():
             raise BadUsage(f"{len(sources)} recordings cannot go into one file.", "Name a folder with -o.")
-        output.mkdir(parents=True, exist_ok=True)
         pairs = [(source, output / beside(source, target).name) for source in sources]
     else:
         pairs = [(sources[0], output)]
+    pairs = _told_apart(pairs, target)
     for source, result in pairs:
         if result.exists() and source.exists() and result.samefile(source):
             raise BadUsage(f"The result would overwrite its own input {source}.", "Name another file with -o.")
-    if len({result for _, result in pairs}) != len(pairs):
-        raise BadUsage("Two recordings would give results of the same name.", "Translate them into different folders.")
+    if output is not None and (len(sources) > 1 or output.is_dir()):
+        output.mkdir(parents=True, exist_ok=True)
     return pairs
+
+
+def _told_apart(pairs: list[tuple[Path, Path]], target: str) -> list[tuple[Path, Path]]:
+    """Results whose subtitles would have one name get the whole name of their input: `talk.mp3.es.mp3`."""
+    count = Counter(result.with_suffix("") for _, result in pairs)
+    apart = [
+        (
+            source,
+            result.with_name(f"{source.name}.{target}{result.suffix}") if count[result.with_suffix("")] > 1 else result,
+        )
+        for source, result in pairs
+    ]
+    seen: dict[Path, Path] = {}
+    for source, result in apart:
+        if result in seen:
+            raise BadUsage(
+                f"{seen[result]} and {source} would give results of the same name.",
+                "Translate them into different folders.",
+            )
+        seen[result] = source
+    return apart
 
 
 @contextmanager

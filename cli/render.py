@@ -93,6 +93,7 @@ def show_report(report: Report) -> None:
     from rich.text import Text
 
     out = console()
+    out.print(Text(report.input, "bold"), soft_wrap=True)
     table = Table("at", f"heard ({report.source})", f"said ({report.target})", "fit", "F0", "like you", pad_edge=False)
     for line in report.utterances:
         table.add_row(
@@ -142,7 +143,7 @@ def report_lines(report: Report) -> list[str]:
     )
     lines.append(f"Engines: {chain}.")
     pace = report.input_seconds / report.seconds if report.seconds else 0.0
-    resumed = f"; {report.resumed} utterances were there from an earlier run" if report.resumed else ""
+    resumed = f"; {report.resumed} of its utterances were kept from an earlier run" if report.resumed else ""
     lines.append(
         f"{report.input_seconds:.1f} s of sound in {report.seconds:.1f} s ({pace:.1f} times real time), "
         f"after {report.cold_start:.1f} s to start the engines{resumed}."

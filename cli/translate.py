@@ -14,7 +14,7 @@ from cyclopts import Parameter
 
 from cli.common import Common, household
 from cli.errors import BadUsage
-from cli.render import progress_bars, show_error, show_report, write_json
+from cli.render import progress_bars, show_error, show_line, show_report, write_json
 
 if TYPE_CHECKING:
     from node.app import Node
@@ -140,6 +140,8 @@ def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, common: Co
                 with progress_bars(source.name) as progress:
                     report = dubbing.dub(source, output, progress, cold_start)
             except (MlError, NodeError) as error:
+                if jobs.piped:
+                    error.sentence = error.sentence.replace(str(source), "standard input")
                 if len(jobs.pairs) == 1:
                     raise
                 failures.append({"input": str(source), "error": error.sentence, "remedy": error.remedy})
@@ -151,6 +153,7 @@ def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, common: Co
                 write_report(report)
             if not (common.json or jobs.to_stdout):
                 show_report(report)
+        dubbing.forget()
     if common.json:
         write_json({"reports": [report.as_dict() for report in reports], "errors": failures})
     return 2 if failures else 0
@@ -173,4 +176,6 @@ def _text(node: Node, wishes: Wishes, common: Common) -> int:
         write_json(result.as_dict())
     elif wishes.output != STDIO:
         sys.stdout.write(result.text + "\n")
+        if result.output is not None:
+            show_line(f"Written: {result.output}", error=True)
     return 0

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import msgspec
 import platformdirs
 
-from node.errors import BadConfig
+from node.errors import BadConfig, HomeUnusable
 
 FILE_NAME = "babelmesh.toml"
 
@@ -107,6 +107,8 @@ def load(home: Path | None, environment: Mapping[str, str]) -> Config:
         named = environment.get("BABELMESH_HOME")
         home = Path(named) if named else Path(platformdirs.user_data_dir("babelmesh", appauthor=False))
     home = home.expanduser().absolute()
+    if home.exists() and not home.is_dir():
+        raise HomeUnusable(f"{home} is a file, not a folder.", "Name a folder with --home or BABELMESH_HOME.")
     said = read(home / FILE_NAME)
     if environment.get("BABELMESH_MODELS"):
         models = Path(environment["BABELMESH_MODELS"]).expanduser().absolute()

@@ -80,6 +80,7 @@ class Dubbing:
             raise ValueError("a dubbing needs ears and a mouth")
         self._options, self._engines, self._voices, self._store = options, engines, voices, store
         self._asr, self._tts = engines.asr, engines.tts
+        self._finished: list[str] = []
         self.source, self._source_note = source_language(options.source, self._asr)
         self._warnings = list(engines.warnings)
         with ThreadPoolExecutor(1) as pool:
@@ -151,8 +152,13 @@ class Dubbing:
             resumed=sum(1 for line in lines if line.resumed),
         )
         for stage in remembering:
-            self._store.drop(stage.keys)
+            self._finished.extend(stage.keys)
         return report
+
+    def forget(self) -> None:
+        """Drop what was kept of the recordings that are done; until then a stopped batch finds all of it again."""
+        self._store.drop(self._finished)
+        self._finished.clear()
 
     def _asr_options(self) -> AsrOptions:
         return AsrOptions(self.source, live=False, notes=self._options.notes, grammar=self._options.grammar)

@@ -12,7 +12,7 @@ from typing import cast
 
 from ml.engines.protocols import Asr, Engine, Mt, SpeakerEncoder, Task, Tts
 from ml.engines.registry import Registry
-from ml.errors import Unavailable, UnsupportedLanguage
+from ml.errors import ModelDamaged, Unavailable, UnsupportedLanguage
 from node.report import EngineLine
 
 
@@ -51,7 +51,7 @@ def load_engines(registry: Registry, names: EngineNames, *, hear: bool = True, s
         for task, future in loading.items():
             try:
                 loaded[task] = future.result()
-            except Unavailable as error:
+            except (Unavailable, ModelDamaged) as error:
                 if task != "speaker":
                     raise
                 loaded[task] = None

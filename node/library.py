@@ -51,11 +51,9 @@ def pull_models(models: Path, names: Sequence[str], wheel: Path | None, tell: Ca
 
 
 def verify_models(models: Path, names: Sequence[str]) -> list[Line]:
-    """Check the named models, or all that are here. Raises ModelDamaged for the first that is not whole."""
+    """Check the named models, or all of the catalogue. Raises ModelDamaged for the first that is not whole."""
     catalogue = Catalogue.load()
-    lines = [_line(catalogue.find(name), models) for name in names] or [
-        line for line in model_lines(models) if line["state"] != "missing"
-    ]
+    lines = [_line(catalogue.find(name), models) for name in names] or model_lines(models)
     for line in lines:
         if line["state"] == "damaged":
             raise ModelDamaged(

@@ -63,8 +63,15 @@ def test_a_defect_of_ours_ends_with_1_and_asks_for_a_report(monkeypatch, capsys)
     monkeypatch.setattr("cli.app.build_app", lambda: lambda *a, **k: broken())
     assert run(["doctor"]) == FAILED
     assert "LookupError: unforeseen" in capsys.readouterr().err
-    with pytest.raises(LookupError):
-        run(["doctor", "-v"])
+    assert run(["doctor", "-v"]) == FAILED
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_v_shows_where_an_error_came_from_and_changes_nothing_else(capsys, in_folder):
+    assert run(["translate", "nowhere.wav", "--to", "es", "-v", "--json"]) == BAD_REQUEST
+    shown = capsys.readouterr()
+    assert "Traceback" in shown.err
+    assert json.loads(shown.out)["remedy"]
 
 
 def test_stopping_tells_that_work_is_kept(monkeypatch, capsys):

@@ -92,3 +92,15 @@ def test_standard_input_into_a_named_file(in_folder, monkeypatch):
 def test_spoken_text_has_a_place(in_folder):
     with speech_output(None, "es") as path:
         assert path == Path("speech.es.wav")
+
+
+def test_inputs_of_one_name_do_not_share_their_subtitles(in_folder):
+    inputs = touch(in_folder, "talk.mp3", "talk.wav", "other.wav")
+    with plan(inputs, in_folder / "out", "es") as jobs:
+        assert [result.name for _, result in jobs.pairs] == ["talk.mp3.es.mp3", "talk.wav.es.wav", "other.es.wav"]
+
+
+def test_sound_does_not_go_to_a_terminal(in_folder, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    with pytest.raises(BadUsage, match="terminal"), plan(touch(in_folder, "a.wav"), STDIO, "es"):
+        pass

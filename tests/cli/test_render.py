@@ -33,7 +33,7 @@ def test_the_lines_tell_of_resumption_and_clipping():
     from dataclasses import replace
 
     told = " ".join(report_lines(replace(report(), resumed=3, clipped=7, voice=None)))
-    assert "3 utterances were there" in told
+    assert "3 of its utterances were kept" in told
     assert "7 samples" in told
 
 

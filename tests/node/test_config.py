@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.config import ConfigFile, TranslateSettings, load, read
-from node.errors import BadConfig
+from node.errors import BadConfig, HomeUnusable
 
 
 def test_an_empty_home_means_the_defaults(tmp_path: Path) -> None:
@@ -143,3 +143,9 @@ def test_any_text_is_either_a_configuration_or_one_clear_error(
         assert said.sentence.endswith(".")
     else:
         assert isinstance(said, ConfigFile)
+
+
+def test_a_home_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(HomeUnusable, match="not a folder"):
+        load(tmp_path / "file", {})

@@ -27,6 +27,7 @@ def dub(home: Path, source: Path, output: Path, options: DubOptions = PLAIN, **e
     with fake_node(home, **engines) as node:
         dubbing, cold_start = node.dubbing(options)
         report = dubbing.dub(source, output, lambda stage, done, total: steps.append((stage, done)), cold_start)
+        dubbing.forget()
     return report, steps
 
 
@@ -132,3 +133,15 @@ def test_a_language_without_route_is_refused_before_any_work(tmp_path, demo):
 )
 def test_subtitles_have_their_names(output, language, path):
     assert subtitle_path(Path(output), "es", language, "srt") == Path(path)
+
+
+def test_a_stopped_batch_finds_its_finished_recordings_again(tmp_path, demo):
+    home, first = tmp_path / "home", CountingAsr()
+    with fake_node(home, asr=first) as node:
+        dubbing, _ = node.dubbing(PLAIN)
+        dubbing.dub(demo, tmp_path / "out.wav", lambda *step: None)
+    again = CountingAsr()
+    report, _ = dub(home, demo, tmp_path / "out.wav", asr=again)
+    assert (first.utterances, again.utterances) == (3, 0)
+    assert report.resumed == 3
+    assert list((home / "jobs").iterdir()) == []

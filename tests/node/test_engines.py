@@ -2,7 +2,8 @@
 
 import pytest
 
-from ml.errors import Unavailable, UnsupportedLanguage
+from ml.engines.registry import Registry
+from ml.errors import ModelDamaged, Unavailable, UnsupportedLanguage
 from node.engines import EngineNames, describe, load_engines, source_language
 from tests.fakes import CountingAsr, UpperMt, fake_registry
 
@@ -46,3 +47,17 @@ def test_the_report_says_which_engine_and_why():
     line = describe(UpperMt(), "mt", None, ("en", "es"))
     assert (line.name, line.why, line.route) == ("upper", "the best that is installed", ("en", "es"))
     assert describe(UpperMt(), "mt", "upper").why == "asked for by name"
+
+
+def test_a_damaged_speaker_model_stops_nobody_either(tmp_path):
+    registry = fake_registry(tmp_path)
+
+    def damaged(task, name=None):
+        if task == "speaker":
+            raise ModelDamaged("x.safetensors cannot be read.", "node models pull resemblyzer")
+        return Registry.load(registry, task, name)
+
+    registry.load = damaged
+    engines = load_engines(registry, EngineNames())
+    assert engines.speaker is None
+    assert "node models pull" in engines.warnings[0]
