@@ -213,7 +213,7 @@ class Bench:
 
     def hear(self, audio: Audio) -> str:
         asr = self.registry.load("asr")
-        session = asr.listen(AsrOptions("en", live=True))
+        session = asr.listen(AsrOptions("en"))
         silence = np.zeros(SAMPLE_RATE // 4, np.float32)
         level = 0.05 / max(1e-6, float(np.sqrt(np.mean(audio.samples**2))))
         noise = np.random.default_rng(0).normal(0, 1e-4, len(audio.samples) + len(silence) * 2)
