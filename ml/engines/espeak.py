@@ -83,7 +83,7 @@ class EspeakTts:
             facts = pipe.ask({"ask": "describe"})
         except Refused as refused:
             raise Unavailable(f"espeak-ng does not start: {refused.sentence}.", _REMEDY) from refused
-        self._version = f"{facts['version']} ({files.origin}: {files.library})"
+        self._version = f"{facts['version']} ({files.origin})"
         self._rate: int = facts["rate"]
         self._voices = espeak_languages.index(facts["voices"])
         self._variants: frozenset[str] = frozenset(facts["variants"])

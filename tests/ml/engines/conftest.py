@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ml.engines import apertium, espeak
+from ml.engines import apertium
 from ml.engines.protocols import EngineHome
 from ml.engines.routes import find_pairs
-
-
-@pytest.fixture(scope="session")
-def tts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[espeak.EspeakTts]:
-    """espeak-ng itself."""
-    engine = espeak.start(EngineHome(Path(tmp_path_factory.mktemp("models"))))
-    assert isinstance(engine, espeak.EspeakTts)
-    yield engine
-    engine.close()
 
 
 @pytest.fixture(scope="session")

@@ -150,7 +150,10 @@ def test_a_closed_engine_refuses_to_work(name: str) -> None:
 
 @pytest.mark.parametrize("name", of_task(None))
 def test_an_engine_that_was_never_used_closes(name: str) -> None:
-    SPECS[name].factory(HOME).close()
+    engine = SPECS[name].factory(HOME)
+    engine.close()
+    with pytest.raises(EngineFailed):
+        use(engine)
 
 
 @pytest.mark.parametrize("name", of_task(None))
