@@ -61,6 +61,48 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     speaker: str | None = None
 
 
+Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+"""A part of a whole."""
+
+
+class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[node]`: how this node meets others. Sizes in bytes, times in seconds."""
+
+    name: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    listen: tuple[str, ...] = ("/ip4/127.0.0.1/tcp/4710", "/ip6/::1/tcp/4710")
+    """Multiaddrs to listen on. The default is this machine alone; `/ip4/0.0.0.0/tcp/4710` is every network."""
+    peers: tuple[str, ...] = ()
+    """Multiaddrs of peers to keep in touch with, and to trust."""
+    open: bool = False
+    """Exchange with whoever comes, instead of holding unknown peers at the door."""
+    discover: bool = False
+    """Find and announce nodes on the local network by mDNS."""
+    api: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0
+    """Port of the control API on loopback; 0 takes a free one."""
+    connections: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 100
+    bytes_per_hour: Annotated[int, msgspec.Meta(ge=100_000)] = 20_000_000
+    """What one peer may send within an hour."""
+
+
+class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[train]`: rounds of learning. `alpha` is the weight of one's own model in a merge."""
+
+    voice: str | None = None
+    """The owner's voice; needed only when several voices have speech."""
+    epochs: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 5
+    batch: Annotated[int, msgspec.Meta(ge=1, le=65_536)] = 64
+    alpha: Share = 0.7
+    interval: Annotated[float, msgspec.Meta(ge=0.1)] = 600.0
+    """Seconds between the starts of two rounds."""
+    rounds: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Stop learning after so many rounds; 0 never stops."""
+    peers_per_round: Annotated[int, msgspec.Meta(ge=1, le=64)] = 3
+    encoding: Annotated[str, msgspec.Meta(pattern="^(fp32|fp16|int8|int4|ternary)$")] = "int4"
+    """How updates are quantised."""
+    control: bool = True
+    """Also train a model that is never merged, to tell what the peers add and to fall back on."""
+
+
 class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All that `babelmesh.toml` may say. `models` is the folder of fetched model files, relative to the home."""
 
@@ -68,6 +110,8 @@ class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     translate: TranslateSettings = TranslateSettings()
     voice: VoiceSettings = VoiceSettings()
     engines: EngineSettings = EngineSettings()
+    node: NodeSettings = NodeSettings()
+    train: TrainSettings = TrainSettings()
 
 
 @dataclass(frozen=True)
@@ -79,6 +123,8 @@ class Config:
     translate: TranslateSettings = field(default_factory=TranslateSettings)
     voice: VoiceSettings = field(default_factory=VoiceSettings)
     engines: EngineSettings = field(default_factory=EngineSettings)
+    node: NodeSettings = field(default_factory=NodeSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
 
     @property
     def file(self) -> Path:
@@ -94,6 +140,36 @@ class Config:
     def jobs(self) -> Path:
         """What unfinished jobs have done so far."""
         return self.home / "jobs"
+
+    @property
+    def identity(self) -> Path:
+        """The key that this node proves itself with."""
+        return self.home / "identity.pem"
+
+    @property
+    def store(self) -> Path:
+        """The household's memory."""
+        return self.home / "node.db"
+
+    @property
+    def weights(self) -> Path:
+        """Models, by content."""
+        return self.home / "weights"
+
+    @property
+    def quarantine(self) -> Path:
+        """What peers sent and nobody has judged yet."""
+        return self.home / "quarantine"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the node that runs in this home."""
+        return self.home / "lock"
+
+    @property
+    def control(self) -> Path:
+        """Where the running node's API is, and the token for it; for the owner's eyes."""
+        return self.home / "control.json"
 
 
 def load(home: Path | None, environment: Mapping[str, str]) -> Config:
@@ -116,7 +192,7 @@ def load(home: Path | None, environment: Mapping[str, str]) -> Config:
         models = home / Path(said.models).expanduser()
     else:
         models = Path(platformdirs.user_cache_dir("babelmesh", appauthor=False)) / "models"
-    return Config(home, models, said.translate, said.voice, said.engines)
+    return Config(home, models, said.translate, said.voice, said.engines, said.node, said.train)
 
 
 def read(path: Path) -> ConfigFile:

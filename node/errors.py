@@ -5,6 +5,9 @@
     +-- BadRequest           what was asked for makes no sense; nothing was done
     +-- NotFound             a voice, a job or a file that is not here
     +-- HomeUnusable         the node's home cannot be read or written
+    |   +-- HomeBusy         another node is running in it
+    |   +-- StoreFromFuture  a later version has written it
+    +-- NotRunning           no node is running in this home
 
 Every error is one sentence; `remedy` is what to do next. The studio's errors (`ml.errors`) pass through the household
 unchanged. This module knows nothing of how errors are shown.
@@ -37,3 +40,15 @@ class NotFound(NodeError):
 
 class HomeUnusable(NodeError):
     """A home folder that cannot be read or written."""
+
+
+class HomeBusy(HomeUnusable):
+    """A home in which another node is running."""
+
+
+class StoreFromFuture(HomeUnusable):
+    """A memory that a later version of Babelmesh wrote."""
+
+
+class NotRunning(NodeError):
+    """No node runs in this home, and what was asked for needs one."""

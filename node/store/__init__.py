@@ -1,0 +1,1 @@
+"""What the household remembers: one SQLite file, its migrations, and typed rows in and out."""

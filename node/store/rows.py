@@ -1,0 +1,148 @@
+"""The rows of the household's memory, as typed values.
+
+Times are seconds since the epoch by this node's own clock; errors of reconstruction are log-mel RMSE in dB. Knows
+nothing of SQL.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class Role(StrEnum):
+    """What a model is for. Each role points at one model, by digest."""
+
+    WORKING = "working"
+    """Training goes on from here; the last merge is in it."""
+    BEST = "best"
+    """Best on the owner's held-out speech so far: the one that speaks for the owner."""
+    ALONE = "alone"
+    """The control: trained on the same speech for the same time, and never merged."""
+
+
+class Origin(StrEnum):
+    """How a model came to be."""
+
+    GENESIS = "genesis"
+    TRAINED = "trained"
+    MERGED = "merged"
+    RECEIVED = "received"
+    """Reconstructed from a peer's update."""
+    SENT = "sent"
+    """What a peer has of ours: the base of the next diff to it."""
+
+
+class Verdict(StrEnum):
+    """What became of a peer's update."""
+
+    PENDING = "pending"
+    """Decoded and sound; waits for the next merge."""
+    MERGED = "merged"
+    REFUSED = "refused"
+    """Broke a rule: bad bytes, wrong hash, false signature."""
+    REJECTED = "rejected"
+    """Sound, but made this node's own held-out speech worse than the gate allows."""
+    REPLACED = "replaced"
+    """A later update of the same peer came before the merge."""
+
+
+class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One set of weights on the shelf, by content."""
+
+    digest: str
+    parent: str | None
+    origin: Origin
+    layout: str
+    made_at: float
+    rmse_db: float | None = None
+    """On the owner's held-out speech at that time."""
+    mcd: float | None = None
+
+
+class RoundRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One training round. RMSE in dB on the same held-out speech, before and after each step."""
+
+    number: int
+    began_at: float
+    seconds: float
+    frames: int
+    """Log-mel frames trained on."""
+    start: str
+    trained: str
+    adopted: str
+    """Digests: the round began with `start`, local training gave `trained`, training goes on from `adopted`."""
+    rmse_start: float
+    rmse_trained: float
+    rmse_adopted: float
+    rmse_best: float
+    rmse_alone: float | None
+    mcd_best: float | None
+    merged: int
+    """Peers' updates that went into `adopted`."""
+    history: tuple[dict[str, Any], ...] = ()
+    """One entry per epoch: loss, rmse_db, mcd, seconds."""
+
+
+class UpdateRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One update that a peer offered, and what became of it."""
+
+    update: str
+    """SHA-256 (hex) of the diff's bytes."""
+    peer: str
+    sequence: int
+    size: int
+    encoding: str
+    base: str
+    result: str
+    frames: int
+    received_at: float
+    seconds: float
+    """From the offer until all of it was on disk."""
+    verdict: Verdict
+    reason: str = ""
+    round: int | None = None
+    """The round that merged or rejected it."""
+    share: float | None = None
+    """Its share of the merged weights."""
+
+
+class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One update of ours that was offered to a peer."""
+
+    peer: str
+    round: int
+    update: str
+    size: int
+    encoding: str
+    at: float
+    seconds: float
+    outcome: str
+    """`done`, a refusal code of docs/protocol.md, `unreachable` or `timed-out`."""
+
+
+class JobRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One finished translation."""
+
+    at: float
+    source: str
+    """The file's name, without its folder."""
+    language: str
+    seconds_in: float
+    """Length of the recording."""
+    seconds: float
+    """Wall time that the translation took."""
+    utterances: int
+    likeness: float | None = None
+
+
+class Commit(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a round changes, written in one transaction: after it the round has happened, before it it has not."""
+
+    round: RoundRow
+    models: tuple[ModelRow, ...]
+    roles: dict[Role, str]
+    verdicts: tuple[tuple[str, str, Verdict, str, float | None], ...]
+    """(peer, update, verdict, reason, share) of every update that the round judged."""
