@@ -10,13 +10,14 @@ import difflib
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import platformdirs
 
+from node.addresses import LISTEN_LIKE, PEER_LIKE, is_listen, is_peer
 from node.errors import BadConfig, HomeUnusable
 
 FILE_NAME = "babelmesh.toml"
@@ -27,14 +28,19 @@ Language = Annotated[str, msgspec.Meta(pattern="^[a-z]{2,3}$")]
 WORDS = {
     "`str | null`": "text",
     "`str` matching regex '^[a-z]{2,3}$'": 'a language code like "es"',
+    "`str` matching regex '^(fp32|fp16|int8|int4|ternary)$'": "one of fp32, fp16, int8, int4, ternary",
     "`str`": "text",
     "`bool`": "true or false",
     "`object`": "a section",
-    "`int`": "a number",
+    "`int`": "a whole number",
     "`float`": "a number",
     "`array`": "a list",
+    " >= ": " of at least ",
+    " <= ": " of at most ",
+    " < ": " below ",
+    " of length of at most ": " of at most this many letters: ",
 }
-"""How a person calls what the validator calls by its type."""
+"""How a person calls what the validator calls by its type and its bounds; replaced in this order."""
 
 
 class TranslateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"target": "to"}):
@@ -92,7 +98,7 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     epochs: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 5
     batch: Annotated[int, msgspec.Meta(ge=1, le=65_536)] = 64
     alpha: Share = 0.7
-    interval: Annotated[float, msgspec.Meta(ge=0.1)] = 600.0
+    interval: Annotated[float, msgspec.Meta(ge=0.1, le=31_536_000.0)] = 600.0
     """Seconds between the starts of two rounds."""
     rounds: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Stop learning after so many rounds; 0 never stops."""
@@ -125,6 +131,18 @@ class Config:
     engines: EngineSettings = field(default_factory=EngineSettings)
     node: NodeSettings = field(default_factory=NodeSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
+
+    def with_(self, **sections: Mapping[str, Any]) -> Config:
+        """This configuration with some settings replaced: `with_(train={"alpha": 0.9})`.
+
+        A value of None leaves the setting as it is. Raises BadConfig, as if the file had said so.
+        """
+        changed = {}
+        for section, values in sections.items():
+            said = {key: value for key, value in values.items() if value is not None}
+            told = msgspec.to_builtins(getattr(self, section)) | said
+            changed[section] = _convert(section, told, type(getattr(self, section)))
+        return replace(self, **changed)
 
     @property
     def file(self) -> Path:
@@ -213,13 +231,14 @@ def read(path: Path) -> ConfigFile:
         raise BadConfig(f"{path} is not TOML: {error}.", "Mend that line; the format is told at toml.io.") from error
     _refuse_unknown(tree, ConfigFile, path, text, ())
     try:
-        return msgspec.convert(tree, ConfigFile)
+        said = msgspec.convert(tree, ConfigFile)
     except msgspec.ValidationError as error:
-        what, _, where = str(error).rpartition(" - at `$.")
-        key = where.rstrip("`")
-        raise BadConfig(
-            f"{path}{_at(text, tuple(key.split('.')))}: {key}: {_plain(what)}.", "Mend that value."
-        ) from error
+        key, what = _complaint(error)
+        raise BadConfig(f"{path}{line_of(text, key)}: {key}: {what}.", "Mend that value.") from error
+    if wrong := _bad_address(said.node):
+        key, what, remedy = wrong
+        raise BadConfig(f"{path}{line_of(text, key)}: {key}: {what}.", remedy)
+    return said
 
 
 def _refuse_unknown(
@@ -231,23 +250,50 @@ def _refuse_unknown(
         if key not in fields:
             near = difflib.get_close_matches(key, fields, 1)
             remedy = f"Did you mean {near[0]}?" if near else f"Known here: {', '.join(fields)}."
-            raise BadConfig(
-                f"{path}{_at(text, (*above, key))}: {'.'.join((*above, key))} is not a setting of Babelmesh.", remedy
-            )
+            name = ".".join((*above, key))
+            raise BadConfig(f"{path}{line_of(text, name)}: {name} is not a setting of Babelmesh.", remedy)
         inner = fields[key]
         if isinstance(value, Mapping) and isinstance(inner, type) and issubclass(inner, msgspec.Struct):
             _refuse_unknown(value, inner, path, text, (*above, key))
 
 
-def _plain(what: str) -> str:
-    """The validator's complaint in the words of the file."""
+Section = TypeVar("Section", bound=msgspec.Struct)
+
+
+def _convert(section: str, told: Mapping[str, Any], kind: type[Section]) -> Section:
+    """Settings of one section that did not come from the file. Raises BadConfig."""
+    try:
+        made = msgspec.convert(told, kind)
+    except msgspec.ValidationError as error:
+        key, what = _complaint(error)
+        raise BadConfig(f"{section}.{key}: {what}.", "Mend that value.") from error
+    if isinstance(made, NodeSettings) and (wrong := _bad_address(made)):
+        raise BadConfig(f"{wrong[0]}: {wrong[1]}.", wrong[2])
+    return made
+
+
+def _complaint(error: msgspec.ValidationError) -> tuple[str, str]:
+    """The key that the validator complains of, without a place in a list, and the complaint in plain words."""
+    what, _, where = str(error).rpartition(" - at `$.")
     for code, word in WORDS.items():
         what = what.replace(code, word)
-    return what[:1].lower() + what[1:]
+    return re.sub(r"\[.*", "", where.rstrip("`")), what[:1].lower() + what[1:]
 
 
-def _at(text: str, keys: tuple[str, ...]) -> str:
-    """`:LINE` of a key written in the usual way (a section, then `key = value`), or nothing when it is not."""
+def _bad_address(settings: NodeSettings) -> tuple[str, str, str] | None:
+    """The first address that cannot be meant: its key, what is wrong with it, what to write instead."""
+    for address in settings.listen:
+        if not is_listen(address):
+            return "node.listen", f'"{address}" is no address to listen on', f"Write it like {LISTEN_LIKE}."
+    for address in settings.peers:
+        if not is_peer(address):
+            return "node.peers", f'"{address}" is no address of a peer', f"Write it like {PEER_LIKE}: node id shows it."
+    return None
+
+
+def line_of(text: str, key: str) -> str:
+    """`:LINE` of a key like `node.listen`, written in the usual way (a section, then `key = value`), else nothing."""
+    keys = tuple(key.split("."))
     section: tuple[str, ...] = ()
     for number, line in enumerate(text.splitlines(), 1):
         if header := re.match(r"\s*\[\s*([\w.\s-]+?)\s*\]", line):

@@ -89,9 +89,24 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         ("\nzebra = 1\n", ":2: zebra is not", "Known here: models, translate, voice, engines, node, train."),
         ("translate.colour = 1\n", ":1: translate.colour is not", "Known here: to,"),
         ('[translate]\nto = "Spanish"\n', ':2: translate.to: expected a language code like "es"', "value"),
-        ("[voice]\n\nprofile = 3\n", ":3: voice.profile: expected text, got a number", "value"),
-        ("translate = 3\n", ":1: translate: expected a section, got a number", "value"),
+        ("[voice]\n\nprofile = 3\n", ":3: voice.profile: expected text, got a whole number", "value"),
+        ("translate = 3\n", ":1: translate: expected a section, got a whole number", "value"),
         ('[translate]\nsrt = "yes"\n', ":2: translate.srt: expected true or false, got text", "value"),
+        ("[train]\nalpha = 2\n", ":2: train.alpha: expected a number of at most 1.0", "value"),
+        ("[train]\nalpha = nan\n", ":2: train.alpha: expected a number of at least 0.0", "value"),
+        ("[train]\ninterval = inf\n", ":2: train.interval: expected a number of at most 31536000.0", "value"),
+        ("[train]\nepochs = 1.5\n", ":2: train.epochs: expected a whole number, got a number", "value"),
+        ("[train]\nepochs = 0\n", ":2: train.epochs: expected a whole number of at least 1", "value"),
+        ('[train]\nencoding = "int5"\n', "expected one of fp32, fp16, int8, int4, ternary", "value"),
+        (
+            "[node]\nname = '" + "n" * 65 + "'\n",
+            "expected text of at most this many letters: 64",
+            "value",
+        ),
+        ('[node]\nlisten = "x"\n', ":2: node.listen: expected a list, got text", "value"),
+        ("[node]\nlisten = [1]\n", ":2: node.listen: expected text, got a whole number", "value"),
+        ('[node]\nlisten = ["localhost:1"]\n', ':2: node.listen: "localhost:1" is no address', "/ip4/0.0.0.0/tcp/4710"),
+        ('[node]\npeers = ["/ip4/1.2.3.4/tcp/1"]\n', ':2: node.peers: "/ip4/1.2.3.4/tcp/1" is no', "/p2p/12D3KooW"),
         ("[voice]\nprofile = = 1\n", "is not TOML: Invalid value (at line 2, column 11)", "line"),
         ('[voice]\nprofile = "a"\nprofile = "b"\n', "is not TOML", "line"),
     ],
@@ -149,3 +164,29 @@ def test_a_home_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(HomeUnusable, match="not a folder"):
         load(tmp_path / "file", {})
+
+
+def test_settings_are_replaced_one_by_one(tmp_path: Path) -> None:
+    (tmp_path / "babelmesh.toml").write_text("[train]\nalpha = 0.5\nepochs = 3\n")
+    config = load(tmp_path, {})
+    changed = config.with_(train={"alpha": 0.9, "epochs": None}, node={"listen": ("/ip4/127.0.0.1/tcp/0",)})
+    assert (changed.train.alpha, changed.train.epochs) == (0.9, 3)
+    assert changed.node.listen == ("/ip4/127.0.0.1/tcp/0",)
+    assert (config.train.alpha, changed.home) == (0.5, config.home)
+    assert config.with_() == config
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"train": {"alpha": 1.1}}, "train.alpha: expected a number of at most 1.0."),
+        ({"node": {"api": 70_000}}, "node.api: expected a whole number of at most 65535."),
+        ({"node": {"listen": ("/ip4/300.0.0.1/tcp/1",)}}, 'node.listen: "/ip4/300.0.0.1/tcp/1" is no address'),
+        ({"node": {"peers": ("nobody",)}}, 'node.peers: "nobody" is no address of a peer.'),
+    ],
+)
+def test_a_replaced_setting_is_checked_like_one_in_the_file(tmp_path: Path, sections: dict, said: str) -> None:
+    with pytest.raises(BadConfig) as caught:
+        load(tmp_path, {}).with_(**sections)
+    assert said in caught.value.sentence
+    assert caught.value.remedy
