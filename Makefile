@@ -13,6 +13,8 @@ PIP := $(BIN)/python -m pip install --no-input --disable-pip-version-check --con
 
 # What the default engines need from Debian; empty it where the same things come from elsewhere.
 DEBIAN_PACKAGES ?= apertium apertium-eng-cat apertium-spa-cat
+# libp2p depends on fastecdsa, which has no wheel for Linux and is compiled when it is installed.
+BUILD_PACKAGES ?= build-essential python3-dev libgmp-dev
 # Model files that are fetched once into the user's cache, by their SHA-256.
 MODELS ?= resemblyzer
 
@@ -35,7 +37,7 @@ DEVELOPED := $(VENV)/.stamps/developed
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: help demo install develop packages models check test test-all bench docs constraints clean distclean
+.PHONY: help demo install develop packages models check test test-all bench genesis docs constraints clean distclean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r target what; do \
@@ -48,6 +50,10 @@ demo: install packages models ## Translate a recording that ships with the proje
 	@echo; echo "2. The same with the speaker's notes (--notes $(DEMO_NOTES)):"
 	@$(BIN)/node translate $(DEMO_AUDIO) --to $(DEMO_LANGUAGE) --notes $(DEMO_NOTES) \
 		-o demo/demo.$(DEMO_LANGUAGE).wav --srt --vtt
+	@echo; echo "3. Learn together: two nodes on this machine, as docs/two-nodes.md tells it."
+	@echo "   Terminal 1:  $(BIN)/node voice add me RECORDING...   then   $(BIN)/node start"
+	@echo "   Terminal 2:  export BABELMESH_HOME=~/babelmesh-2;  $(BIN)/node voice add me OTHER-RECORDING..."
+	@echo "                $(BIN)/node start --listen /ip4/127.0.0.1/tcp/0 --peer ADDRESS-THAT-TERMINAL-1-SHOWS"
 
 install: $(INSTALLED) ## Create .venv and install the project with the tested versions
 
@@ -76,6 +82,9 @@ test-all: check packages models ## The same with the slow tests
 bench: $(DEVELOPED) packages models ## Measure; writes benchmarks/results.md (make bench BENCHMARKS="asr voice" for some)
 	$(BIN)/python scripts/bench.py $(BENCHMARKS)
 
+genesis: $(DEVELOPED) ## Train the shared starting weights anew (needs ../shared/data/genesis)
+	$(BIN)/python scripts/genesis.py
+
 docs: $(DEVELOPED) ## Build the documentation into site/
 	$(BIN)/python scripts/tree.py
 	$(BIN)/zensical build --strict --clean
@@ -95,6 +104,7 @@ $(CREATED): scripts/make-venv
 	@mkdir -p $(@D) && touch $@
 
 $(INSTALLED): $(CREATED) pyproject.toml constraints.txt
+	@$(if $(strip $(BUILD_PACKAGES)),scripts/debian-packages $(BUILD_PACKAGES),:)
 	@scripts/cpu-torch $(BIN)/python $(TORCH_CPU_INDEX)
 	$(PIP) --editable .
 	@touch $@
