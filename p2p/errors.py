@@ -49,6 +49,9 @@ class TimedOut(Unreachable):
 class BadMessage(P2pError):
     """Bytes that are no message of the protocol. A strike against whoever sent them."""
 
+    code: str = "bad-message"
+    """The refusal code to answer with: `version` when the bytes may be a message of another version."""
+
 
 class RefusedByPeer(P2pError):
     """The peer answered no."""

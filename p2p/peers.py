@@ -5,9 +5,17 @@ Free of I/O: what changes goes to a `save` that the household gives. Knows nothi
 
 from __future__ import annotations
 
+import math
+import random
+import unicodedata
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
+
+from p2p.errors import BadAddress
 
 
 class Trust(StrEnum):
@@ -40,3 +48,285 @@ class PeerRecord(msgspec.Struct, frozen=True, kw_only=True):
     next_dial_at: float = 0.0
     bytes_in: int = 0
     bytes_out: int = 0
+
+
+@dataclass(frozen=True)
+class BookOptions:
+    """Bounds and times of a peer book; times in seconds."""
+
+    waiting: int = 64
+    """Unknown peers that are remembered at the door; the one that was quiet longest is forgotten for a new one."""
+    strangers: int = 256
+    """Peers without a record whose strikes are remembered, in memory only."""
+    addresses: int = 8
+    """Addresses per peer."""
+    first_wait: float = 1.0
+    """Longest wait after the first failed dial; doubles with every further one."""
+    longest_wait: float = 300.0
+    rare_wait: float = 900.0
+    """Longest wait after a peer said that it does not want to talk."""
+    half_life: float = 3600.0
+    """After which a strike counts half."""
+    limit: float = 10.0
+    """Strikes at which a peer is banned; the ban ends when they have decayed to half of that."""
+    most_strikes: float = 80.0
+    """More are not counted: the longest ban is log2(80 / 5) = 4 half-lives."""
+
+
+LONGEST_ADDRESS = 256
+LONGEST_NAME = 64
+LONGEST_REASON = 200
+
+
+def printable(text: str, limit: int = LONGEST_NAME) -> str:
+    """A peer's text as it may be shown: no control, format or unassigned characters, so no terminal escapes and no
+    turning of the writing direction; at most two combining marks in a row; at most `limit` characters."""
+    shown: list[str] = []
+    marks = 0
+    for character in unicodedata.normalize("NFC", text[: 4 * limit]):
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if character.isprintable() and marks <= 2:
+            shown.append(character)
+    return "".join(shown)[:limit].strip()
+
+
+class PeerBook:
+    """All peers that this node knows. Methods that change a record save it at once, except `count`."""
+
+    def __init__(
+        self,
+        records: Iterable[PeerRecord],
+        save: Callable[[PeerRecord], None],
+        forget: Callable[[str], None],
+        clock: Callable[[], float],
+        rng: random.Random,
+        options: BookOptions | None = None,
+    ) -> None:
+        """`clock` gives seconds since the epoch and may jump either way; `rng` spreads the dials."""
+        self._records = {record.peer: record for record in records}
+        self._save = save
+        self._forget = forget
+        self._clock = clock
+        self._rng = rng
+        self._options = options or BookOptions()
+        self._strangers: OrderedDict[str, PeerRecord] = OrderedDict()
+        self._uncounted: set[str] = set()
+
+    # Who is here
+
+    def get(self, peer: str) -> PeerRecord | None:
+        """What is kept of a peer, if anything."""
+        return self._records.get(peer)
+
+    def all(self) -> tuple[PeerRecord, ...]:
+        """Every record: trusted first, then waiting, then blocked; each by name and id."""
+        order = [Trust.TRUSTED, Trust.WAITING, Trust.BLOCKED]
+        return tuple(sorted(self._records.values(), key=lambda r: (order.index(r.trust), r.name, r.peer)))
+
+    def trusts(self, peer: str) -> bool:
+        """Whether the owner has said yes to this peer."""
+        record = self._records.get(peer)
+        return record is not None and record.trust is Trust.TRUSTED
+
+    def admits(self, peer: str) -> bool:
+        """Whether a peer may keep a link at all: it is neither blocked nor banned."""
+        record = self._records.get(peer)
+        return (record is None or record.trust is not Trust.BLOCKED) and self.banned_for(peer) == 0
+
+    # What the owner says
+
+    def add(self, peer: str, addresses: Iterable[str] = (), trust: Trust = Trust.TRUSTED, name: str = "") -> PeerRecord:
+        """Note a peer that the owner named; its addresses go first. What was known of it stays. Raises BadAddress."""
+        wanted = tuple(addresses)
+        for address in wanted:
+            if not _is_short_text(address):
+                raise BadAddress(f"{printable(address)!r} is no address.", "Give a multiaddr that ends in /p2p/ID.")
+        old = self._records.get(peer) or PeerRecord(peer=peer, added_at=self._clock())
+        return self._put(
+            msgspec.structs.replace(
+                old,
+                trust=trust,
+                name=printable(name) or old.name,
+                addresses=self._bounded((*wanted, *old.addresses)),
+                failures=0,
+                next_dial_at=0.0,
+            )
+        )
+
+    def set_trust(self, peer: str, trust: Trust, weight: float | None = None) -> PeerRecord:
+        """Change the owner's mind. Trusting clears strikes. `weight` is the trust level in a merge, 0 to 1.
+
+        Raises KeyError for a peer that is not in the book, ValueError for a weight that is none.
+        """
+        old = self._records[peer]
+        if weight is not None and not 0 <= weight <= 1:
+            raise ValueError(f"a trust level lies between 0 and 1, not {weight}")
+        new = msgspec.structs.replace(
+            old, trust=trust, weight=old.weight if weight is None else weight, failures=0, next_dial_at=0.0
+        )
+        if trust is Trust.TRUSTED:
+            new = msgspec.structs.replace(new, strikes=0.0, struck_at=0.0, strike_reason="")
+        return self._put(new)
+
+    def remove(self, peer: str) -> None:
+        """Forget a peer; nothing happens when it is not there."""
+        if self._records.pop(peer, None) is not None:
+            self._uncounted.discard(peer)
+            self._forget(peer)
+
+    # What peers do
+
+    def knock(self, peer: str, name: str, address: str = "") -> PeerRecord:
+        """A peer that is not trusted was here: it waits for the owner, under the name that it gives itself.
+
+        Room is bounded: of those that wait, the one that was quiet longest is forgotten.
+        """
+        now = self._clock()
+        old = self._records.get(peer)
+        if old is None:
+            waiting = [record for record in self._records.values() if record.trust is Trust.WAITING]
+            if len(waiting) >= self._options.waiting:
+                self.remove(min(waiting, key=lambda record: (record.seen_at, record.peer)).peer)
+            struck = self._strangers.pop(peer, None)
+            old = struck or PeerRecord(peer=peer)
+            old = msgspec.structs.replace(old, added_at=now)
+        addresses = (*old.addresses, address) if _is_short_text(address) else old.addresses
+        return self._put(
+            msgspec.structs.replace(
+                old, name=printable(name) or old.name, seen_at=now, addresses=self._bounded(addresses)
+            )
+        )
+
+    def learn(self, peer: str, addresses: Iterable[str]) -> bool:
+        """Note addresses at which a known peer was found, after those that the owner gave; False for unknown peers.
+
+        A place that was found now is worth trying now: the peer is due at once when an address is new.
+        """
+        old = self._records.get(peer)
+        if old is None:
+            return False
+        found = self._bounded((*old.addresses, *(address for address in addresses if _is_short_text(address))))
+        if found != old.addresses:
+            self._put(msgspec.structs.replace(old, addresses=found, next_dial_at=0.0))
+        return True
+
+    def seen(self, peer: str, name: str = "") -> None:
+        """A peer answered the door and said who it is: its failures are over."""
+        old = self._records.get(peer)
+        if old is not None:
+            self._put(
+                msgspec.structs.replace(
+                    old, name=printable(name) or old.name, seen_at=self._clock(), failures=0, next_dial_at=0.0
+                )
+            )
+
+    def failed(self, peer: str, *, rarely: bool = False) -> None:
+        """A dial failed: wait for a random time up to a bound that doubles each time (full jitter, so that many nodes
+        that lost one peer do not come back at one instant). `rarely`: the peer is there and does not want to talk."""
+        old = self._records.get(peer)
+        if old is None:
+            return
+        failures = min(old.failures + 1, 1000)
+        o = self._options
+        if rarely:
+            wait = self._rng.uniform(o.rare_wait / 2, o.rare_wait)
+        else:
+            bound = min(o.longest_wait, o.first_wait * 2.0 ** min(failures - 1, 40))
+            wait = self._rng.uniform(min(o.first_wait, bound) / 2, bound)
+        self._put(msgspec.structs.replace(old, failures=failures, next_dial_at=self._clock() + wait))
+
+    def due(self, now: float | None = None) -> tuple[PeerRecord, ...]:
+        """Trusted peers with an address whose time to be dialled has come, longest overdue first.
+
+        A time that lies further ahead than any wait can have been set by a clock that has since jumped back: due now.
+        """
+        at = self._clock() if now is None else now
+        furthest = max(self._options.longest_wait, self._options.rare_wait)
+        ready = [
+            record
+            for record in self._records.values()
+            if record.trust is Trust.TRUSTED
+            and record.addresses
+            and not at < record.next_dial_at <= at + furthest
+            and self.banned_for(record.peer) == 0
+        ]
+        return tuple(sorted(ready, key=lambda record: (record.next_dial_at, record.peer)))
+
+    def count(self, peer: str, bytes_in: int, bytes_out: int) -> None:
+        """Add to a peer's traffic. Saved with the record's next change, or by `flush`."""
+        old = self._records.get(peer)
+        if old is not None:
+            self._records[peer] = msgspec.structs.replace(
+                old, bytes_in=old.bytes_in + bytes_in, bytes_out=old.bytes_out + bytes_out
+            )
+            self._uncounted.add(peer)
+
+    def flush(self) -> None:
+        """Save what `count` has added up."""
+        for peer in sorted(self._uncounted):
+            self._put(self._records[peer])
+
+    # Strikes
+
+    def strike(self, peer: str, weight: float, reason: str) -> None:
+        """A peer broke a rule. Strikes halve every `half_life`; at `limit` the peer is banned for a while."""
+        now = self._clock()
+        old = self._struck(peer, now) or PeerRecord(peer=peer)
+        new = msgspec.structs.replace(
+            old,
+            strikes=min(self._options.most_strikes, self._decayed(old, now) + weight),
+            struck_at=now,
+            strike_reason=printable(reason, LONGEST_REASON),
+        )
+        self._keep(new)
+
+    def strikes(self, peer: str) -> float:
+        """What a peer's strikes have decayed to."""
+        now = self._clock()
+        record = self._struck(peer, now)
+        return 0.0 if record is None else self._decayed(record, now)
+
+    def banned_for(self, peer: str) -> float:
+        """Seconds until a peer's ban ends; 0 for one that is not banned."""
+        now = self._clock()
+        record = self._struck(peer, now)
+        if record is None or record.strikes < self._options.limit:
+            return 0.0
+        halvings = math.log2(record.strikes / (self._options.limit / 2))
+        return max(0.0, record.struck_at + halvings * self._options.half_life - now)
+
+    def _struck(self, peer: str, now: float) -> PeerRecord | None:
+        """The record that holds a peer's strikes. A strike from the future (the clock has jumped back) is dated now,
+        else a ban would last until the clock has caught up."""
+        record = self._records.get(peer) or self._strangers.get(peer)
+        if record is not None and record.struck_at > now:
+            record = msgspec.structs.replace(record, struck_at=now)
+            self._keep(record)
+        return record
+
+    def _decayed(self, record: PeerRecord, now: float) -> float:
+        return float(record.strikes * 0.5 ** ((now - record.struck_at) / self._options.half_life))
+
+    def _keep(self, record: PeerRecord) -> None:
+        """Put a record where it belongs: in the book, or among the strangers."""
+        if record.peer in self._records:
+            self._put(record)
+            return
+        self._strangers[record.peer] = record
+        self._strangers.move_to_end(record.peer)
+        if len(self._strangers) > self._options.strangers:
+            self._strangers.popitem(last=False)
+
+    def _put(self, record: PeerRecord) -> PeerRecord:
+        self._records[record.peer] = record
+        self._uncounted.discard(record.peer)
+        self._save(record)
+        return record
+
+    def _bounded(self, addresses: Iterable[str]) -> tuple[str, ...]:
+        """Each address once, the first ones first, in bounded number."""
+        return tuple(dict.fromkeys(addresses))[: self._options.addresses]
+
+
+def _is_short_text(address: str) -> bool:
+    return 0 < len(address) <= LONGEST_ADDRESS and address.isascii() and address.isprintable()

@@ -7,10 +7,15 @@ one message; `Refused` may answer any. This module knows nothing of streams, tru
 
 from __future__ import annotations
 
-from typing import Annotated
+import struct
+from typing import Annotated, cast
 
 import msgspec
 from msgspec import Meta
+
+from p2p.errors import BadMessage
+from p2p.msgpack_scan import scan
+from p2p.transport import MAX_BODY
 
 PROTOCOL = "/babelmesh/exchange/1.0.0"
 """The protocol id that a stream is opened with."""
@@ -23,7 +28,7 @@ LARGEST_UPDATE = 256 * 1024
 
 Hash = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
-Counter = Annotated[int, Meta(ge=0, lt=2**63)]
+Counter = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Size = Annotated[int, Meta(ge=1, le=LARGEST_UPDATE)]
 Place = Annotated[int, Meta(ge=0, le=LARGEST_UPDATE)]
 Word = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"\A[a-z0-9][a-z0-9-]*\Z")]
@@ -150,3 +155,100 @@ CODES = {
 
 Request = Hello | Offer | Piece | PairStart | PairProof
 Answer = Welcome | Want | Done | PairAnswer | Paired | Refused
+
+REQUESTS = (Hello, Offer, Piece, PairStart, PairProof)
+ANSWERS = (Welcome, Want, Done, PairAnswer, Paired, Refused)
+
+FITTING: dict[type[Request], tuple[type[Answer], ...]] = {
+    Hello: (Welcome,),
+    Offer: (Want, Done),
+    Piece: (Want, Done),
+    PairStart: (PairAnswer,),
+    PairProof: (Paired,),
+}
+"""Which answers a request can have, besides Refused."""
+
+OFFER_DOMAIN = b"babelmesh/offer/1\0"
+"""What an offer's signed bytes begin with, so that a signature over anything else is never one over an offer."""
+
+
+class _Head(msgspec.Struct):
+    """What a body of any version has."""
+
+    t: str
+    v: int
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_HEAD = msgspec.msgpack.Decoder(_Head)
+_MESSAGE = msgspec.msgpack.Decoder(Request | Answer)
+
+
+def encode(message: Request | Answer) -> bytes:
+    """The body of a message. Raises ValueError for one that no peer would take: a fault of this node, not of a peer."""
+    body = _ENCODER.encode(message)
+    try:
+        decode(body)
+    except BadMessage as error:
+        raise ValueError(f"this message breaks the protocol: {error.sentence}") from error
+    return body
+
+
+def decode(body: bytes) -> Request | Answer:
+    """The message that a body is. Raises BadMessage, whose `code` is the refusal to answer with, for anything else."""
+    if not 0 < len(body) <= MAX_BODY:
+        raise BadMessage(f"A body of {len(body)} bytes came; a message has 1 to {MAX_BODY}.")
+    scan(body)
+    try:
+        version = _HEAD.decode(body).v
+        if version != VERSION:
+            error = BadMessage(f"A message of version {version} came; this node speaks version {VERSION}.")
+            error.code = "version"
+            raise error
+        return cast(Request | Answer, _MESSAGE.decode(body))
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        raise BadMessage(f"A body is no message: {_short(str(fault))}.") from fault
+
+
+def decode_request(body: bytes) -> Request:
+    """Like `decode`, for a body that must be a request."""
+    message = decode(body)
+    if isinstance(message, REQUESTS):
+        return message
+    raise BadMessage(f"A request was due, and the answer {kind(message)} came.")
+
+
+def decode_answer(body: bytes, request: Request) -> Answer:
+    """Like `decode`, for a body that must be an answer to `request`: of a fitting kind, and of the same update."""
+    message = decode(body)
+    if isinstance(message, REQUESTS) or not isinstance(message, (*FITTING[type(request)], Refused)):
+        raise BadMessage(f"The answer {kind(message)} came to the request {kind(request)}.")
+    if isinstance(message, Want | Done) and isinstance(request, Offer | Piece) and message.update != request.update:
+        raise BadMessage("An answer speaks of another update than was asked about.")
+    return message
+
+
+def kind(message: Request | Answer) -> str:
+    """The message's `t`."""
+    return str(message.__struct_config__.tag)
+
+
+def signed_bytes(sender: str, offer: Offer) -> bytes:
+    """What an offer's signature is over: `OFFER_DOMAIN`, then the fields in a fixed layout; docs/protocol.md, Offers.
+
+    Text is UTF-8 after its length as one byte; numbers are big-endian uint64; hashes stand as they are. The sender's
+    peer id is in it, so that an offer says by itself whose it is, wherever it lies. The receiver's is not: one
+    signature serves all receivers of the same update, and a replay to someone else is stopped by the link, which
+    proves the sender, and by the sequence number.
+    """
+    named = b"".join(
+        struct.pack("B", len(text)) + text
+        for text in (word.encode() for word in (sender, offer.layout, offer.encoding))
+    )
+    numbers = struct.pack(">QQQ", offer.size, offer.sequence, offer.frames)
+    return OFFER_DOMAIN + named + numbers + offer.update + offer.base + offer.result
+
+
+def _short(text: str) -> str:
+    """A decoder's complaint on one line: it may quote what a peer sent."""
+    return "".join(character if character.isprintable() else "?" for character in text[:120])
