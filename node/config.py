@@ -17,10 +17,11 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 import platformdirs
 
-from node.addresses import LISTEN_LIKE, PEER_LIKE, is_listen, is_peer
 from node.errors import BadConfig, HomeUnusable
+from p2p.errors import BadAddress
 
 FILE_NAME = "babelmesh.toml"
+LISTEN_LIKE = "/ip4/0.0.0.0/tcp/4710 or /ip6/::/tcp/4710"
 
 Language = Annotated[str, msgspec.Meta(pattern="^[a-z]{2,3}$")]
 """An ISO 639 code in lower case."""
@@ -282,12 +283,18 @@ def _complaint(error: msgspec.ValidationError) -> tuple[str, str]:
 
 def _bad_address(settings: NodeSettings) -> tuple[str, str, str] | None:
     """The first address that cannot be meant: its key, what is wrong with it, what to write instead."""
-    for address in settings.listen:
-        if not is_listen(address):
-            return "node.listen", f'"{address}" is no address to listen on', f"Write it like {LISTEN_LIKE}."
-    for address in settings.peers:
-        if not is_peer(address):
-            return "node.peers", f'"{address}" is no address of a peer', f"Write it like {PEER_LIKE}: node id shows it."
+    from p2p.addresses import parse
+
+    for key, addresses in (("node.listen", settings.listen), ("node.peers", settings.peers)):
+        for text in addresses:
+            try:
+                address = parse(text)
+            except BadAddress as error:
+                return key, error.sentence.rstrip("."), error.remedy
+            if key == "node.listen" and (address.peer or not address.kind.startswith("ip")):
+                return key, f"{text!r} is no address to listen on", f"Write it like {LISTEN_LIKE}."
+            if key == "node.peers" and not address.peer:
+                return key, f"{text!r} does not say which peer", "Put /p2p/ID at its end: node id shows it there."
     return None
 
 
