@@ -8,6 +8,7 @@
     |   +-- UnsupportedLanguage
     +-- EngineFailed         an engine that was there stopped working; carries what it said
     +-- ModelDamaged         a model file does not have the bytes that were published
+    +-- BadUpdate            bytes from a peer are not a weight diff that can be used here
 
 Every error is one sentence; `remedy` is what to do next. This module knows nothing of how they are shown.
 """
@@ -51,3 +52,7 @@ class EngineFailed(MlError):
 
 class ModelDamaged(MlError):
     """A model file whose bytes are not the published ones."""
+
+
+class BadUpdate(MlError):
+    """Bytes from a peer that are not exactly a weight diff of the model at hand."""

@@ -56,7 +56,7 @@ def digest(weights: Weights) -> str:
     """SHA-256 (hex) of the tensors: in the order of their UTF-8 names, each as length-prefixed name, shape and bytes.
 
     Name length, number of dimensions and each dimension are little-endian uint32; values are little-endian float32 in
-    C order. Two models have one digest exactly when they are equal bit for bit. docs/protocol.md has test vectors.
+    C order. Two models have one digest exactly when they are equal bit for bit. Vectors: tests/golden/weights.json.
     """
     sha = hashlib.sha256()
     for name in sorted(weights, key=str.encode):
@@ -69,8 +69,8 @@ def digest(weights: Weights) -> str:
 
 
 def norm(weights: Weights) -> float:
-    """Euclidean norm over all tensors together."""
-    return float(np.sqrt(sum(float(np.vdot(tensor, tensor)) for tensor in weights.values())))
+    """Euclidean norm over all tensors together, summed in float64: finite for whatever is finite."""
+    return float(np.sqrt(sum(float(np.square(tensor, dtype=np.float64).sum()) for tensor in weights.values())))
 
 
 def subtract(one: Weights, other: Weights) -> Weights:

@@ -1,0 +1,108 @@
+"""Numbers cut to a few levels, and levels packed into bytes: the arithmetic under a weight diff.
+
+A cut gives one scale for each row and whole levels, so that `scale * level` is near the number. What a cut leaves out
+is not lost where the sender keeps a shadow copy: it is in the next diff. Knows nothing of layouts, msgpack or peers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Rows = npt.NDArray[np.float32]
+"""A tensor as `[rows, columns]`."""
+
+Scales = npt.NDArray[np.float32]
+"""`[rows]`, none negative; a row that is all zero has the scale 0."""
+
+Levels = npt.NDArray[np.int8]
+"""Whole numbers, `[rows, columns]` or `[N]`."""
+
+INT4_STEP = 0.55
+"""Step of int4 in standard deviations of the row."""
+
+TERNARY_THRESHOLD = 1.5
+"""Standard deviations of the tensor from which on a number is sent."""
+
+_SMALLEST = np.float32(2.0**-100)
+"""A scale below this is written as 0: no product is ever subnormal, and no row worth sending is that small."""
+
+
+def cut_int8(rows: Rows) -> tuple[Scales, Levels]:
+    """Levels -127..127; the scale is the row's largest magnitude / 127."""
+    return _cut(rows, np.abs(rows).max(axis=1, initial=0) / np.float32(127), 127)
+
+
+def cut_int4(rows: Rows) -> tuple[Scales, Levels]:
+    """Levels -7..7, a step of `INT4_STEP` times the row's root mean square.
+
+    The step is at least 1/14 of the largest magnitude, so that half of every number goes with one diff.
+    """
+    spread = np.sqrt(np.square(rows, dtype=np.float64).mean(axis=1))
+    largest = np.abs(rows).max(axis=1, initial=0)
+    return _cut(rows, np.maximum(INT4_STEP * spread, largest / 14), 7)
+
+
+def cut_ternary(rows: Rows) -> tuple[Scales, Levels]:
+    """Levels -1, 0, 1: what reaches `TERNARY_THRESHOLD` times the tensor's root mean square is sent, as their mean."""
+    sizes = np.abs(rows)
+    threshold = min(TERNARY_THRESHOLD * np.sqrt(np.square(rows, dtype=np.float64).mean()), float(sizes.max(initial=0)))
+    sent = sizes >= threshold
+    mean = sizes.sum(axis=1, where=sent, dtype=np.float64) / np.maximum(sent.sum(axis=1), 1)
+    scales = _short(mean)
+    levels = np.where(sent & (scales[:, None] > 0), np.sign(rows), 0).astype(np.int8)
+    return np.where(levels.any(axis=1), scales, np.float32(0)), levels
+
+
+def _cut(rows: Rows, scales: npt.NDArray[np.floating], most: int) -> tuple[Scales, Levels]:
+    short = _short(scales)
+    safe = np.where(short > 0, short, np.float32(1))[:, None]
+    levels = np.clip(np.rint(rows / safe), -most, most).astype(np.int8)
+    levels[short == 0] = 0
+    return short, levels
+
+
+def _short(scales: npt.NDArray[np.floating]) -> Scales:
+    """Scales with 8 significant bits, rounded up: two of four bytes are then zero, and gzip makes them vanish."""
+    bits = scales.astype(np.float32).view(np.uint32)
+    short = ((bits + np.uint32(0xFFFF)) & np.uint32(0xFFFF0000)).view(np.float32)
+    return np.where(short < _SMALLEST, np.float32(0), short)
+
+
+def pack_nibbles(levels: Levels) -> bytes:
+    """Levels -7..7 `[N]`, two per byte in two's complement, the first in the low half; an odd last half is zero."""
+    even = np.zeros(len(levels) + len(levels) % 2, np.int8)
+    even[: len(levels)] = levels
+    halves = even.view(np.uint8) & 15
+    return (halves[0::2] | halves[1::2] << 4).astype(np.uint8).tobytes()
+
+
+def unpack_nibbles(data: bytes, count: int) -> Levels | None:
+    """`count` levels, or None when one is -8 or the unused half is not zero."""
+    raw = np.frombuffer(data, np.uint8)
+    halves = np.empty(2 * len(raw), np.int8)
+    halves[0::2] = raw & 15
+    halves[1::2] = raw >> 4
+    halves[halves > 7] -= 16
+    if (halves == -8).any() or halves[count:].any():
+        return None
+    return halves[:count]
+
+
+_PLACES = np.array([1, 3, 9, 27, 81], np.int16)
+
+
+def pack_trits(levels: Levels) -> bytes:
+    """Levels -1, 0, 1 `[N]`, five per byte in base 3 as digits 0, 1, 2, ones first; places left over hold level 0."""
+    whole = np.zeros(-(-len(levels) // 5) * 5, np.int16)
+    whole[: len(levels)] = levels
+    return ((whole.reshape(-1, 5) + 1) @ _PLACES).astype(np.uint8).tobytes()
+
+
+def unpack_trits(data: bytes, count: int) -> Levels | None:
+    """`count` levels, or None when a byte is above 242 or an unused place is not level 0."""
+    raw = np.frombuffer(data, np.uint8).astype(np.int16)
+    if (raw > 242).any():
+        return None
+    levels = (raw[:, None] // _PLACES % 3 - 1).astype(np.int8).ravel()
+    return None if levels[count:].any() else levels[:count]
