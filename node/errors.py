@@ -7,6 +7,7 @@
     +-- HomeUnusable         the node's home cannot be read or written
     |   +-- HomeBusy         another node is running in it
     |   +-- StoreFromFuture  a later version has written it
+    |   +-- StoreDamaged     the memory's file is not what was written
     +-- NotRunning           no node is running in this home
 
 Every error is one sentence; `remedy` is what to do next. The studio's errors (`ml.errors`) pass through the household
@@ -48,6 +49,10 @@ class HomeBusy(HomeUnusable):
 
 class StoreFromFuture(HomeUnusable):
     """A memory that a later version of Babelmesh wrote."""
+
+
+class StoreDamaged(HomeUnusable):
+    """A memory whose file is broken; `node.store.repair` sets it aside and saves what can be read."""
 
 
 class NotRunning(NodeError):

@@ -22,7 +22,10 @@ SOUND = frozenset(
 
 
 def write_bytes(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Write aside, sync, rename. Raises OSError; nothing is left behind then."""
+    """Write aside, sync, rename, sync the folder: when it returns, a power cut takes nothing back.
+
+    Raises OSError; nothing is left behind then.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
     try:
@@ -35,6 +38,22 @@ def write_bytes(path: Path, data: bytes, mode: int = 0o644) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk. Raises OSError."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_file(path: Path) -> None:
+    """Wait until a file's content is on the disk. Raises OSError."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def write_text(path: Path, text: str) -> None:

@@ -80,6 +80,8 @@ class RoundRow(msgspec.Struct, frozen=True, kw_only=True):
     rmse_best: float
     rmse_alone: float | None
     mcd_best: float | None
+    rmse_genesis: float | None = None
+    """The shared starting weights on the same held-out speech: what all gains are measured against."""
     merged: int
     """Peers' updates that went into `adopted`."""
     history: tuple[dict[str, Any], ...] = ()
@@ -138,11 +140,23 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     likeness: float | None = None
 
 
+class MetricRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One figure at one time: memory in bytes, CPU in percent of one core, bytes in and out ..."""
+
+    at: float
+    name: str
+    value: float
+
+
+Judgement = tuple[str, str, Verdict, str, float | None]
+"""(peer, update, verdict, reason, share) of one update."""
+
+
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
     """All that a round changes, written in one transaction: after it the round has happened, before it it has not."""
 
     round: RoundRow
     models: tuple[ModelRow, ...]
     roles: dict[Role, str]
-    verdicts: tuple[tuple[str, str, Verdict, str, float | None], ...]
-    """(peer, update, verdict, reason, share) of every update that the round judged."""
+    verdicts: tuple[Judgement, ...]
+    """One for every update that the round judged."""

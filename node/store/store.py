@@ -1,0 +1,330 @@
+"""The household's memory: peers, rounds, models and their roles, updates both ways, translations, figures.
+
+What a method has returned from is on the disk. One node writes; other programs may read, and may note a job. Knows
+rows and their order, not what they are good for.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+import msgspec
+
+from node.store.columns import Columns
+from node.store.database import Database, open_file, readable
+from node.store.migrations import STEPS, migrate, migrated_in_memory, refuse_future
+from node.store.rows import (
+    Commit,
+    DeliveryRow,
+    JobRow,
+    Judgement,
+    MetricRow,
+    ModelRow,
+    Role,
+    RoundRow,
+    UpdateRow,
+    Verdict,
+)
+from p2p.peers import PeerRecord
+
+KEPT = 10_000
+"""Updates, deliveries, jobs and metrics that are kept; older ones go. Updates without a verdict always stay."""
+
+Direction = Literal["sent", "received"]
+"""Of a shadow: what a peer has of ours, or what we have of theirs."""
+
+PEERS = Columns(PeerRecord)
+MODELS = Columns(ModelRow)
+ROUNDS = Columns(RoundRow)
+UPDATES = Columns(UpdateRow)
+DELIVERIES = Columns(DeliveryRow)
+JOBS = Columns(JobRow)
+METRICS = Columns(MetricRow)
+
+Row = TypeVar("Row", bound=msgspec.Struct)
+
+
+class Store:
+    """The memory of one home. A context manager: leaving it closes the file."""
+
+    def __init__(self, database: Database, kept: int = KEPT, clock: Callable[[], float] = time.time) -> None:
+        """Takes a database in the newest shape; see `open`."""
+        self._database, self._kept, self._clock = database, kept, clock
+
+    @classmethod
+    def open(cls, path: Path, read_only: bool = False, check: bool = True) -> Store:
+        """The memory in this file, made or brought to the newest shape where needed.
+
+        With `read_only` nothing is written or made; an older file is read through a copy in memory. `check` looks
+        for damage first. Raises NotFound (read only, no file), StoreFromFuture, StoreDamaged, HomeUnusable.
+        """
+        database = open_file(path, read_only, check)
+        try:
+            if not read_only:
+                migrate(database)
+            elif refuse_future(database) < len(STEPS):
+                file, database = database, migrated_in_memory(database)
+                file.close()
+        except BaseException:
+            database.close()
+            raise
+        return cls(database)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. Closing twice is fine."""
+        self._database.close()
+
+    # -- peers --
+
+    def peers(self) -> tuple[PeerRecord, ...]:
+        """All known peers, those known longest first."""
+        return self._read(PEERS, "FROM peers ORDER BY added_at, peer")
+
+    def save_peer(self, record: PeerRecord) -> None:
+        """Keep what is known of a peer, in place of what was."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                f"INSERT INTO peers ({PEERS.listed}) VALUES ({PEERS.places}) "  # noqa: S608
+                f"ON CONFLICT (peer) DO UPDATE SET {PEERS.updated('peer')}",
+                PEERS.values(record),
+            )
+
+    def forget_peer(self, peer: str) -> None:
+        """Drop the record and the shadows of a peer. What it sent stays in the history, and so does its last sequence
+        number: forgetting is no way to have an old update taken again."""
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM peers WHERE peer = ?", (peer,))
+            connection.execute("DELETE FROM shadows WHERE peer = ?", (peer,))
+
+    # -- rounds, models, roles --
+
+    def commit(self, commit: Commit) -> None:
+        """All that a round changes, in one transaction. Raises ValueError when the round's number is taken, a role
+        points at a model that is not known, or an update that was judged is not here."""
+        with self._database.transaction() as connection:
+            _insert(connection, "rounds", ROUNDS, commit.round)
+            _add_models(connection, commit.models, commit.roles)
+            _judge(connection, commit.verdicts, commit.round.number)
+
+    def rounds(self, limit: int | None = None) -> tuple[RoundRow, ...]:
+        """The newest first."""
+        return self._read(ROUNDS, "FROM rounds ORDER BY number DESC LIMIT ?", _limit(limit))
+
+    def next_round(self) -> int:
+        """The number after the last round's; 1 at the beginning."""
+        ((last,),) = self._database.query("SELECT max(number) FROM rounds")
+        return int(last or 0) + 1
+
+    def roles(self) -> dict[Role, str]:
+        """Which model has which role, by digest."""
+        with readable(self._database.path):
+            return {Role(role): str(digest) for role, digest in self._database.query("SELECT role, digest FROM roles")}
+
+    def models(self) -> tuple[ModelRow, ...]:
+        """All models that are known, the newest first; their files may be gone."""
+        return self._read(MODELS, "FROM models ORDER BY made_at DESC, digest")
+
+    def add_models(self, rows: Iterable[ModelRow], roles: Mapping[Role, str] | None = None) -> None:
+        """Note models, and give roles to known ones, in one transaction. A model that is known keeps its first row.
+
+        Raises ValueError for a role whose model is not known.
+        """
+        with self._database.transaction() as connection:
+            _add_models(connection, rows, roles or {})
+
+    def needed(self) -> frozenset[str]:
+        """Digests whose files must stay: roles and their parents, shadows, and what waits for a verdict."""
+        return frozenset(
+            digest
+            for (digest,) in self._database.query(
+                "SELECT digest FROM roles "
+                "UNION SELECT parent FROM models JOIN roles USING (digest) WHERE parent IS NOT NULL "
+                "UNION SELECT digest FROM shadows "
+                "UNION SELECT base FROM updates WHERE verdict = ?1 UNION SELECT result FROM updates WHERE verdict = ?1",
+                (Verdict.PENDING.value,),
+            )
+        )
+
+    # -- updates that came --
+
+    def add_update(self, row: UpdateRow) -> None:
+        """Note an update of a peer. Unless it was refused, its sequence number counts from now on."""
+        with self._database.transaction() as connection:
+            _insert(connection, "updates", UPDATES, row)
+            if row.verdict is not Verdict.REFUSED:
+                connection.execute(
+                    "INSERT INTO sequences (peer, sequence) VALUES (?, ?) "
+                    "ON CONFLICT (peer) DO UPDATE SET sequence = max(sequence, excluded.sequence)",
+                    (row.peer, row.sequence),
+                )
+            connection.execute(
+                "DELETE FROM updates WHERE id <= (SELECT max(id) FROM updates) - ? AND verdict != ?",
+                (self._kept, Verdict.PENDING.value),
+            )
+
+    def updates(
+        self, limit: int | None = None, peer: str | None = None, verdict: Verdict | None = None
+    ) -> tuple[UpdateRow, ...]:
+        """What peers sent, the newest first."""
+        return self._read(
+            UPDATES,
+            "FROM updates WHERE (?1 IS NULL OR peer = ?1) AND (?2 IS NULL OR verdict = ?2) ORDER BY id DESC LIMIT ?3",
+            (peer, verdict.value if verdict else None, *_limit(limit)),
+        )
+
+    def has_update(self, peer: str, update: str) -> bool:
+        """Whether this update of this peer was taken, whatever was thought of it since."""
+        found = self._database.query(
+            'SELECT 1 FROM updates WHERE peer = ? AND "update" = ? AND verdict != ? LIMIT 1',
+            (peer, update, Verdict.REFUSED.value),
+        )
+        return bool(found)
+
+    def verdicts(self) -> dict[Verdict, int]:
+        """How many of the kept updates there are of each verdict."""
+        with readable(self._database.path):
+            counted = self._database.query("SELECT verdict, count(*) FROM updates GROUP BY verdict")
+            return {Verdict(verdict): int(count) for verdict, count in counted}
+
+    def set_verdicts(self, verdicts: Iterable[Judgement]) -> None:
+        """Judge updates outside of a round: each the newest of its peer and hash. Raises ValueError for one that is
+        not here; then none is judged."""
+        with self._database.transaction() as connection:
+            _judge(connection, verdicts, None)
+
+    def last_sequence(self, peer: str) -> int:
+        """The highest sequence number of a peer's updates that were taken; -1 when there was none."""
+        found = self._database.query("SELECT sequence FROM sequences WHERE peer = ?", (peer,))
+        return int(found[0][0]) if found else -1
+
+    # -- updates that went --
+
+    def next_sequence(self) -> int:
+        """A number for an update of ours, higher than all before; durable before it is given.
+
+        The first is the clock's milliseconds, so that a home which lost its memory, but kept its key, is not taken
+        for one that repeats itself.
+        """
+        with self._database.transaction() as connection:
+            ((value,),) = connection.execute(
+                "INSERT INTO counters (name, value) VALUES ('sequence', ?) "
+                "ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value",
+                (max(1, int(self._clock() * 1000)),),
+            ).fetchall()
+        return int(value)
+
+    def add_delivery(self, row: DeliveryRow) -> None:
+        """Note what became of an offer of ours."""
+        self._append("deliveries", DELIVERIES, row)
+
+    def deliveries(self, limit: int | None = None, peer: str | None = None) -> tuple[DeliveryRow, ...]:
+        """The newest first."""
+        return self._read(
+            DELIVERIES,
+            "FROM deliveries WHERE (?1 IS NULL OR peer = ?1) ORDER BY id DESC LIMIT ?2",
+            (peer, *_limit(limit)),
+        )
+
+    def shadow(self, peer: str, direction: Direction) -> tuple[str, ...]:
+        """Digests of the models that both sides have, the newest first."""
+        found = self._database.query(
+            "SELECT digest FROM shadows WHERE peer = ? AND direction = ? ORDER BY id DESC", (peer, direction)
+        )
+        return tuple(str(digest) for (digest,) in found)
+
+    def push_shadow(self, peer: str, direction: Direction, digest: str, keep: int = 4) -> None:
+        """Put a digest first among a peer's shadows, and keep so many of them."""
+        with self._database.transaction() as connection:
+            place = (peer, direction)
+            connection.execute("DELETE FROM shadows WHERE peer = ? AND direction = ? AND digest = ?", (*place, digest))
+            connection.execute("INSERT INTO shadows (peer, direction, digest) VALUES (?, ?, ?)", (*place, digest))
+            connection.execute(
+                "DELETE FROM shadows WHERE peer = ?1 AND direction = ?2 AND id NOT IN "
+                "(SELECT id FROM shadows WHERE peer = ?1 AND direction = ?2 ORDER BY id DESC LIMIT ?3)",
+                (*place, keep),
+            )
+
+    # -- translations, figures, facts --
+
+    def add_job(self, row: JobRow) -> None:
+        """Note a finished translation."""
+        self._append("jobs", JOBS, row)
+
+    def jobs(self, limit: int | None = None) -> tuple[JobRow, ...]:
+        """The newest first."""
+        return self._read(JOBS, "FROM jobs ORDER BY id DESC LIMIT ?", _limit(limit))
+
+    def add_metric(self, row: MetricRow) -> None:
+        """Note a figure."""
+        self._append("metrics", METRICS, row)
+
+    def metrics(self, name: str, limit: int | None = None) -> tuple[MetricRow, ...]:
+        """One figure over time, the newest first."""
+        return self._read(METRICS, "FROM metrics WHERE name = ? ORDER BY id DESC LIMIT ?", (name, *_limit(limit)))
+
+    def fact(self, name: str) -> str | None:
+        """What was last said under this name, such as this node's peer id; None when nothing was."""
+        found = self._database.query("SELECT value FROM facts WHERE name = ?", (name,))
+        return str(found[0][0]) if found else None
+
+    def set_fact(self, name: str, value: str) -> None:
+        """Say something under a name, in place of what was said before."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (name, value),
+            )
+
+    def _append(self, table: str, columns: Columns[Row], row: Row) -> None:
+        """Insert, and drop what is too old."""
+        with self._database.transaction() as connection:
+            _insert(connection, table, columns, row)
+            connection.execute(f"DELETE FROM {table} WHERE id <= (SELECT max(id) FROM {table}) - ?", (self._kept,))  # noqa: S608
+
+    def _read(self, columns: Columns[Row], rest: str, values: Iterable[Any] = ()) -> tuple[Row, ...]:
+        found = self._database.query(f"SELECT {columns.listed} {rest}", tuple(values))
+        with readable(self._database.path):
+            return tuple(map(columns.row, found))
+
+
+def _insert(connection: sqlite3.Connection, table: str, columns: Columns[Row], row: Row) -> None:
+    connection.execute(f"INSERT INTO {table} ({columns.listed}) VALUES ({columns.places})", columns.values(row))  # noqa: S608
+
+
+def _add_models(connection: sqlite3.Connection, rows: Iterable[ModelRow], roles: Mapping[Role, str]) -> None:
+    connection.executemany(
+        f"INSERT INTO models ({MODELS.listed}) VALUES ({MODELS.places}) ON CONFLICT (digest) DO NOTHING",  # noqa: S608
+        map(MODELS.values, rows),
+    )
+    connection.executemany(
+        "INSERT INTO roles (role, digest) VALUES (?, ?) ON CONFLICT (role) DO UPDATE SET digest = excluded.digest",
+        [(role.value, digest) for role, digest in roles.items()],
+    )
+
+
+def _judge(connection: sqlite3.Connection, verdicts: Iterable[Judgement], number: int | None) -> None:
+    for peer, update, verdict, reason, share in verdicts:
+        judged = connection.execute(
+            "UPDATE updates SET verdict = ?, reason = ?, share = ?, round = ? "
+            'WHERE id = (SELECT max(id) FROM updates WHERE peer = ? AND "update" = ?)',
+            (verdict.value, reason, share, number, peer, update),
+        )
+        if judged.rowcount != 1:
+            raise ValueError(f"no update {update} of peer {peer} was noted, so it cannot be judged")
+
+
+def _limit(limit: int | None) -> tuple[int]:
+    return (-1 if limit is None else limit,)
