@@ -240,17 +240,17 @@ class PeerBook:
 
         A time that lies further ahead than any wait can have been set by a clock that has since jumped back: due now.
         """
+        due = [record for record in list(self._records.values()) if record.addresses and self.ready(record.peer, now)]
+        return tuple(sorted(due, key=lambda record: (record.next_dial_at, record.peer)))
+
+    def ready(self, peer: str, now: float | None = None) -> bool:
+        """Whether a peer is trusted, not banned, and not being waited for after a failure."""
+        record = self._records.get(peer)
+        if record is None or record.trust is not Trust.TRUSTED or self.banned_for(peer) > 0:
+            return False
         at = self._clock() if now is None else now
         furthest = max(self._options.longest_wait, self._options.rare_wait)
-        ready = [
-            record
-            for record in self._records.values()
-            if record.trust is Trust.TRUSTED
-            and record.addresses
-            and not at < record.next_dial_at <= at + furthest
-            and self.banned_for(record.peer) == 0
-        ]
-        return tuple(sorted(ready, key=lambda record: (record.next_dial_at, record.peer)))
+        return not at < record.next_dial_at <= at + furthest
 
     def count(self, peer: str, bytes_in: int, bytes_out: int) -> None:
         """Add to a peer's traffic. Saved with the record's next change, or by `flush`."""

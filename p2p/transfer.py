@@ -130,6 +130,8 @@ class Intake:
                 )
             transfer = self._transfers[peer] = _Transfer(offer, quarantine_key(peer, offer.update), self._clock())
         async with transfer.lock:
+            if self._transfers.get(peer) is not transfer:  # it ended while this call waited for its turn
+                return await self.offer(peer, offer)
             transfer.offer, transfer.moved_at = offer, self._clock()
             if self._quarantine.size(transfer.key) > offer.size:
                 self._quarantine.drop(transfer.key)

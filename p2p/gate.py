@@ -1,0 +1,360 @@
+"""The gate: every body from a peer passes here, and every request to one.
+
+In: strikes and bans, then the budget, then the codec, then the owner's trust; only what is left reaches the household,
+within a time limit. Out: answers are read with the same care. Whatever a peer sends, and whatever fails behind the
+gate, ends in an answer and a count, never in the end of the node. Knows nothing of what updates are for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from p2p.budget import Budgets
+from p2p.errors import BadMessage, P2pError, RefusedByPeer, TimedOut, Unreachable
+from p2p.invite import Pairing, PairingDesk
+from p2p.peers import PeerBook, Trust, printable
+from p2p.tally import Tally
+from p2p.transport import Transport
+from p2p.wire import (
+    CODES,
+    Answer,
+    Hello,
+    PairProof,
+    PairStart,
+    Refused,
+    Request,
+    Welcome,
+    decode_answer,
+    decode_request,
+    encode,
+    kind,
+)
+
+Answering = Callable[[str, Request], Awaitable[Answer]]
+"""The household's answer to a trusted peer's Offer or Piece."""
+
+STRANGERS = ""
+"""The account that all peers share who are not trusted, so that many ids have no more than one."""
+
+WEIGHTS = {
+    "bad-message": 1.0,
+    "bad-hash": 2.0,
+    "too-large": 1.0,
+    "bad-update": 3.0,
+    "wrong-code": 3.0,
+    "bad-signature": 5.0,
+    "budget": 0.1,
+}
+"""Strikes for a request that is answered with this refusal. At 10 a peer is banned for an hour or more."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What this node says of itself in Hello and Welcome."""
+
+    agent: str
+    name: str
+    layout: str
+    genesis: bytes
+    """SHA-256 of the weights that all diffs begin from, 32 bytes."""
+
+
+@dataclass(frozen=True)
+class GateOptions:
+    """Times in seconds, and bounds."""
+
+    answer_wait: float = 20.0
+    """The household's time for one answer."""
+    dial_wait: float = 10.0
+    """For a link, and again for the hello over it."""
+    answers: int = 64
+    """Requests that are being answered at a time, from all peers together."""
+    answers_per_peer: int = 8
+    dials: int = 8
+    """Peers that are dialled at a time."""
+    tick: float = 1.0
+    """How often `keep_in_touch` looks who is due."""
+
+
+class Gate:
+    """Peers at one node's door, over one transport. All methods belong to one event loop."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        book: PeerBook,
+        budgets: Budgets,
+        me: About,
+        clock: Callable[[], float],
+        open: bool = False,
+        options: GateOptions | None = None,
+    ) -> None:
+        """`clock` gives seconds that only go forward; the book has its own. `open`: exchange with whoever comes."""
+        self._transport = transport
+        self._book = book
+        self._budgets = budgets
+        self._me = me
+        self._open = open
+        self._options = options or GateOptions()
+        self._answer: Answering | None = None
+        self._answering: Counter[str] = Counter()
+        self._greeted: dict[str, float] = {}
+        self._dialling: set[str] = set()
+        self._desk = PairingDesk(clock)
+        self._log = structlog.get_logger("gate")
+        self.tally = Tally()
+
+    async def start(self, answer: Answering) -> None:
+        """Let peers in; `answer` gets what trusted peers ask. Raises CannotListen."""
+        self._answer = answer
+        await self._transport.start(self._inbound, self._book.admits)
+
+    async def close(self) -> None:
+        """Close all links, and save what was counted."""
+        await self._transport.close()
+        self._greeted.clear()
+        self._book.flush()
+
+    def connected(self) -> tuple[str, ...]:
+        """Peers whose hello was accepted, by either side, over a link that is live."""
+        live = {link.peer: link.since for link in self._transport.links() if link.connected}
+        self._greeted = {peer: since for peer, since in self._greeted.items() if live.get(peer) == since}
+        return tuple(sorted(peer for peer in self._greeted if self._allows(peer)))
+
+    # Outbound
+
+    async def ask(self, peer: str, request: Request, wait: float) -> Answer:
+        """One request over the link that there is to a peer, and its answer, which fits the request.
+
+        Raises RefusedByPeer (with code and retry_after), TimedOut, Unreachable, or BadMessage after a strike.
+        """
+        body = encode(request)
+        label = kind(request)
+        try:
+            raw = await self._transport.request(peer, body, wait)
+            self._count(peer, len(raw), len(body))
+            answer = decode_answer(raw, request)
+        except BadMessage:
+            self.tally.asked[label, "bad-message"] += 1
+            self._strike(peer, "bad-message")
+            raise
+        except TimedOut:
+            self.tally.asked[label, "timed-out"] += 1
+            raise
+        except Unreachable:
+            self.tally.asked[label, "unreachable"] += 1
+            raise
+        if isinstance(answer, Refused):
+            self.tally.asked[label, answer.code if answer.code in CODES else "other"] += 1
+            raise _refused(answer)
+        self.tally.asked[label, kind(answer)] += 1
+        return answer
+
+    async def dial(self, peer: str) -> None:
+        """Reach a peer of the book at one of its addresses, and say hello. How it went is noted in the book.
+
+        Raises RefusedByPeer (`other-ground` also when the peer's ground is not ours), BadMessage, Unreachable or
+        TimedOut.
+        """
+        record = self._book.get(peer)
+        try:
+            if record is None or not (record.addresses or self._is_linked(peer)):
+                raise Unreachable("No address of this peer is known.", "Add it with its multiaddr.")
+            if not self._is_linked(peer):
+                await self._transport.connect(record.addresses, self._options.dial_wait)
+            await self._greet(peer)
+        except RefusedByPeer as refusal:
+            self._book.failed(peer, rarely=refusal.code in {"other-ground", "not-trusted", "blocked", "version"})
+            raise
+        except P2pError:
+            self._book.failed(peer)
+            raise
+
+    async def keep_in_touch(self) -> None:
+        """Dial trusted peers that are due, for ever, and cut links that are no longer admitted. Ends by cancelling."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                connected = set(self.connected())
+                for link in self._transport.links():
+                    if link.connected and not self._book.admits(link.peer):
+                        await self._transport.disconnect(link.peer)
+                for peer in self._due(connected):
+                    if len(self._dialling) >= self._options.dials:
+                        break
+                    self._dialling.add(peer)
+                    group.create_task(self._redial(peer), name=f"dial {peer}")
+                await asyncio.sleep(self._options.tick)
+
+    def _due(self, connected: set[str]) -> list[str]:
+        """Whom to dial: due peers of the book, and trusted ones that are linked and have not been greeted."""
+        due = [record.peer for record in self._book.due()]
+        due += [
+            link.peer
+            for link in self._transport.links()
+            if link.connected and self._book.trusts(link.peer) and self._book.ready(link.peer)
+        ]
+        busy = connected | self._dialling | {self._transport.peer_id}
+        return [peer for peer in dict.fromkeys(due) if peer not in busy]
+
+    async def _redial(self, peer: str) -> None:
+        try:
+            await self.dial(peer)
+        except P2pError as error:
+            self._log.debug("dial failed", peer=peer, why=error.sentence)
+        except Exception:  # noqa: BLE001 a defect behind the gate ends one call, not the node
+            self.tally.faults += 1
+            self._book.failed(peer)
+            self._log.exception("a dial ended by a defect", peer=peer)
+        finally:
+            self._dialling.discard(peer)
+
+    async def _greet(self, peer: str) -> None:
+        me = self._me
+        hello = Hello(agent=me.agent, name=me.name, layout=me.layout, genesis=me.genesis)
+        welcome = await self.ask(peer, hello, self._options.dial_wait)
+        if not isinstance(welcome, Welcome) or not self._is_our_ground(welcome):
+            raise _refused(Refused(code="other-ground", sentence="Its models stand on another ground than ours."))
+        self._note_hello(peer, welcome.name)
+
+    # Pairing
+
+    def open_pairing(self) -> Pairing:
+        """Show a code that one peer may pair with, once; an earlier code is void."""
+        return self._desk.open(self._transport.peer_id, self._me.name, self._transport.addresses())
+
+    def close_pairing(self) -> None:
+        """Let the code that is shown be void."""
+        self._desk.close()
+
+    async def pair(self, link_or_code: str, addresses: tuple[str, ...] = ()) -> str:
+        """Pair with the node that shows a code: its peer id, trusted from now on by both.
+
+        Raises PairingFailed, RefusedByPeer, Unreachable, TimedOut, BadAddress or BadMessage.
+        """
+        joined = await self._desk.join(
+            link_or_code, addresses, self._transport, self.ask, self._me.name, self._options.dial_wait
+        )
+        self._book.add(joined.peer, joined.addresses, Trust.TRUSTED, joined.name)
+        return joined.peer
+
+    # Inbound
+
+    async def _inbound(self, peer: str, body: bytes) -> bytes:
+        """The transport's handler: never raises for what a peer sent, nor for what fails behind the gate."""
+        answer, label = await self._judge(peer, body)
+        try:
+            raw = encode(answer)
+        except (ValueError, TypeError):
+            self.tally.faults += 1
+            self._log.exception("an answer broke the protocol", request=label)
+            answer, raw = _BUSY, encode(_BUSY)
+        outcome = answer.code if isinstance(answer, Refused) else kind(answer)
+        self.tally.answered[label, outcome] += 1
+        if outcome in WEIGHTS and isinstance(answer, Refused):
+            self._strike(peer, outcome)
+        self._count(peer, len(body), len(raw))
+        return raw
+
+    async def _judge(self, peer: str, body: bytes) -> tuple[Answer, str]:
+        """The answer to a body, and the kind of request that it was."""
+        if not self._book.admits(peer):
+            banned = self._book.banned_for(peer)
+            return Refused(code="blocked", retry_after=min(banned, 86_400.0) or None), "unreadable"
+        allowed = self._allows(peer)
+        wait = self._budgets.take(peer, len(body)) or (0.0 if allowed else self._budgets.take(STRANGERS, len(body)))
+        if wait > 0:
+            return Refused(code="budget", retry_after=min(math.ceil(wait * 10) / 10, 86_400.0)), "unreadable"
+        try:
+            request = decode_request(body)
+        except BadMessage as error:
+            return Refused(code=error.code, sentence=error.sentence[:200]), "unreadable"
+        if self._answering.total() >= self._options.answers or (
+            self._answering[peer] >= self._options.answers_per_peer
+        ):
+            return _BUSY, kind(request)
+        self._answering[peer] += 1
+        try:
+            return await self._answer_to(peer, request, allowed), kind(request)
+        finally:
+            self._answering[peer] -= 1
+            if not self._answering[peer]:
+                del self._answering[peer]
+
+    async def _answer_to(self, peer: str, request: Request, allowed: bool) -> Answer:
+        if isinstance(request, PairStart | PairProof):
+            said = self._desk.answer(peer, request)
+            if (paired := self._desk.take_paired()) is not None:
+                self._book.add(paired[0], (), Trust.TRUSTED, paired[1])
+            return said
+        if isinstance(request, Hello):
+            return self._welcome(peer, request, allowed)
+        if not allowed:
+            return _NOT_TRUSTED
+        if self._answer is None:
+            return _BUSY
+        try:
+            async with asyncio.timeout(self._options.answer_wait):
+                return await self._answer(peer, request)
+        except TimeoutError:
+            self._log.warning("the household did not answer in time", request=kind(request))
+            return _BUSY
+        except Exception:  # noqa: BLE001 a defect behind the gate ends one call, not the node
+            self.tally.faults += 1
+            self._log.exception("the household failed to answer", request=kind(request))
+            return _BUSY
+
+    def _welcome(self, peer: str, hello: Hello, allowed: bool) -> Welcome | Refused:
+        if not self._book.trusts(peer):
+            self._book.knock(peer, hello.name)
+        if not allowed:
+            return _NOT_TRUSTED
+        me = self._me
+        if not self._is_our_ground(hello):
+            return Refused(code="other-ground", sentence=f"Models here have the layout {me.layout}, from its genesis.")
+        self._note_hello(peer, hello.name)
+        return Welcome(agent=me.agent, name=me.name, layout=me.layout, genesis=me.genesis)
+
+    # What both directions share
+
+    def _allows(self, peer: str) -> bool:
+        """Whether a peer may exchange."""
+        return self._book.admits(peer) and (self._open or self._book.trusts(peer))
+
+    def _is_our_ground(self, other: Hello | Welcome) -> bool:
+        return other.layout == self._me.layout and other.genesis == self._me.genesis
+
+    def _is_linked(self, peer: str) -> bool:
+        return any(link.peer == peer and link.connected for link in self._transport.links())
+
+    def _note_hello(self, peer: str, name: str) -> None:
+        self._book.seen(peer, name)
+        since = {link.peer: link.since for link in self._transport.links() if link.connected}.get(peer)
+        if since is not None:
+            self._greeted[peer] = since
+
+    def _strike(self, peer: str, reason: str) -> None:
+        self.tally.strikes[reason] += 1
+        self._book.strike(peer, WEIGHTS[reason], reason)
+
+    def _count(self, peer: str, bytes_in: int, bytes_out: int) -> None:
+        self.tally.bytes_in += bytes_in
+        self.tally.bytes_out += bytes_out
+        self._book.count(peer, bytes_in, bytes_out)
+
+
+_BUSY = Refused(code="busy", sentence="This node is busy.", retry_after=5.0)
+_NOT_TRUSTED = Refused(code="not-trusted", sentence="The owner of this node has not said yes to you yet.")
+
+
+def _refused(answer: Refused) -> RefusedByPeer:
+    """The error of a refusal. The peer's words are cleaned: they may reach a terminal."""
+    said = printable(answer.sentence, 200) or CODES.get(answer.code, "no reason that this version knows")
+    error = RefusedByPeer(f"The peer refused ({answer.code}): {said}")
+    error.code, error.retry_after = answer.code, answer.retry_after
+    return error
