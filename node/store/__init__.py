@@ -1,1 +1,5 @@
-"""What the household remembers: one SQLite file, its migrations, and typed rows in and out."""
+"""The household's memory: one SQLite file, written by one node, read by whoever shows it."""
+
+from node.store.store import Store
+
+__all__ = ["Store"]

@@ -199,6 +199,11 @@ class Store:
             counted = self._database.query("SELECT verdict, count(*) FROM updates GROUP BY verdict")
             return {Verdict(verdict): int(count) for verdict, count in counted}
 
+    def last_updates(self) -> dict[str, UpdateRow]:
+        """The newest update of each peer."""
+        newest = "WHERE id IN (SELECT max(id) FROM updates GROUP BY peer)"
+        return {row.peer: row for row in self._read(UPDATES, f"FROM updates {newest}")}
+
     def set_verdicts(self, verdicts: Iterable[Judgement]) -> None:
         """Judge updates outside of a round: each the newest of its peer and hash. Raises ValueError for one that is
         not here; then none is judged."""
@@ -237,6 +242,16 @@ class Store:
             "FROM deliveries WHERE (?1 IS NULL OR peer = ?1) ORDER BY id DESC LIMIT ?2",
             (peer, *_limit(limit)),
         )
+
+    def last_deliveries(self) -> dict[str, DeliveryRow]:
+        """The newest delivery to each peer."""
+        newest = "WHERE id IN (SELECT max(id) FROM deliveries GROUP BY peer)"
+        return {row.peer: row for row in self._read(DELIVERIES, f"FROM deliveries {newest}")}
+
+    def outcomes(self) -> dict[str, int]:
+        """How many of the kept deliveries there are of each outcome."""
+        counted = self._database.query("SELECT outcome, count(*) FROM deliveries GROUP BY outcome")
+        return {str(outcome): int(count) for outcome, count in counted}
 
     def shadow(self, peer: str, direction: Direction) -> tuple[str, ...]:
         """Digests of the models that both sides have, the newest first."""

@@ -1,0 +1,264 @@
+"""All that a person may want to know of this node, as plain values ready for JSON: what the dashboard, the API and
+`--json` show.
+
+Gathered from the memory, and from the running node when there is one. Times are seconds since the epoch by this node's
+clock; sizes are bytes. Knows nothing of how it is shown.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+import node.quality as quality
+from node.config import Config
+from node.errors import NotFound
+from node.lock import is_held
+from node.quality import Quality
+from node.store import Store
+from node.store.rows import DeliveryRow, JobRow, RoundRow, UpdateRow
+from p2p.peers import PeerRecord
+
+ROUNDS = 60
+"""Rounds that the picture of quality shows."""
+RECENT = 20
+"""Updates, deliveries and translations that are listed."""
+
+PEER_ID = "peer-id"
+ADDRESSES = "addresses"
+"""Names of the facts that a node leaves in its memory for when it does not run; addresses are parted by spaces."""
+
+
+class Live(msgspec.Struct, kw_only=True):
+    """What only a running node knows. The node keeps one and changes it as things happen."""
+
+    phase: str = "starting"
+    note: str = ""
+    """Why nothing happens, or what went wrong last, in words."""
+    peer_id: str = ""
+    addresses: tuple[str, ...] = ()
+    started_at: float = 0.0
+    next_round_at: float | None = None
+    epoch: dict[str, Any] = msgspec.field(default_factory=dict)
+    """The running round's last epoch: epoch, epochs, loss, rmse_db, mcd, seconds; empty between rounds."""
+    connected: tuple[str, ...] = ()
+    """Peers with a finished hello."""
+    budget_used: dict[str, int] = msgspec.field(default_factory=dict)
+    """Bytes of the hourly budget that each peer has used."""
+    counters: dict[str, float] = msgspec.field(default_factory=dict)
+    """What the gate has counted since the start, by name."""
+    memory: int = 0
+    """Resident bytes of the node's process."""
+    cpu: float = 0.0
+    """Percent of one core."""
+
+
+class PeerLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One peer as a person sees it."""
+
+    peer: str
+    name: str
+    trust: str
+    weight: float
+    connected: bool
+    state: str
+    """In words: connected, waits for your yes, blocked, tried again in 40 s ..."""
+    seen_at: float | None
+    next_dial_at: float | None
+    failures: int
+    strikes: float
+    strike_reason: str
+    bytes_in: int
+    bytes_out: int
+    budget_used: int | None
+    """Bytes of this hour's budget; None while the node does not run."""
+    last_verdict: str | None
+    last_reason: str | None
+    last_update_at: float | None
+    last_delivery: str | None
+    """What became of our last offer to it."""
+    addresses: tuple[str, ...]
+
+
+class JobLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One finished translation. `pace` is seconds of work per second of sound: below 1 is faster than speech."""
+
+    at: float
+    source: str
+    language: str
+    seconds_in: float
+    seconds: float
+    pace: float | None
+    utterances: int
+    likeness: float | None
+
+
+class Traffic(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes with all known peers together, ever, and what one peer may send in an hour."""
+
+    bytes_in: int = 0
+    bytes_out: int = 0
+    bytes_per_hour: int = 0
+
+
+class Stats(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole picture at one time."""
+
+    at: float
+    running: bool
+    home: str
+    name: str
+    peer_id: str | None
+    addresses: tuple[str, ...]
+    uptime: float | None
+    """Seconds; None while no node runs."""
+    phase: str
+    note: str
+    next_round_at: float | None
+    epoch: dict[str, Any]
+    quality: Quality
+    rounds: tuple[RoundRow, ...]
+    """The newest first, at most 60."""
+    peers: tuple[PeerLine, ...]
+    verdicts: dict[str, int]
+    """Updates that came, by verdict."""
+    outcomes: dict[str, int]
+    """Updates that went, by outcome."""
+    updates: tuple[UpdateRow, ...]
+    deliveries: tuple[DeliveryRow, ...]
+    traffic: Traffic
+    jobs: tuple[JobLine, ...]
+    counters: dict[str, float]
+    memory: int | None
+    cpu: float | None
+
+
+def collect(store: Store | None, config: Config, live: Live | None = None, now: float | None = None) -> Stats:
+    """The picture. Without a store there is nothing to tell but the configuration; without `live` no node runs here.
+
+    Raises StoreDamaged, HomeUnusable.
+    """
+    now = time.time() if now is None else now
+    records = store.peers() if store else ()
+    rounds = store.rounds(ROUNDS) if store else ()
+    said = (store.fact(ADDRESSES) or "").split() if store and live is None else ()
+    return Stats(
+        at=now,
+        running=live is not None,
+        home=str(config.home),
+        name=config.node.name,
+        peer_id=(live.peer_id if live else store.fact(PEER_ID) if store else None) or None,
+        addresses=live.addresses if live else tuple(said),
+        uptime=max(0.0, now - live.started_at) if live and live.started_at else None,
+        phase=live.phase if live else "stopped",
+        note=live.note if live else "",
+        next_round_at=live.next_round_at if live else None,
+        epoch=dict(live.epoch) if live else {},
+        quality=quality.judge(rounds),
+        rounds=rounds,
+        peers=_peer_lines(store, records, live, now),
+        verdicts={verdict.value: count for verdict, count in store.verdicts().items()} if store else {},
+        outcomes=store.outcomes() if store else {},
+        updates=store.updates(RECENT) if store else (),
+        deliveries=store.deliveries(RECENT) if store else (),
+        traffic=Traffic(
+            bytes_in=sum(record.bytes_in for record in records),
+            bytes_out=sum(record.bytes_out for record in records),
+            bytes_per_hour=config.node.bytes_per_hour,
+        ),
+        jobs=tuple(map(_job_line, store.jobs(RECENT))) if store else (),
+        counters=dict(live.counters) if live else {},
+        memory=live.memory if live else None,
+        cpu=live.cpu if live else None,
+    )
+
+
+def read_stats(config: Config) -> Stats:
+    """The picture of a home whose node does not run, or cannot be asked; writes nothing and makes nothing.
+
+    A home without a memory gives an empty picture. Raises StoreDamaged, StoreFromFuture, HomeUnusable.
+    """
+    try:
+        store = Store.open(config.store, read_only=True)
+    except NotFound:
+        return collect(None, config)
+    with store:
+        stats = collect(store, config)
+    if is_held(config.lock):
+        return msgspec.structs.replace(stats, running=True, phase="running", note="The running node was not asked.")
+    return stats
+
+
+def _peer_lines(
+    store: Store | None, records: Sequence[PeerRecord], live: Live | None, now: float
+) -> tuple[PeerLine, ...]:
+    if store is None:
+        return ()
+    arrived, sent = store.last_updates(), store.last_deliveries()
+    connected = frozenset(live.connected) if live else frozenset[str]()
+    return tuple(_peer_line(record, arrived, sent, connected, live, now) for record in records)
+
+
+def _peer_line(
+    record: PeerRecord,
+    arrived: Mapping[str, UpdateRow],
+    sent: Mapping[str, DeliveryRow],
+    connected: frozenset[str],
+    live: Live | None,
+    now: float,
+) -> PeerLine:
+    update, delivery = arrived.get(record.peer), sent.get(record.peer)
+    return PeerLine(
+        peer=record.peer,
+        name=record.name,
+        trust=record.trust.value,
+        weight=record.weight,
+        connected=record.peer in connected,
+        state=_state(record, record.peer in connected, live is not None, now),
+        seen_at=record.seen_at or None,
+        next_dial_at=record.next_dial_at or None,
+        failures=record.failures,
+        strikes=record.strikes,
+        strike_reason=record.strike_reason,
+        bytes_in=record.bytes_in,
+        bytes_out=record.bytes_out,
+        budget_used=live.budget_used.get(record.peer, 0) if live else None,
+        last_verdict=update.verdict.value if update else None,
+        last_reason=update.reason if update else None,
+        last_update_at=update.received_at if update else None,
+        last_delivery=delivery.outcome if delivery else None,
+        addresses=record.addresses,
+    )
+
+
+def _state(record: PeerRecord, connected: bool, running: bool, now: float) -> str:
+    """One peer's state in words."""
+    if record.trust.value == "blocked":
+        return "blocked"
+    if record.trust.value == "waiting":
+        return "at the door, waits for your yes" if connected or running else "waits for your yes"
+    if connected:
+        return "connected"
+    if not running:
+        return "not dialled: the node does not run"
+    if not record.addresses:
+        return "has no address, may come by itself"
+    if record.next_dial_at > now:
+        return f"tried again in {record.next_dial_at - now:.0f} s"
+    return "being dialled"
+
+
+def _job_line(row: JobRow) -> JobLine:
+    return JobLine(
+        at=row.at,
+        source=row.source,
+        language=row.language,
+        seconds_in=row.seconds_in,
+        seconds=row.seconds,
+        pace=row.seconds / row.seconds_in if row.seconds_in > 0 else None,
+        utterances=row.utterances,
+        likeness=row.likeness,
+    )
