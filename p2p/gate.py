@@ -110,6 +110,15 @@ class Gate:
         self._log = structlog.get_logger("gate")
         self.tally = Tally()
 
+    @property
+    def peer_id(self) -> str:
+        """This node's own id."""
+        return self._transport.peer_id
+
+    def addresses(self) -> tuple[str, ...]:
+        """Where this node listens; empty before `start`."""
+        return self._transport.addresses()
+
     async def start(self, answer: Answering) -> None:
         """Let peers in; `answer` gets what trusted peers ask. Raises CannotListen."""
         self._answer = answer
@@ -199,7 +208,7 @@ class Gate:
             for link in self._transport.links()
             if link.connected and self._book.trusts(link.peer) and self._book.ready(link.peer)
         ]
-        busy = connected | self._dialling | {self._transport.peer_id}
+        busy = connected | self._dialling | {self.peer_id}
         return [peer for peer in dict.fromkeys(due) if peer not in busy]
 
     async def _redial(self, peer: str) -> None:
@@ -226,7 +235,7 @@ class Gate:
 
     def open_pairing(self) -> Pairing:
         """Show a code that one peer may pair with, once; an earlier code is void."""
-        return self._desk.open(self._transport.peer_id, self._me.name, self._transport.addresses())
+        return self._desk.open(self.peer_id, self._me.name, self.addresses())
 
     def close_pairing(self) -> None:
         """Let the code that is shown be void."""

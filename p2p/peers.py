@@ -73,7 +73,7 @@ class BookOptions:
     """More are not counted: the longest ban is log2(80 / 5) = 4 half-lives."""
 
 
-LONGEST_ADDRESS = 256
+LONGEST_ADDRESS = 512
 LONGEST_NAME = 64
 LONGEST_REASON = 200
 
