@@ -71,7 +71,8 @@ class Database:
         """Raises StoreDamaged unless the file's structure is sound; `thorough` also compares tables with indexes."""
         found = self.query("PRAGMA integrity_check(1)" if thorough else "PRAGMA quick_check(1)")
         if found != [("ok",)]:
-            raise _damaged(self.path, " ".join(str(found[0][0]).split()) if found else "the check said nothing")
+            said = str(found[0][0]).removeprefix("*** in database main ***") if found else "the check said nothing"
+            raise _damaged(self.path, " ".join(said.split()))
         if thorough and (orphans := self.query("PRAGMA foreign_key_check")):
             raise _damaged(self.path, f"a row of {orphans[0][0]} points at nothing")
 
