@@ -2,6 +2,8 @@
 
     CliError
     +-- BadUsage             arguments that contradict each other, or name nothing
+    +-- NodeSaidNo           the running node understood and refused
+    +-- NoAnswer             the running node does not answer, or not in words that are understood
 
 Errors of the other rooms (`ml.errors`, `node.errors`, `p2p.errors`) come through the door unchanged: all of them carry
 `sentence` and `remedy`, and all end the command with exit code 2. This module knows nothing of how errors are shown.
@@ -22,3 +24,11 @@ class CliError(Exception):
 
 class BadUsage(CliError):
     """Arguments that contradict each other, or name nothing."""
+
+
+class NodeSaidNo(CliError):
+    """The running node answered with an error of its own; the sentence is the node's."""
+
+
+class NoAnswer(CliError):
+    """A running node that does not answer."""

@@ -5,16 +5,28 @@ They behave by rules that a test can compute, so that what is tested is the pipe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import heapq
+import selectors
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 
 from ml.engines.protocols import AsrOptions, Capabilities, Embedding, Engine, EngineHome, EngineSpec, Need, Task
 from ml.engines.registry import Registry
 from ml.errors import UnsupportedLanguage
 from ml.types import SAMPLE_RATE, Audio, Delivery, Phoneme, Samples, Speech, Transcript, Translation, Word
+from ml.voice.measures import Score
+from ml.voice.training import EpochFacts, Trained
+from ml.weights import Layout, Weights, digest
+from node.learner import Plan
+from node.learner import Speech as VoiceSpeech
+
+T = TypeVar("T")
 
 FRAME = 512
 
@@ -353,3 +365,281 @@ class RecordingDecoder:
             return ()
         seconds = len(self.parts[-1]) / 2 / SAMPLE_RATE
         return (Word(f"part{len(self.parts)}", offset, offset + seconds, 0.5),)
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock jumps to the next timer when nothing is ready: hours pass in milliseconds.
+
+    Nothing that runs on it may use threads or sockets: with nothing ready and no timer it would wait for ever, so it
+    raises instead.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(_InstantSelector())
+        self._now = 0.0
+
+    def time(self) -> float:
+        return self._now
+
+    def _run_once(self) -> None:
+        if not self._ready:  # type: ignore[attr-defined]
+            timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+            while timers and timers[0].cancelled():  # what asyncio does itself, but before the clock is set by them
+                self._timer_cancelled_count -= 1  # type: ignore[attr-defined]
+                heapq.heappop(timers)._scheduled = False  # type: ignore[attr-defined]
+            if not timers:
+                raise RuntimeError("everything waits for something that cannot happen")
+            self._now = max(self._now, timers[0].when())
+        super()._run_once()  # type: ignore[misc]
+
+
+class _InstantSelector(selectors.SelectSelector):
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        return super().select(0)
+
+
+def run_virtually(main: Coroutine[Any, Any, T]) -> T:
+    """Run to the end on a virtual clock."""
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        return runner.run(main)
+
+
+VECTOR = Layout("vector", {"v": (4, 8)})
+"""The layout of `VectorLearner`: 32 numbers."""
+
+
+class VectorLearner:
+    """Learns a vector: everybody's is a common part plus a personal one, and each sees its own through noise.
+
+    Training goes straight to the noisy sight of one's own (as a model over-fits little speech); the held-out loss is
+    the distance from the truth. So alone nobody gets nearer than the noise, and peers help by the common part.
+    """
+
+    def __init__(self, seed: int, noise: float = 0.3, personal: float = 0.2, seconds: float = 2.0) -> None:
+        common = np.random.default_rng(99).normal(size=32).astype(np.float32)
+        rng = np.random.default_rng(seed)
+        self.truth = (common + personal * rng.normal(size=32)).astype(np.float32)
+        self.sight = (self.truth + noise * rng.normal(size=32)).astype(np.float32)
+        self.seconds = seconds
+        self.lack = ""
+        self.stopped = False
+
+    layout = VECTOR
+
+    @property
+    def origin(self) -> Weights:
+        return {"v": np.zeros((4, 8), np.float32)}
+
+    @property
+    def genesis(self) -> str:
+        return digest(self.origin)
+
+    def listen(self) -> VoiceSpeech:
+        return VoiceSpeech("me", 30.0, 10, self.lack)
+
+    async def train(self, start: Weights, plan: Plan, progress: Callable[[EpochFacts], None]) -> Trained:
+        await asyncio.sleep(self.seconds)
+        last = {"v": (start["v"] + 0.5 * (self.sight.reshape(4, 8) - start["v"])).astype(np.float32)}
+        before, after = self._score(start), self._score(last)
+        facts = EpochFacts(1, after.mse, after.rmse_db, after.mcd, self.seconds)
+        progress(facts)
+        if after.mse < before.mse:
+            return Trained(last, last, 1, (facts,), 1000, before, after, False)
+        return Trained(start, last, 0, (facts,), 1000, before, before, False)
+
+    async def score(self, weights: Weights) -> Score:
+        return self._score(weights)
+
+    def loss(self) -> Callable[[Weights], float]:
+        return lambda weights: self._score(weights).mse
+
+    async def work(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        return function(*args, **kwargs)
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def _score(self, weights: Weights) -> Score:
+        with np.errstate(all="ignore"):
+            error = float(np.mean(np.square(weights["v"].ravel() - self.truth)))
+        return Score(error, error**0.5, error**0.5, 1000)
+
+
+PEER_IDS = (
+    "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN",
+    "12D3KooWKRyzVWW6ChFjQjK4miCty85Niy48tpPV95XdKu1BcvMA",
+    "12D3KooWB1b3qZxWJanuhtseF3DmPggHCtG36KZ9ixkqHtdKH9fh",
+)
+"""Real Ed25519 peer ids: of a node, and of two peers of it."""
+
+
+def sample_stats(home: Path, now: float = 1_800_000_000.0, rounds: int = 14):
+    """A running node in the middle of its life: rounds that get better, peers of all kinds, traffic, translations."""
+    from node.config import Config
+    from node.stats import Live, collect
+    from node.store import Store
+    from node.store.rows import Commit, DeliveryRow, JobRow, RoundRow, UpdateRow, Verdict
+    from p2p.peers import PeerRecord, Trust
+
+    def name(*parts: object) -> str:
+        return "".join(f"{part}" for part in parts).ljust(64, "0")
+
+    with Store.open(home / "sample.db") as store:
+        known = (
+            ("Ana's laptop", Trust.TRUSTED, 0.0, 41_200, 38_900),
+            ("studio", Trust.TRUSTED, 0.0, 7_300, 22_100),
+            ("", Trust.WAITING, 0.0, 0, 0),
+        )
+        for n, (who, trust, strikes, bytes_in, bytes_out) in enumerate(known):
+            peer = PEER_IDS[1] if n == 0 else PEER_IDS[2] if n == 1 else PEER_IDS[0][:-1] + "M"
+            record = PeerRecord(peer=peer, name=who, trust=trust, added_at=now - 9000 + n, seen_at=now - 4 - 600 * n)
+            store.save_peer(
+                msgspec.structs.replace(
+                    record,
+                    strikes=strikes,
+                    bytes_in=bytes_in,
+                    bytes_out=bytes_out,
+                    failures=n,
+                    next_dial_at=now + 40 if n == 1 else 0.0,
+                )
+            )
+        for n in range(1, rounds + 1):
+            best = 2.0 + 0.9 * 0.8**n
+            verdict = Verdict.REJECTED if n % 5 == 4 else Verdict.MERGED
+            update = name("c", n)
+            store.add_update(
+                UpdateRow(
+                    update=update,
+                    peer=PEER_IDS[1 + n % 2],
+                    sequence=n,
+                    size=6_100 + 37 * n,
+                    encoding="int4",
+                    base=name("b", n),
+                    result=name("d", n),
+                    frames=9_000,
+                    received_at=now - 600 * (rounds - n) - 30,
+                    seconds=0.4,
+                    verdict=Verdict.PENDING,
+                )
+            )
+            reason = "made the held-out error 4.1 % worse" if verdict is Verdict.REJECTED else ""
+            row = RoundRow(
+                number=n,
+                began_at=now - 600 * (rounds - n) - 20,
+                seconds=7.5,
+                frames=9_400,
+                start=name("a", n),
+                trained=name("e", n),
+                adopted=name("f", n),
+                rmse_start=best + 0.12,
+                rmse_trained=best + 0.04,
+                rmse_adopted=best + 0.02,
+                rmse_best=best,
+                rmse_alone=2.2 + 0.7 * 0.85**n,
+                mcd_best=3.1 + best / 10,
+                rmse_genesis=2.9,
+                merged=int(verdict is Verdict.MERGED),
+            )
+            judged = (PEER_IDS[1 + n % 2], update, verdict, reason, 0.15 if verdict is Verdict.MERGED else None)
+            store.commit(Commit(round=row, models=(), roles={}, verdicts=(judged,)))
+            store.add_delivery(
+                DeliveryRow(
+                    peer=PEER_IDS[1 + n % 2],
+                    round=n,
+                    update=name("9", n),
+                    size=6_200,
+                    encoding="int4",
+                    at=now - 600 * (rounds - n),
+                    seconds=0.3 + n / 50,
+                    outcome="timed-out" if n % 6 == 5 else "done",
+                )
+            )
+        for n, (source, spent) in enumerate((("talk.mp3", 31.0), ("interview with the mayor, part 2.wav", 412.0))):
+            store.add_job(
+                JobRow(
+                    at=now - 4_000 + 900 * n,
+                    source=source,
+                    language="en -> es",
+                    seconds_in=90.0 + 700 * n,
+                    seconds=spent,
+                    utterances=12 + 60 * n,
+                    likeness=0.71,
+                )
+            )
+        live = Live(
+            phase="training",
+            peer_id=PEER_IDS[0],
+            addresses=(f"/ip4/127.0.0.1/tcp/4710/p2p/{PEER_IDS[0]}", f"/ip4/192.168.1.7/tcp/4710/p2p/{PEER_IDS[0]}"),
+            started_at=now - 8_000,
+            next_round_at=now + 312,
+            epoch={"epoch": 3, "epochs": 5, "loss": 4.2, "rmse_db": 2.049, "mcd": 3.3, "seconds": 1.4},
+            connected=(PEER_IDS[1],),
+            budget_used={PEER_IDS[1]: 41_200},
+            memory=312_000_000,
+            cpu=23.0,
+        )
+        config = Config(home, home / "models").with_(node={"name": "kitchen"})
+        return collect(store, config, live, now)
+
+
+class FakeMesh:
+    """A running node without links: a real peer book and real events, and a round that takes no time."""
+
+    def __init__(self, home: Path) -> None:
+        import random
+
+        from node.events import Broadcast
+        from p2p.peers import PeerBook
+
+        self.events = Broadcast()
+        self.book = PeerBook([], lambda record: None, lambda peer: None, lambda: 1_800_000_000.0, random.Random(0))
+        self.picture = sample_stats(home)
+        self.stopped = False
+        self.asked: list[tuple[object, ...]] = []
+        self.fails: Exception | None = None
+
+    def stats(self):
+        if self.fails:
+            raise self.fails
+        return self.picture
+
+    def peers(self):
+        return self.book.all()
+
+    def connected(self):
+        return (PEER_IDS[1],)
+
+    def add_peer(self, address, trust):
+        from node.peering import add
+
+        return add(self.book, address, trust)
+
+    def set_trust(self, peer, trust, weight=None):
+        from node.peering import change
+
+        return change(self.book, peer, trust, weight)
+
+    def remove_peer(self, peer):
+        from node.peering import forget
+
+        forget(self.book, peer)
+
+    def open_pairing(self):
+        from types import SimpleNamespace
+
+        return SimpleNamespace(code="12345678", link="babelmesh:pair?code=12345678")
+
+    async def pair(self, code, addresses):
+        self.asked.append(("pair", code, tuple(addresses)))
+        return PEER_IDS[1]
+
+    async def train_now(self, epochs=None, batch=None):
+        self.asked.append(("train", epochs, batch))
+        self.events.publish("epoch", epoch=1, epochs=epochs or 5, rmse_db=2.1, loss=4.4, mcd=3.3, seconds=0.1)
+        return self.picture.rounds[0]
+
+    def request_stop(self):
+        self.stopped = True
+
+    def metrics(self):
+        return b"# HELP rounds_total Rounds.\n# TYPE rounds_total counter\nrounds_total 14.0\n"

@@ -1,0 +1,235 @@
+"""`node peers`: who is known, who is trusted, and how two nodes come to trust each other.
+
+Asks the running node, or the household's memory when none runs; prints. Knows nothing of links.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter, validators
+
+from cli.client import Client
+from cli.common import Common
+from cli.errors import BadUsage
+from cli.qr import show_qr
+from cli.render import show_line, show_table, write_json
+from cli.words import ago, size
+from node.errors import NotFound, NotRunning
+
+if TYPE_CHECKING:
+    from node.peering import Desk
+
+SHOWN = 14
+"""Characters of a peer id in tables: enough to name it."""
+PAIRING_SECONDS = 600.0
+"""As long as a pairing code is good for."""
+
+
+def list_(*, common: Common | None = None) -> int:
+    """List the peers of this node: trusted ones, those that wait for a yes, and blocked ones."""
+    common = common or Common()
+    with _desk(common) as desk:
+        known = desk.peers()
+    if common.json:
+        write_json({"peers": known})
+    elif not known:
+        show_line("No peers yet. Add one with: node peers add ADDRESS, or pair: node peers pair")
+    else:
+        rows = [(_name(one), f"{one['peer'][:SHOWN]}…", _state(one), ago(one["seen_at"]), _traffic(one)) for one in known]
+        show_table("Peers", ("name", "id", "state", "seen", "in / out"), rows)
+    return 0
+
+
+def add(*address: str, common: Common | None = None) -> int:
+    """Add peers by their addresses, and trust them; the running node dials them at once.
+
+    Parameters
+    ----------
+    address
+        Multiaddr that ends in /p2p/ID, as the other node's `node id` shows it.
+    """
+    common = common or Common()
+    if not address:
+        raise BadUsage("Which peer?", "node peers add /ip4/192.168.1.20/tcp/4710/p2p/12D3KooW...")
+    with _desk(common) as desk:
+        added = [desk.add_peer(one, "trusted") for one in address]
+    _tell(common, {"added": added}, [f"{_called(one)} is trusted from now on." for one in added])
+    return 0
+
+
+def trust(
+    peer: str,
+    *,
+    weight: Annotated[float | None, Parameter(validator=validators.Number(gte=0, lte=1))] = None,
+    common: Common | None = None,
+) -> int:
+    """Trust a peer: exchange with it.
+
+    Parameters
+    ----------
+    peer
+        Name of the peer, or its id, or the beginning of either.
+    weight
+        How much its updates count in a merge, 0 to 1.
+    """
+    return _change(peer, "trusted", "is trusted from now on", common, weight)
+
+
+def block(peer: str, *, common: Common | None = None) -> int:
+    """Block a peer: do not let it in, and do not dial it.
+
+    Parameters
+    ----------
+    peer
+        Name of the peer, or its id, or the beginning of either.
+    """
+    return _change(peer, "blocked", "is blocked from now on", common)
+
+
+def remove(peer: str, *, common: Common | None = None) -> int:
+    """Forget a peer.
+
+    Parameters
+    ----------
+    peer
+        Name of the peer, or its id, or the beginning of either.
+    """
+    common = common or Common()
+    with _desk(common) as desk:
+        found = find(desk.peers(), peer)
+        desk.remove_peer(found["peer"])
+    _tell(common, {"removed": found["peer"]}, [f"{_called(found)} is forgotten."])
+    return 0
+
+
+def pair(
+    link: str | None = None,
+    *,
+    code: str | None = None,
+    peer: list[str] | None = None,
+    wait: bool = True,
+    common: Common | None = None,
+) -> int:
+    """Make two nodes trust each other. Here without arguments, there with the link or the code that this shows.
+
+    Parameters
+    ----------
+    link
+        The link that the other node shows.
+    code
+        The code that the other node shows, instead of the link.
+    peer
+        Address of the other node, with --code.
+    wait
+        Wait until the other side has come.
+    """
+    common = common or Common()
+    if (link and (code or peer)) or bool(code) != bool(peer):
+        raise BadUsage("Pair by a link, or by --code with --peer.", "node peers pair --code 12345678 --peer ADDRESS")
+    with Client.of(_config(common).control) as client:
+        if link or code:
+            met = client.pair(link or str(code), peer or ())
+            _tell(common, {"paired": met}, [f"Paired with {met[:SHOWN]}…: both trust each other from now on."])
+            return 0
+        opened = client.open_pairing()
+        before = _trusted(client)
+        if common.json:
+            write_json(opened)
+        else:
+            show_qr(opened["link"])
+            show_line(f"Code: {opened['code'][:4]} {opened['code'][4:]}, good for ten minutes and one try.")
+            show_line(f"On the other machine: node peers pair '{opened['link']}'")
+        came = _await_new(client, before) if wait else ""
+        if wait and not came:
+            raise NotFound("Nobody came to pair.", "Open another pairing: node peers pair")
+        if came and not common.json:
+            show_line(f"Paired with {came[:SHOWN]}…: both trust each other from now on.")
+    return 0
+
+
+def find(known: Sequence[dict[str, Any]], text: str) -> dict[str, Any]:
+    """The one peer that `text` means: its name, its id, or the beginning of either. Raises NotFound, BadUsage."""
+    text = text.rstrip("…")
+    exact = [one for one in known if text in (one["peer"], one["name"])]
+    near = [one for one in known if text and (one["peer"].startswith(text) or one["name"].startswith(text))]
+    found = exact or near
+    if not found:
+        raise NotFound(f"No peer is called {text!r}.", "See who is known: node peers list")
+    if len(found) > 1:
+        raise BadUsage(
+            f"{text!r} can mean {len(found)} peers.", "Say more of the id: " + ", ".join(one["peer"] for one in found[:4])
+        )
+    return found[0]
+
+
+def _change(peer: str, word: str, told: str, common: Common | None, weight: float | None = None) -> int:
+    common = common or Common()
+    with _desk(common) as desk:
+        changed = desk.set_trust(find(desk.peers(), peer)["peer"], word, weight)
+    _tell(common, {"changed": changed}, [f"{_called(changed)} {told}."])
+    return 0
+
+
+def _await_new(client: Client, before: set[str]) -> str:
+    end = time.monotonic() + PAIRING_SECONDS
+    while time.monotonic() < end:
+        new = _trusted(client) - before
+        if new:
+            return min(new)
+        time.sleep(0.5)
+    return ""
+
+
+def _trusted(client: Client) -> set[str]:
+    return {one["peer"] for one in client.peers() if one["trust"] == "trusted"}
+
+
+def _config(common: Common) -> Any:  # noqa: ANN401
+    from node.config import load
+
+    return load(common.home, os.environ)
+
+
+@contextmanager
+def _desk(common: Common) -> Iterator[Client | Desk]:
+    """The running node, or the memory of the home when none runs."""
+    config = _config(common)
+    try:
+        client = Client.of(config.control)
+    except NotRunning:
+        from node.peering import offline
+
+        with offline(config) as desk:
+            yield desk
+        return
+    with client:
+        yield client
+
+
+def _tell(common: Common, value: dict[str, Any], lines: Sequence[str]) -> None:
+    if common.json:
+        write_json(value)
+    else:
+        for line in lines:
+            show_line(line)
+
+
+def _name(one: dict[str, Any]) -> str:
+    return one["name"] or "-"
+
+
+def _called(one: dict[str, Any]) -> str:
+    return one["name"] or f"{one['peer'][:SHOWN]}…"
+
+
+def _state(one: dict[str, Any]) -> str:
+    return "connected" if one["connected"] else str(one["trust"])
+
+
+def _traffic(one: dict[str, Any]) -> str:
+    return f"{size(one['bytes_in'])} / {size(one['bytes_out'])}"
