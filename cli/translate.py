@@ -127,10 +127,12 @@ def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, common: Co
     from ml.errors import MlError
     from node.dubbing import write_report
     from node.errors import NodeError
+    from node.history import note_job
 
     options = _options(node, wishes)
     reports: list[Report] = []
     failures: list[dict[str, str]] = []
+    forgotten: str | None = None
     with plan(inputs, wishes.output, options.target) as jobs:
         if common.json and jobs.to_stdout:
             raise BadUsage("Sound and JSON cannot both go to standard output.", "Name a file with -o.")
@@ -149,11 +151,15 @@ def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, common: Co
                 continue
             cold_start = 0.0
             reports.append(report)
+            # One sentence is enough when the history cannot be written to.
+            forgotten = forgotten or note_job(node.config, report, "standard input" if jobs.piped else None)
             if not jobs.to_stdout:
                 write_report(report)
             if not (common.json or jobs.to_stdout):
                 show_report(report)
         dubbing.forget()
+    if forgotten:
+        show_line(forgotten, error=True)
     if common.json:
         write_json({"reports": [report.as_dict() for report in reports], "errors": failures})
     return 2 if failures else 0
