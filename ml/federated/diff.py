@@ -8,6 +8,7 @@ This module knows nothing of peers, signatures or what the tensors compute.
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ import numpy.typing as npt
 
 from ml.errors import BadUpdate, ModelDamaged
 from ml.federated.quantise import (
+    SMALLEST_SCALE,
     Levels,
     Rows,
     cut_int4,
@@ -37,8 +39,8 @@ LARGEST_BODY = 256 * 1024
 """Bytes of the longest diff, as it travels."""
 
 LARGEST_NORM = 100.0
-"""Euclidean norm of the largest diff, over all tensors together. Genesis itself has about 14, a user's whole way from
-it about 1: whatever is longer is no result of learning."""
+"""Euclidean norm of the largest diff, over all tensors together. Genesis itself has about 20, a user's whole way from
+it 1 to 3: whatever is longer is no result of learning."""
 
 
 class Encoding(StrEnum):
@@ -73,20 +75,22 @@ _WRITER = msgspec.msgpack.Encoder()
 def encode(local: Weights, base: Weights, layout: Layout, encoding: Encoding) -> Encoded:
     """The diff that turns `base` into `local`, as nearly as `encoding` can say. The same input gives the same bytes.
 
-    Raises ModelDamaged when either does not fit `layout`, or when they are further apart than `LARGEST_NORM`.
+    Raises ModelDamaged when either does not fit `layout`, or when they are further apart than half of `LARGEST_NORM`
+    (rounding to levels can at most double a number).
     """
     layout.check(local)
     layout.check(base)
+    apart = math.sqrt(sum(float(np.square(local[name].astype(np.float64) - base[name]).sum()) for name in local))
+    if apart > LARGEST_NORM / 2:
+        raise ModelDamaged(
+            f"These weights are no result of learning: they are {apart:.3g} away from where they began.",
+            "Take the parent version, or start from genesis.",
+        )
     tensors, steps = [], {}
     for name, shape in layout.shapes.items():
-        diff = _rows((local[name].astype(np.float64) - base[name]).astype(np.float32), shape)
-        scales, values, step = _write(diff, encoding)
+        scales, values, steps[name] = _write(_rows(local[name] - base[name], shape), encoding)
         tensors.append((name, list(shape), scales, values))
-        steps[name] = step
-    try:
-        result = _apply(base, steps, layout)
-    except BadUpdate as error:
-        raise ModelDamaged(f"These weights cannot be sent: {error}", "Take the parent version.") from error
+    result = _apply(base, steps, layout)
     packed = _WRITER.encode(_Body(VERSION, layout.name, encoding.value, tensors))
     return Encoded(_gzip(packed), result)
 
@@ -128,7 +132,7 @@ def largest_packed(layout: Layout) -> int:
 
 def memory_bound(layout: Layout) -> int:
     """Bytes that `decode` takes at most beyond its arguments: the packed body a few times, and the tensors in work."""
-    return 4 * largest_packed(layout) + 16 * layout.parameters + 64 * 1024
+    return LARGEST_BODY + 4 * largest_packed(layout) + 16 * layout.parameters + 64 * 1024
 
 
 def _gzip(packed: bytes) -> bytes:
@@ -209,8 +213,9 @@ def _read(scales: bytes, values: bytes, shape: Sequence[int], encoding: Encoding
     if levels is None:
         raise _bad("a number is outside what its encoding can say")
     factors = np.frombuffer(scales, "<f4").astype(np.float32)
-    if not np.isfinite(factors).all() or (factors < 0).any():
-        raise _bad("a scale is negative or not finite")
+    small = np.signbit(factors) | ((factors != 0) & (factors < SMALLEST_SCALE))
+    if not np.isfinite(factors).all() or small.any():
+        raise _bad("a scale is negative, too small or not finite")
     return _multiply(factors, levels.reshape(rows, -1))
 
 
