@@ -6,15 +6,18 @@ They behave by rules that a test can compute, so that what is tested is the pipe
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import heapq
+import random
 import selectors
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ml.engines.protocols import AsrOptions, Capabilities, Embedding, Engine, EngineHome, EngineSpec, Need, Task
 from ml.engines.registry import Registry
@@ -25,6 +28,11 @@ from ml.voice.training import EpochFacts, Trained
 from ml.weights import Layout, Weights, digest
 from node.learner import Plan
 from node.learner import Speech as VoiceSpeech
+from p2p.errors import BadAddress, CannotListen, TimedOut, Unreachable
+from p2p.framing import HEAD, pack
+from p2p.host.ledger import Ledger
+from p2p.identity import Identity, is_peer_id, peer_of
+from p2p.transport import Door, Handler, LinkFacts
 
 T = TypeVar("T")
 
@@ -593,7 +601,7 @@ class FakeMesh:
 
         self.events = Broadcast()
         self.book = PeerBook([], lambda record: None, lambda peer: None, lambda: 1_800_000_000.0, random.Random(0))
-        self.picture = sample_stats(home)
+        self.picture = sample_stats(home, rounds=3)
         self.stopped = False
         self.asked: list[tuple[object, ...]] = []
         self.fails: Exception | None = None
@@ -643,3 +651,221 @@ class FakeMesh:
 
     def metrics(self):
         return b"# HELP rounds_total Rounds.\n# TYPE rounds_total counter\nrounds_total 14.0\n"
+
+
+def fake_identity(number: int) -> Identity:
+    """The same key for the same number, always."""
+    return Identity(Ed25519PrivateKey.from_private_bytes(hashlib.sha256(f"fake {number}".encode()).digest()))
+
+
+@dataclass
+class MemoryNetwork:
+    """Links in memory, as good and as bad as a test wants them. All chance comes from `rng`.
+
+    Each way of each request takes `delay[0]` to `delay[1]` seconds, so that requests overtake one another, and is lost
+    with chance `loss`: the asker then waits until its time is over. Nodes on different sides of a partition hear
+    nothing of each other.
+    """
+
+    rng: random.Random
+    delay: tuple[float, float] = (0.0, 0.0)
+    loss: float = 0.0
+    nodes: dict[str, MemoryTransport] = field(default_factory=dict)
+    sides: dict[str, int] = field(default_factory=dict)
+
+    def partition(self, *groups: Iterable[str]) -> None:
+        """Let only the members of a group hear each other; who is in none is in a group of its own kind."""
+        self.sides = {peer: number for number, group in enumerate(groups, 1) for peer in group}
+
+    def heal(self) -> None:
+        """Let everybody hear everybody."""
+        self.sides = {}
+
+    def crash(self, peer: str) -> None:
+        """Take a node away as a power cut does: nothing that it was doing is finished."""
+        if node := self.nodes.get(peer):
+            node.end()
+
+    async def carry(self, sender: str, receiver: str) -> None:
+        """One way of one message: returns when it is there, or never."""
+        lost = self.rng.random() < self.loss
+        await asyncio.sleep(self.rng.uniform(*self.delay))
+        if lost or self.sides.get(sender) != self.sides.get(receiver):
+            await asyncio.get_running_loop().create_future()
+
+
+class MemoryTransport:
+    """`p2p.transport.Transport` in memory. Its address is `/memory/ID/p2p/ID`; any other place leads to the id too.
+
+    Uses nothing but asyncio, and no clock but the loop's, so that a virtual clock can drive it.
+    """
+
+    def __init__(self, network: MemoryNetwork, peer_id: str) -> None:
+        self._network, self._peer_id = network, peer_id
+        self._open = self._ended = False
+        self._broken: dict[str, asyncio.Future[None]] = {}
+        self._serving: set[asyncio.Task[bytes]] = set()
+
+    @property
+    def peer_id(self) -> str:
+        return self._peer_id
+
+    async def start(self, handler: Handler, door: Door) -> None:
+        if self._open or self._ended:
+            raise RuntimeError("a transport is started once")
+        if self._peer_id in self._network.nodes:
+            raise CannotListen(f"{self._peer_id} is there already.")
+        self._handler, self._door, self._open = handler, door, True
+        self._ledger = Ledger(asyncio.get_running_loop().time)
+        self._network.nodes[self._peer_id] = self
+
+    async def close(self) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """What `close` and a crash have in common: to the others they look the same."""
+        if not self._open:
+            self._ended = True
+            return
+        self._open, self._ended = False, True
+        del self._network.nodes[self._peer_id]
+        for peer in list(self._broken):
+            self._cut(peer)
+        for task in self._serving:
+            task.cancel()
+
+    def addresses(self) -> tuple[str, ...]:
+        return (f"/memory/{self._peer_id}/p2p/{self._peer_id}",) if self._open else ()
+
+    async def connect(self, addresses: Sequence[str], wait: float) -> str:
+        self._must_be_open()
+        peers = {peer_of(address) for address in addresses}
+        peer = peers.pop() if len(peers) == 1 else None
+        if peer is None or peer == self._peer_id:
+            raise BadAddress(f"{addresses} do not name one other peer.")
+        if peer in self._broken:
+            return peer
+        unreachable = Unreachable(f"{peer} cannot be reached.")
+        for number, address in enumerate(addresses):
+            started = asyncio.get_running_loop().time()
+            try:
+                async with asyncio.timeout(wait / (len(addresses) - number)):
+                    unreachable = await self._dial(address.split("/")[2], peer)
+            except TimeoutError:
+                unreachable = TimedOut(f"{peer} did not answer within {wait:g} seconds.")
+            if peer in self._broken:
+                return peer
+            wait -= asyncio.get_running_loop().time() - started
+        raise unreachable
+
+    async def _dial(self, place: str, peer: str) -> Unreachable:
+        """Make a link, or say why there is none."""
+        target = place if is_peer_id(place) else peer
+        await self._network.carry(self._peer_id, target)
+        await self._network.carry(target, self._peer_id)
+        other = self._network.nodes.get(target)
+        self._must_be_open()
+        if other is None:
+            return Unreachable(f"{peer} does not answer.")
+        if target != peer:
+            return Unreachable(f"Another peer than {peer} answers at this address.")
+        if peer not in self._broken:
+            if not self._door(peer) or not other._door(self._peer_id):
+                return Unreachable(f"{peer} is not let in.")
+            loop = asyncio.get_running_loop()
+            self._broken[peer], other._broken[self._peer_id] = loop.create_future(), loop.create_future()
+            self._ledger.up(peer, f"/memory/{peer}/p2p/{peer}", inbound=False)
+            other._ledger.up(self._peer_id, f"/memory/{self._peer_id}", inbound=True)
+        return Unreachable(f"{peer} has gone.")
+
+    async def request(self, peer: str, body: bytes, wait: float) -> bytes:
+        frame = pack(body)
+        self._must_be_open()
+        broken = self._broken.get(peer)
+        if broken is None:
+            raise Unreachable(f"There is no link to {peer}.")
+        asking = asyncio.ensure_future(self._ask(peer, body, len(frame)))
+        try:
+            async with asyncio.timeout(wait):
+                await asyncio.wait({asking, broken}, return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            raise TimedOut(f"{peer} did not answer within {wait:g} seconds.") from None
+        finally:
+            if not asking.done():
+                asking.cancel()
+        if not asking.done() or asking.cancelled():
+            raise Unreachable(f"The link to {peer} broke.")
+        return asking.result()
+
+    async def _ask(self, peer: str, body: bytes, size: int) -> bytes:
+        self._ledger.count(peer, went=size)
+        await self._network.carry(self._peer_id, peer)
+        other = self._network.nodes.get(peer)
+        if other is None:
+            raise Unreachable(f"{peer} has gone.")
+        other._ledger.count(self._peer_id, came=size)
+        # What a peer has been asked it finishes, whether or not the asker still waits.
+        task = asyncio.ensure_future(other._answer(self._peer_id, body))
+        other._serving.add(task)
+        task.add_done_callback(other._serving.discard)
+        answer = await asyncio.shield(task)
+        await self._network.carry(peer, self._peer_id)
+        self._ledger.count(peer, came=HEAD.size + len(answer))
+        return answer
+
+    async def _answer(self, peer: str, body: bytes) -> bytes:
+        try:
+            answer = await self._handler(peer, body)
+            self._ledger.count(peer, went=len(pack(answer)))
+        except Exception as error:
+            self._cut(peer)
+            raise Unreachable(f"{self._peer_id} broke off.") from error
+        return answer
+
+    async def disconnect(self, peer: str) -> None:
+        self._must_be_open()
+        self._cut(peer)
+
+    def _cut(self, peer: str) -> None:
+        ends = [(self, peer)]
+        if other := self._network.nodes.get(peer):
+            ends.append((other, self._peer_id))
+        for end, far in ends:
+            broken = end._broken.pop(far, None)
+            if broken is not None:
+                end._ledger.down(far)
+                if not broken.done():
+                    broken.set_result(None)
+
+    def _must_be_open(self) -> None:
+        if not self._open:
+            raise Unreachable("The network side of this node is closed.")
+
+    def links(self) -> tuple[LinkFacts, ...]:
+        return self._ledger.facts() if hasattr(self, "_ledger") else ()
+
+
+class DictQuarantine:
+    """Unjudged bytes in memory; `cut` is how many bytes may still be added before the disk is full."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, bytes] = {}
+        self.cut: int | None = None
+
+    def size(self, update: str) -> int:
+        return len(self.held.get(update, b""))
+
+    def append(self, update: str, offset: int, data: bytes) -> None:
+        if offset != self.size(update):
+            raise ValueError(f"bytes end at {self.size(update)}, not at {offset}")
+        if self.cut is not None:
+            if self.cut < len(data):
+                raise OSError(28, "No space left on device")
+            self.cut -= len(data)
+        self.held[update] = self.held.get(update, b"") + data
+
+    def read(self, update: str) -> bytes:
+        return self.held[update]
+
+    def drop(self, update: str) -> None:
+        self.held.pop(update, None)
