@@ -17,6 +17,9 @@ import numpy.typing as npt
 
 from ml.weights import Weights, digest
 
+LEAST_WEIGHT = 1e-9
+"""A model that weighs less counts nothing."""
+
 Flat = npt.NDArray[np.float64]
 """All numbers of a model, one after another, in the order of its tensors' names."""
 
@@ -90,7 +93,7 @@ def merge(
     nothing but the order of the judgements.
     """
     middle = flatten(own)
-    verdicts = [_Candidate(item, _difference(item, own, middle)) for item in received]
+    verdicts = [_Candidate(item, _difference(item, own, middle, options)) for item in received]
     _keep_the_newest(verdicts)
     _gate(verdicts, own, loss, options)
     accepted = sorted((one for one in verdicts if not one.reason), key=lambda one: one.item.peer)
@@ -136,9 +139,9 @@ class _Candidate:
         return Judged(self.item.peer, not self.reason, said, self.loss, self.distance, self.share)
 
 
-def _difference(item: Received, own: Weights, middle: Flat) -> Flat | str:
+def _difference(item: Received, own: Weights, middle: Flat, options: MergeOptions) -> Flat | str:
     """The model's difference from one's own, or why there is none."""
-    if not (math.isfinite(item.age) and math.isfinite(item.trust) and item.trust > 0 and item.frames > 0):
+    if not _weight(item, options) > LEAST_WEIGHT:
         return "it has no age, trust or frames to be weighed by"
     if set(item.weights) != set(own):
         return "its tensors are not those of this model"
@@ -196,6 +199,8 @@ def _times(value: float, other: float) -> str:
 
 
 def _weight(item: Received, options: MergeOptions) -> float:
-    """Frames, age and trust as one weight; each is capped, so that no word of a peer counts without end."""
+    """Frames, age and trust as one weight 0..1; each is capped, so that no word of a peer counts without end."""
+    if not (math.isfinite(item.age) and math.isfinite(item.trust) and item.trust > 0 and item.frames > 0):
+        return 0.0
     youth = max(options.faded, math.exp(-max(0.0, item.age) / options.fade))
     return min(item.frames, options.frames) / options.frames * youth * min(1.0, item.trust)
