@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from p2p.transport import LinkFacts
@@ -18,8 +19,9 @@ MOST_PEERS = 1_024
 class Ledger:
     """Facts by peer. Safe to use from several threads."""
 
-    def __init__(self) -> None:
-        """Empty."""
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Empty. `clock` gives the seconds that links are dated with."""
+        self._clock = clock
         self._lock = threading.Lock()
         self._facts: dict[str, LinkFacts] = {}
 
@@ -28,7 +30,7 @@ class Ledger:
         with self._lock:
             old = self._facts.pop(peer, None)
             self._facts[peer] = LinkFacts(
-                peer, True, inbound, address, old.bytes_in if old else 0, old.bytes_out if old else 0, time.monotonic()
+                peer, True, inbound, address, old.bytes_in if old else 0, old.bytes_out if old else 0, self._clock()
             )
 
     def down(self, peer: str) -> None:

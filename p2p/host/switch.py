@@ -15,14 +15,13 @@ from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import trio
 from libp2p.stream_muxer.yamux.yamux import YamuxStream
 
 from p2p import framing
 from p2p.addresses import Address, network_of, parse
-from p2p.errors import BadAddress, BadMessage, P2pError, Unreachable
+from p2p.errors import BadAddress, BadMessage, P2pError, TimedOut, Unreachable
 from p2p.host import listening
 from p2p.host.dialing import first_that_works, one_peer, open_wire
 from p2p.host.handshake import Handshake
@@ -41,13 +40,6 @@ LINGER = 5.0
 MOST_REFUSALS = 1_000
 """Streams beyond the bound that a link may open before it is taken for an attack."""
 NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-
-
-class Waiting(Protocol):
-    """Whoever started a task and waits for its first good news (trio's task status)."""
-
-    def started(self) -> None:
-        """The news."""
 
 
 @dataclass(eq=False)
@@ -126,7 +118,7 @@ class Switch:
         lock = self._dials[peer]
         try:
             async with lock:
-                if not self._links.get(peer):
+                if self._live(peer) is None:
                     await first_that_works(places, wait, self._dial)
         finally:
             if not lock.statistics().tasks_waiting and not lock.locked():
@@ -135,10 +127,9 @@ class Switch:
 
     async def request(self, peer: str, body: bytes) -> bytes:
         """Ask a peer that there is a link to. Raises Unreachable or BadMessage."""
-        links = self._links.get(peer)
-        if not links:
+        link = self._live(peer)
+        if link is None:
             raise Unreachable(f"There is no link to {peer}.", "It is dialled again when it is due.")
-        link = links[-1]
         frame = framing.pack(body)
         async with link.asking:
             stream = await link.muxer.open()
@@ -181,6 +172,11 @@ class Switch:
                     continue
                 self._nursery.start_soon(self._welcome, Wire(stream, initiator=False), remote, place)
 
+    def _live(self, peer: str) -> Link | None:
+        """The newest link to a peer that has not ended."""
+        alive = [link for link in self._links.get(peer, ()) if not link.muxer.event_shutting_down.is_set()]
+        return alive[-1] if alive else None
+
     def _has_room(self) -> bool:
         return self._open < self._options.connections
 
@@ -191,7 +187,8 @@ class Switch:
         try:
             muxer = await self._handshake.inbound(wire)
             kind = "ip6" if ":" in remote[0] else "ip4"
-            await self._live(self._link(muxer, str(Address(kind, *remote)), inbound=True))
+            link = await self._let_in(muxer, str(Address(kind, *remote)), inbound=True)
+            await self._carry(link)
         except P2pError as error:
             log.debug("a connection from %s ended: %s", remote[0], error)
         finally:
@@ -211,59 +208,51 @@ class Switch:
         try:
             wire = await open_wire(place)
             try:
-                link = self._link(await self._handshake.outbound(wire, str(place.peer)), str(place), inbound=False)
-                await self._nursery.start(self._keep, link, wire)
+                muxer = await self._handshake.outbound(wire, str(place.peer))
+                link = await self._let_in(muxer, str(place), inbound=False)
             except BaseException:
                 wire.cut()
                 raise
         except BaseException:
             self._open -= 1
             raise
+        self._nursery.start_soon(self._keep, link)
 
-    async def _keep(self, link: Link, wire: Wire, task_status: Waiting) -> None:
-        """An outbound link, for as long as it lives. The place that `_dial` took is given back at the end."""
-        started = False
-
-        def ready() -> None:
-            nonlocal started
-            started = True
-            task_status.started()
-
+    async def _keep(self, link: Link) -> None:
+        """An outbound link to its end; then the place that `_dial` took is given back."""
         try:
-            await self._live(link, ready)
-        except P2pError as error:
-            if not started:
-                raise
-            log.debug("the link to %s ended: %s", link.peer, error)
+            await self._carry(link)
         finally:
-            wire.cut()
-            if started:
-                self._open -= 1
+            self._open -= 1
 
-    def _link(self, muxer: SafeYamux, address: str, *, inbound: bool) -> Link:
-        return Link(muxer.peer_id.to_base58(), muxer, inbound, address, trio.Semaphore(self._options.requests_per_link))
-
-    async def _live(self, link: Link, ready: Callable[[], None] = lambda: None) -> None:
-        """A link from the door to its end. Raises Unreachable when the door says no.
+    async def _let_in(self, muxer: SafeYamux, address: str, *, inbound: bool) -> Link:
+        """The link of a peer that the door admits; it can be used from now on. Raises Unreachable for any other.
 
         A newer link takes the place of an older one in the same direction, whose peer has most likely died without a
         word. Two peers that dial each other at the same moment keep both links, and both are good.
         """
-        if link.peer == self._peer_id or not await self._admits(link.peer):
-            raise Unreachable(f"{link.peer} is not let in by this node.", "Trust it first: node peers trust ID")
-        links = self._links.setdefault(link.peer, [])
+        peer = muxer.peer_id.to_base58()
+        if peer == self._peer_id or not await self._admits(peer):
+            raise Unreachable(f"{peer} is not let in by this node.", "Trust it first: node peers trust ID")
+        link = Link(peer, muxer, inbound, address, trio.Semaphore(self._options.requests_per_link))
+        links = self._links.setdefault(peer, [])
         for old in links:
-            if old.inbound == link.inbound:
+            if old.inbound == inbound:
                 old.muxer.sever("a newer link has taken its place")
         links.append(link)
-        self._ledger.up(link.peer, link.address, inbound=link.inbound)
-        ready()
+        self._ledger.up(peer, address, inbound=inbound)
+        return link
+
+    async def _carry(self, link: Link) -> None:
+        """A link until it ends."""
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._take_streams, link, nursery)
                 await link.muxer.run()
                 nursery.cancel_scope.cancel()
         finally:
+            link.muxer.sever("closed")
+            links = self._links[link.peer]
             links.remove(link)
             if links:
                 self._ledger.up(link.peer, links[-1].address, inbound=links[-1].inbound)
@@ -291,9 +280,7 @@ class Switch:
             with breaking("A request did not come whole"), trio.fail_after(self._options.read_wait):
                 await settle(ends, (SPOKEN,))
                 body = await self._read_frame(ends, link.peer)
-            async with self._slots:
-                with breaking("A request was not answered"), trio.fail_after(self._options.answer_wait):
-                    frame = framing.pack(await self._answer(link.peer, body))
+            frame = await self._answer_to(link, body)
             with breaking("An answer did not go out"):
                 await stream.write(frame)
                 await stream.close()
@@ -307,6 +294,19 @@ class Switch:
         finally:
             await link.muxer.forget(stream)
             link.answering -= 1
+
+    async def _answer_to(self, link: Link, body: bytes) -> bytes:
+        """The frame of this node's answer. Raises Unreachable; a handler that fails costs the link that asked."""
+        async with self._slots:
+            try:
+                with breaking("The answer failed"), trio.fail_after(self._options.answer_wait):
+                    return framing.pack(await self._answer(link.peer, body))
+            except TimedOut:
+                raise
+            except P2pError as error:
+                link.muxer.sever("this node failed to answer")
+                log.warning("a request of %s was not answered: %s", link.peer, error, exc_info=error.__cause__)
+                raise
 
     async def _read_frame(self, ends: StreamEnds, peer: str) -> bytes:
         """The body of the next frame. Raises BadMessage, or Unreachable when it does not come whole."""
