@@ -33,6 +33,7 @@ class Ear:
     """One listener: an asynchronous iterator of events, until it is closed or the broadcast ends."""
 
     def __init__(self) -> None:
+        """Has heard nothing yet."""
         self._waiting: deque[Event] = deque(maxlen=KEPT)
         self._news = asyncio.Event()
         self._over = False
@@ -63,6 +64,7 @@ class Broadcast:
     """Events of one node, for all who listen. Belongs to one event loop."""
 
     def __init__(self) -> None:
+        """Nobody listens yet."""
         self._ears: set[Ear] = set()
         self._number = 0
         self._over = False
@@ -75,7 +77,7 @@ class Broadcast:
             ear.take(event)
 
     def listen(self) -> Ear:
-        """A new listener, who hears everything from now on; `leave` when done. Raises BadRequest when there are too many."""
+        """A new listener, who hears everything from now on; `leave` when done. Raises BadRequest beyond EARS."""
         if len(self._ears) >= EARS:
             raise BadRequest(f"{EARS} programs listen to this node already.", "Close one of them.")
         ear = Ear()

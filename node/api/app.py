@@ -7,7 +7,7 @@ at all is decided in `guard.py`. Knows nothing of sockets.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
@@ -16,6 +16,7 @@ import msgspec
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response, StreamingResponse
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from ml.errors import MlError
@@ -49,7 +50,11 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
 )
 """The status of each error of ours; the first class that fits."""
 
-PAGE = {"/": ("page.html", "text/html"), "/page.js": ("page.js", "text/javascript"), "/page.css": ("page.css", "text/css")}
+PAGE = {
+    "/": ("page.html", "text/html"),
+    "/page.js": ("page.js", "text/javascript"),
+    "/page.css": ("page.css", "text/css"),
+}
 
 
 class PeerFacts(PeerRecord, frozen=True, kw_only=True):
@@ -71,7 +76,7 @@ def build_app(node: RunningNode, keys: Keys, port: int) -> App:
     described = app.openapi
     kinds = (Stats, RoundRow, list[PeerFacts], bodies.Paper, bodies.PairingCode, bodies.PeerName, bodies.Nothing)
     app.openapi = lambda: bodies.with_schemas(described(), *kinds)  # type: ignore[method-assign]
-    return Guard(app, keys, port)  # type: ignore[arg-type]
+    return Guard(app, keys, port)
 
 
 def _json(value: Any, status: int = 200) -> Response:  # noqa: ANN401
@@ -151,10 +156,7 @@ def _add_page(app: FastAPI, keys: Keys) -> None:
     for path, (name, media_type) in PAGE.items():
         response = Response((folder / name).read_bytes(), media_type=media_type)
 
-        async def page(response: Response = response) -> Response:
-            return response
-
-        app.add_api_route(path, lambda response=response: response, include_in_schema=False)
+        app.add_api_route(path, _giving(response), include_in_schema=False)
 
     @app.post("/v1/page/ticket", responses=answers(bodies.Paper))
     async def ticket() -> Response:
@@ -170,6 +172,13 @@ def _add_page(app: FastAPI, keys: Keys) -> None:
         return _json({"key": key})
 
 
+def _giving(response: Response) -> Callable[[], Awaitable[Response]]:
+    async def give() -> Response:
+        return response
+
+    return give
+
+
 def _tell_errors(app: FastAPI) -> None:
     async def ours(request: Request, error: Exception) -> Response:
         status = next(status for kind, status in STATUSES if isinstance(error, kind))
@@ -183,18 +192,26 @@ def _tell_errors(app: FastAPI) -> None:
     async def http(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
         answer = _error(status, f"{request.method} {request.url.path} is not known here.", "See /v1/openapi.json.")
-        if isinstance(error, HTTPException):
-            answer.headers.update(error.headers or {})
+        if status == 405:
+            answer.headers["allow"] = ", ".join(sorted(_methods(app, request)))
         return answer
 
     async def defect(request: Request, error: Exception) -> Response:
-        return _error(500, f"Babelmesh failed: {type(error).__name__}.", "This is a defect of ours: see the node's log.")
+        return _error(
+            500, f"Babelmesh failed: {type(error).__name__}.", "This is a defect of ours: see the node's log."
+        )
 
     for kind in (NodeError, P2pError, MlError):
         app.add_exception_handler(kind, ours)
     app.add_exception_handler(RequestValidationError, wrong_body)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(Exception, defect)
+
+
+def _methods(app: FastAPI, request: Request) -> set[str]:
+    """What can be done with a path; each method has a route of its own."""
+    routes = [route for route in app.routes if isinstance(route, APIRoute)]
+    return {method for route in routes if route.path_regex.match(request.url.path) for method in route.methods or ()}
 
 
 def _error(status: int, sentence: str, remedy: str) -> Response:

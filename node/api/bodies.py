@@ -9,10 +9,20 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 PeerId = Annotated[str, Path(pattern=r"^[1-9A-HJ-NP-Za-km-z]{40,60}$", description="The peer's whole id.")]
 Address = Annotated[str, Field(min_length=1, max_length=512)]
+
+
+def _number(value: Any) -> Any:  # noqa: ANN401
+    """JSON has one kind of number, and 3.0 is 3; but neither true nor "3" is a number."""
+    if isinstance(value, bool | str):
+        raise ValueError("should be a whole number")  # noqa: TRY004 - pydantic takes it for a refusal
+    return value
+
+
+WHOLE = BeforeValidator(_number)
 
 
 class Body(BaseModel):
@@ -45,8 +55,8 @@ class Join(Body):
 class NewRound(Body):
     """How a round at once differs from the configured ones."""
 
-    epochs: Annotated[int, Field(ge=1, le=1_000, strict=True)] | None = None
-    batch: Annotated[int, Field(ge=1, le=65_536, strict=True)] | None = None
+    epochs: Annotated[int, Field(ge=1, le=1_000), WHOLE] | None = None
+    batch: Annotated[int, Field(ge=1, le=65_536), WHOLE] | None = None
 
 
 class Ticket(Body):

@@ -46,9 +46,10 @@ HEADERS = (
 
 
 class Guard:
-    """An ASGI application around another. `port` is the one that is listened on."""
+    """An ASGI application around another."""
 
     def __init__(self, app: App, keys: Keys, port: int) -> None:
+        """`port` is the one that is listened on: it is part of our name."""
         self._app, self._keys = app, keys
         names = ("127.0.0.1", "localhost")
         self._hosts = {f"{name}:{port}".encode() for name in names}
@@ -84,7 +85,11 @@ class Guard:
         origins = [value.lower() for name, value in headers if name == b"origin"]
         places = {value.lower() for name, value in headers if name == b"sec-fetch-site"}
         if not set(origins) <= self._origins or not places <= FETCHED_FROM:
-            return 403, "Another site's page asked this; it has no business here.", "Open the page with: node stats --web"
+            return (
+                403,
+                "Another site's page asked this; it has no business here.",
+                "Open the page with: node stats --web",
+            )
         if scope["path"] in OPEN:
             return None
         right = self._right(headers)

@@ -26,9 +26,10 @@ class Right(Enum):
 
 
 class Keys:
-    """The keys of one running node. `clock` gives monotonic seconds."""
+    """The keys of one running node."""
 
     def __init__(self, clock: Callable[[], float], token: str | None = None) -> None:
+        """`clock` gives monotonic seconds; without `token` a fresh one of 256 random bits is made."""
         self.token = token or secrets.token_urlsafe(32)
         self._clock = clock
         self._tickets: dict[str, float] = {}

@@ -66,15 +66,15 @@ class ControlApi:
                 )
             )
             control = Control(f"http://{HOST}:{port}", keys.token, os.getpid(), time.time())
-            async with asyncio.TaskGroup() as group:
-                serving = group.create_task(server.serve(sockets=[listening]))
-                try:
-                    with self._told(control):
+            with self._told(control):
+                async with asyncio.TaskGroup() as group:
+                    serving = group.create_task(server.serve(sockets=[listening]))
+                    try:
                         await stop.wait()
-                finally:
-                    self._node.events.close()
-                    server.should_exit = True
-                    await asyncio.shield(serving)
+                    finally:
+                        self._node.events.close()
+                        server.should_exit = True
+                        await asyncio.shield(serving)
 
     def _socket(self) -> socket.socket:
         listening = socket.socket()
@@ -111,5 +111,3 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-

@@ -168,6 +168,7 @@ async def test_a_ticket_opens_one_session_that_only_reads(app: object, http: htt
 
 async def test_events_are_heard_in_order_until_the_node_ends(app, mesh: FakeMesh) -> None:
     sent: list[bytes] = []
+    begun = asyncio.Event()
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -184,11 +185,12 @@ async def test_events_are_heard_in_order_until_the_node_ends(app, mesh: FakeMesh
 
     async def send(message):
         sent.append(message.get("body", b""))
+        if b"the node speaks" in sent[-1]:
+            begun.set()
 
     async with asyncio.TaskGroup() as group:
         group.create_task(app(scope, receive, send))
-        while not any(b"the node speaks" in part for part in sent):
-            await asyncio.sleep(0)
+        await begun.wait()
         mesh.events.publish("epoch", epoch=1, rmse_db=2.5)
         mesh.events.publish("round", number=7)
         mesh.events.close()
