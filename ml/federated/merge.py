@@ -15,10 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ml.weights import Weights, digest
+from ml.weights import Weights, digest, norm, subtract
 
 LEAST_WEIGHT = 1e-9
 """A model that weighs less counts nothing."""
+
+REACH = 2.0
+LEAST_REACH = 0.5
+SLACK = 0.1
 
 Flat = npt.NDArray[np.float64]
 """All numbers of a model, one after another, in the order of its tensors' names."""
@@ -107,6 +111,22 @@ def merge(
     if not accepted or options.alpha >= 1:
         return Merged(own, judged)
     return Merged(_unflatten(middle + (1 - options.alpha) * step, own), judged)
+
+
+def reach_of(own: Weights, origin: Weights) -> float:
+    """How far from one's own a received model may pull: `REACH` times one's own whole way from the shared start.
+
+    Two honest peers who have gone as far in directions of their own are 1.4 ways apart. Never less than `LEAST_REACH`.
+    """
+    return max(LEAST_REACH, REACH * norm(subtract(own, origin)))
+
+
+def adopt(own_loss: float, merged_loss: float) -> bool:
+    """Whether training goes on from the merged weights: yes, unless they are `SLACK` worse on held-out speech.
+
+    Merging works like a regulariser: a little worse now is better later, and the best checkpoint is kept anyway.
+    """
+    return math.isfinite(merged_loss) and merged_loss <= (1 + SLACK) * own_loss
 
 
 def flatten(weights: Weights) -> Flat:

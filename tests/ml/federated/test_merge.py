@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from ml.federated.merge import MergeOptions, Received, merge
+from ml.federated.merge import LEAST_REACH, REACH, SLACK, MergeOptions, Received, adopt, merge, reach_of
 from ml.weights import Weights, digest, norm, subtract
 
 SHAPES = {"w": (2, 3), "b": (3,)}
@@ -221,3 +221,17 @@ def test_nothing_received_is_own() -> None:
     merged = merge(OWN, [], loss, 1.0)
     assert merged.weights is OWN
     assert merged.judged == ()
+
+
+def test_the_reach_is_in_proportion_to_ones_own_way_and_never_nothing() -> None:
+    far = {name: tensor + np.float32(10) for name, tensor in OWN.items()}
+    assert reach_of(OWN, far) == pytest.approx(REACH * 10 * 3)
+    assert reach_of(OWN, OWN) == LEAST_REACH > 0
+
+
+def test_merged_weights_replace_ours_unless_they_are_clearly_worse() -> None:
+    assert adopt(1.0, 0.9)
+    assert adopt(1.0, 1.0 + SLACK)
+    assert not adopt(1.0, 1.001 * (1.0 + SLACK))
+    assert not adopt(1.0, math.nan)
+    assert not adopt(math.inf, math.inf)
