@@ -5,10 +5,13 @@ Knows what there is and how it fits together; what it does is the business of th
 
 from __future__ import annotations
 
+import random
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from ml.engines.protocols import EngineHome
 from ml.engines.registry import Registry, discover
@@ -18,6 +21,13 @@ from node.dubbing import Dubbing, DubOptions
 from node.engines import load_engines
 from node.jobs import ResultStore
 from node.voices import VoiceShelf
+
+if TYPE_CHECKING:
+    from node.frames import FrameShelf
+    from node.learner import Learner
+    from node.mesh import Mesh
+    from p2p.identity import Identity
+    from p2p.transport import Transport
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,13 @@ class Node:
     results: ResultStore
     broken: tuple[Unavailable, ...] = ()
     """Installed engine packages that do not import."""
+
+    @property
+    def frames(self) -> FrameShelf:
+        """The owner's speech, for learning."""
+        from node.frames import FrameShelf
+
+        return FrameShelf(self.config.voices)
 
     def __enter__(self) -> Self:
         return self
@@ -55,3 +72,96 @@ def build(config: Config) -> Node:
     results = ResultStore(config.jobs)
     results.prune()
     return Node(config, registry, VoiceShelf(config.voices), results, tuple(broken))
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a mesh stands on that differs between a machine and a simulation.
+
+    `clock` gives seconds since the epoch, `ticks` seconds that only go forward.
+    """
+
+    identity: Identity
+    transport: Transport
+    learner: Learner
+    clock: Callable[[], float] = time.time
+    ticks: Callable[[], float] = time.monotonic
+    rng: random.Random = field(default_factory=random.SystemRandom)
+
+
+def assemble(config: Config, around: Surroundings) -> Mesh:
+    """A mesh with all its parts, over the memory in the home, which the caller closes. The home's lock must be held.
+
+    Raises HomeUnusable, StoreFromFuture, BadAddress.
+    """
+    from ml.federated.diff import Encoding
+    from ml.federated.merge import MergeOptions
+    from node.exchange import Exchange, Ours
+    from node.learning import Learning, LearningOptions
+    from node.mesh import Mesh, MeshOptions, Parts
+    from node.quarantine import Quarantine
+    from node.store.repair import Shelf, open_or_rebuild
+    from node.weights import WeightShelf
+    from p2p.budget import Allowance, Budgets
+    from p2p.gate import About, Gate
+    from p2p.identity import peer_of
+    from p2p.peers import PeerBook, Trust
+    from p2p.transfer import Intake, IntakeOptions
+
+    learner, train = around.learner, config.train
+    shelf = WeightShelf(config.weights, learner.layout)
+    opened = open_or_rebuild(config.store, lambda: Shelf(shelf.sound(), learner.layout.name), around.clock)
+    store = opened.store
+    try:
+        book = PeerBook(store.peers(), store.save_peer, store.forget_peer, around.clock, around.rng)
+        for address in config.node.peers:
+            book.add(peer_of(address) or "", (address,), Trust.TRUSTED)
+    except BaseException:
+        store.close()
+        raise
+    about = About(_agent(), config.node.name, learner.layout.name, bytes.fromhex(learner.genesis))
+    budgets = Budgets(around.ticks, Allowance(bytes_per_hour=config.node.bytes_per_hour))
+    gate = Gate(around.transport, book, budgets, about, around.ticks, config.node.open)
+    ours = Ours(learner, store, shelf, around.identity, around.clock)
+    exchange = Exchange(ours, gate, Encoding(train.encoding))
+    intake = Intake(Quarantine(config.quarantine), exchange, around.ticks, IntakeOptions(learner.layout.name))
+    options = LearningOptions(MergeOptions(alpha=train.alpha), train.peers_per_round, train.control)
+    learning = Learning(learner, store, shelf, options, around.clock, around.rng)
+    parts = Parts(store, shelf, around.transport, book, budgets, gate, intake, learner, learning, exchange)
+    mesh_options = MeshOptions(train.interval, train.rounds, train.peers_per_round, config.node.open)
+    mesh = Mesh(parts, mesh_options, around.rng, around.clock)
+    mesh.live.note = opened.sentence
+    return mesh
+
+
+@contextmanager
+def open_mesh(config: Config, passphrase: str | None = None) -> Iterator[Mesh]:
+    """The mesh of this home on this machine, over libp2p; the home's lock is held as long as it is open.
+
+    Makes the identity when there is none. Raises HomeBusy, HomeUnusable, BadIdentity, BadAddress, Unavailable.
+    """
+    from ml.voice.genesis import genesis
+    from ml.voice.training import TrainOptions
+    from node.frames import FrameShelf
+    from node.learner import VoiceLearner
+    from node.lock import HomeLock
+    from p2p.host.options import HostOptions
+    from p2p.host.transport import Libp2pTransport
+    from p2p.identity import Identity
+
+    with HomeLock(config.lock):
+        identity = Identity.load_or_create(config.identity, passphrase)
+        host = HostOptions(listen=config.node.listen, connections=config.node.connections)
+        options = TrainOptions(epochs=config.train.epochs, batch=config.train.batch)
+        learner = VoiceLearner(FrameShelf(config.voices), genesis(), options, config.train.voice)
+        mesh = assemble(config, Surroundings(identity, Libp2pTransport(identity, host), learner))
+        try:
+            yield mesh
+        finally:
+            mesh.parts.store.close()
+
+
+def _agent() -> str:
+    from importlib.metadata import version
+
+    return f"babelmesh/{version('babelmesh')}"

@@ -44,7 +44,7 @@ class Deadlines:
             wait = middle + bounds.spread * max(deviation, 0.1 * middle)
         else:
             wait = bounds.first
-        wait = max(bounds.least, wait) * 2 ** min(self._misses.get(peer, 0), 16)
+        wait = max(bounds.least, wait) * (1 << min(self._misses.get(peer, 0), 16))
         return min(wait, bounds.most)
 
     def met(self, peer: str, seconds: float) -> None:

@@ -131,7 +131,7 @@ class Rounds:
             raise OutOfOrder(f"no round is running in phase {self.phase}")
         self._failures += 1
         self.phase = Phase.IDLE
-        self.due = max(self.due, now + self._interval * 2 ** min(self._failures - 1, 6))
+        self.due = max(self.due, now + self._interval * (1 << min(self._failures - 1, 6)))
         return Wait(self.due)
 
     def _expect(self, phase: Phase) -> None:

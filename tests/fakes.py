@@ -869,3 +869,54 @@ class DictQuarantine:
 
     def drop(self, update: str) -> None:
         self.held.pop(update, None)
+
+
+class FakeSoundDriver:
+    """What node.microphone uses of the module sounddevice: one input that hears a tone of `hertz`."""
+
+    class PortAudioError(Exception):
+        """As the real one."""
+
+    def __init__(self, *, rates=(16_000,), names=("built-in",), overflow_every=0, breaks_after=None, heard=None) -> None:
+        self.rates, self.names, self.overflow_every, self.breaks_after = rates, names, overflow_every, breaks_after
+        self.hertz, self.open, self.opened = 440, 0, []
+        self.heard = heard
+        """16 kHz samples to hear instead of the tone."""
+
+    def query_devices(self, name, kind):
+        if name is not None and not any(name in known for known in self.names):
+            raise ValueError(f"No {kind} device matching {name!r}")
+        return {"default_samplerate": float(self.rates[0])}
+
+    def check_input_settings(self, *, device, channels, dtype, samplerate):
+        if int(samplerate) not in self.rates:
+            raise self.PortAudioError("Invalid sample rate")
+
+    def InputStream(self, *, samplerate, channels, dtype, device):  # noqa: N802
+        self.opened.append(samplerate)
+        return _FakeInputStream(self, samplerate)
+
+
+class _FakeInputStream:
+    def __init__(self, driver, rate) -> None:
+        self.driver, self.rate, self.reads, self.place = driver, rate, 0, 0
+
+    def __enter__(self):
+        self.driver.open += 1
+        return self
+
+    def __exit__(self, *error):
+        self.driver.open -= 1
+
+    def read(self, count):
+        self.reads += 1
+        if self.driver.breaks_after is not None and self.reads > self.driver.breaks_after:
+            raise self.driver.PortAudioError("Device unavailable")
+        times = np.arange(self.place, self.place + count)
+        if self.driver.heard is None:
+            samples = 0.3 * np.sin(2 * np.pi * self.driver.hertz * times / self.rate)
+        else:
+            samples = np.concatenate([self.driver.heard, np.zeros(count)])[np.minimum(times, len(self.driver.heard))]
+        self.place += count
+        lost = bool(self.driver.overflow_every) and self.reads % self.driver.overflow_every == 0
+        return samples.astype(np.float32)[:, None], lost

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ml.federated.merge import MergeOptions
+from ml.weights import Weights, digest
+from node.learning import Learning, LearningOptions
+from node.store import Store
+from node.store.rows import Role, UpdateRow, Verdict
+from node.weights import WeightShelf
+from tests.fakes import VECTOR, VectorLearner, run_virtually
+
+NOW = 1_700_000_000.0
+
+
+class Desk:
+    """A learning node with an open memory, and peers whose updates are put there by hand."""
+
+    def __init__(self, folder: Path, seed: int = 0, **options: object) -> None:
+        self.learner = VectorLearner(seed, seconds=0.1)
+        self.store = Store.open(folder / "node.db")
+        self.shelf = WeightShelf(folder / "weights", VECTOR)
+        self.learning = Learning(
+            self.learner,
+            self.store,
+            self.shelf,
+            LearningOptions(MergeOptions(), **options),
+            lambda: NOW,
+            random.Random(seed),
+        )
+        self.sequence = 0
+
+    def receive(self, peer: str, weights: Weights, frames: int = 800) -> UpdateRow:
+        self.sequence += 1
+        row = UpdateRow(
+            update=f"{self.sequence:064x}",
+            peer=peer,
+            sequence=self.sequence,
+            size=100,
+            encoding="int8",
+            base=self.learner.genesis,
+            result=self.shelf.put(weights),
+            frames=frames,
+            received_at=NOW - 10,
+            seconds=0.1,
+            verdict=Verdict.PENDING,
+        )
+        self.store.add_update(row)
+        return row
+
+    async def round(self, trust: float = 1.0) -> None:
+        draft = await self.learning.train(self.store.next_round(), lambda facts: None)
+        self.store.commit(await self.learning.merge(draft, lambda peer: trust))
+
+    def error(self, role: Role) -> float:
+        return self.learner.loss()(self.learning.weights(role))
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path)
+    yield made
+    made.store.close()
+
+
+def truth_of(desk: Desk) -> Weights:
+    return {"v": desk.learner.truth.reshape(4, 8)}
+
+
+def test_a_node_without_a_past_begins_at_genesis(desk: Desk) -> None:
+    for role in Role:
+        assert digest(desk.learning.weights(role)) == desk.learner.genesis
+
+
+def test_rounds_alone_end_where_one_can_get_alone(desk: Desk) -> None:
+    async def main() -> None:
+        for _ in range(6):
+            await desk.round()
+
+    run_virtually(main())
+    rows = desk.store.rounds()
+    assert [row.number for row in rows] == [6, 5, 4, 3, 2, 1]
+    assert rows[0].rmse_best <= rows[-1].rmse_trained < rows[-1].rmse_start
+    assert rows[0].rmse_best == rows[0].rmse_alone
+    assert [row.merged for row in rows] == [0] * 6
+
+
+def test_a_good_peer_takes_a_node_further_than_it_gets_alone(desk: Desk) -> None:
+    async def main() -> None:
+        for _ in range(4):
+            desk.receive("good", truth_of(desk))
+            await desk.round()
+
+    run_virtually(main())
+    row = desk.store.rounds(1)[0]
+    assert row.rmse_best < row.rmse_alone
+    assert desk.store.verdicts()[Verdict.MERGED] >= 3
+    merged = desk.store.updates(peer="good")[0]
+    assert merged.round is not None
+    assert merged.share == pytest.approx(1.0)
+
+
+def test_a_peer_without_trust_is_left_waiting(desk: Desk) -> None:
+    desk.receive("stranger", truth_of(desk))
+    run_virtually(desk.round(trust=0.0))
+    assert desk.store.verdicts() == {Verdict.PENDING: 1}
+
+
+def test_only_the_latest_of_a_peer_counts_and_the_older_ones_are_closed(desk: Desk) -> None:
+    old, new = desk.receive("a", desk.learner.origin), desk.receive("a", truth_of(desk))
+    run_virtually(desk.round())
+    verdicts = {row.update: row.verdict for row in desk.store.updates()}
+    assert verdicts == {old.update: Verdict.REPLACED, new.update: Verdict.MERGED}
+
+
+def test_no_more_peers_than_wanted_go_into_a_round(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, peers_per_round=2)
+    for number in range(7):
+        desk.receive(f"p{number}", truth_of(desk))
+    run_virtually(desk.round())
+    assert desk.store.verdicts() == {Verdict.MERGED: 2, Verdict.PENDING: 5}
+    desk.store.close()
+
+
+def test_a_damaged_model_gives_way_to_its_parent(desk: Desk, tmp_path: Path) -> None:
+    async def main() -> None:
+        for _ in range(2):
+            await desk.round()
+
+    run_virtually(main())
+    first, second = (row.adopted for row in reversed(desk.store.rounds()))
+    assert first != second
+    (tmp_path / "weights" / f"{second}.safetensors").write_bytes(b"rubbish")
+    assert digest(desk.learning.weights(Role.WORKING)) == first
+    (tmp_path / "weights" / f"{first}.safetensors").unlink()
+    assert digest(desk.learning.weights(Role.WORKING)) == desk.learner.genesis
+
+
+def test_a_round_that_was_not_committed_has_not_happened(desk: Desk) -> None:
+    async def main() -> None:
+        desk.receive("a", truth_of(desk))
+        draft = await desk.learning.train(1, lambda facts: None)
+        await desk.learning.merge(draft, lambda peer: 1.0)
+
+    run_virtually(main())
+    assert desk.store.rounds() == ()
+    assert desk.store.roles() == {}
+    assert desk.store.verdicts() == {Verdict.PENDING: 1}
+
+
+HOSTILE = st.one_of(
+    st.floats(-(2.0**100), 2.0**100, width=32).map(lambda value: np.full((4, 8), value, np.float32)),
+    st.integers(0, 2**32 - 1).map(lambda seed: np.random.default_rng(seed).normal(size=(4, 8)).astype(np.float32)),
+    st.floats(-50, 50, width=32).map(lambda scale: np.float32(scale) * np.ones((4, 8), np.float32)),
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(HOSTILE, max_size=4), min_size=1, max_size=4), st.integers(0, 50))
+def test_whatever_peers_send_nobody_is_worse_off_than_alone(
+    tmp_path_factory: pytest.TempPathFactory, rounds: list[list[np.ndarray]], seed: int
+) -> None:
+    desk = Desk(tmp_path_factory.mktemp("home"), seed)
+
+    async def main() -> None:
+        for sent in rounds:
+            for number, values in enumerate(sent):
+                desk.receive(f"evil-{number}", {"v": values})
+            await desk.round()
+
+    run_virtually(main())
+    assert desk.error(Role.BEST) <= desk.error(Role.ALONE)
+    assert desk.error(Role.BEST) <= desk.learner.loss()(desk.learner.origin)
+    assert np.isfinite(desk.learning.weights(Role.WORKING)["v"]).all()
+    desk.store.close()
+
+
+def test_progress_is_told_while_it_trains(desk: Desk) -> None:
+    told: list[int] = []
+
+    async def main() -> None:
+        await desk.learning.train(1, lambda facts: told.append(facts.epoch))
+        await asyncio.sleep(0)
+
+    run_virtually(main())
+    assert told == [1], "and the control's epochs are nobody's news"
