@@ -14,7 +14,7 @@ from pathlib import Path
 from ml.errors import ModelDamaged
 from ml.weights import Layout, Weights, digest, from_bytes, to_bytes
 from node.errors import HomeUnusable, NotFound
-from node.files import write_bytes
+from node.files import make_folder, write_bytes
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 SUFFIX = ".safetensors"
@@ -35,7 +35,7 @@ class WeightShelf:
         name = digest(weights)
         if not self._sound(name):
             try:
-                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                make_folder(self._folder, 0o700)
                 write_bytes(self._path(name), to_bytes(weights, {"layout": self._layout.name}), 0o600)
             except OSError as error:
                 raise _unusable(self._folder, error) from error

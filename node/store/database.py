@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from node.errors import HomeUnusable, NotFound, StoreDamaged
-from node.files import sync_folder
+from node.files import make_folder, sync_folder
 
 PATIENCE = 5.0
 """Seconds to wait for another process that writes."""
@@ -98,7 +98,7 @@ def open_file(path: Path, read_only: bool = False, check: bool = True) -> Databa
                     raise
                 database = Database(path, _connect(path, "immutable=1"))
         else:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent, 0o700)
             if not path.exists():
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
                 sync_folder(path.parent)
