@@ -101,6 +101,7 @@ class Mesh:
         self._hurry = asyncio.Event()
         self._wishes: list[Wish] = []
         self._greeted: set[str] = set()
+        self._trouble = ""
         self._deliveries: set[asyncio.Task[None]] = set()
 
     def add_service(self, service: Service) -> None:
@@ -175,7 +176,7 @@ class Mesh:
                 await self._round(rounds, command.number, group)
                 continue
             self.live.phase = rounds.phase.value
-            self.live.note = speech.lack
+            self.live.note = speech.lack or self._trouble
             resting = speech.lack or isinstance(command, Rest)
             self.live.next_round_at = None if resting else self._clock() + max(0.0, rounds.due - clock())
             self._hurry.clear()
@@ -200,7 +201,7 @@ class Mesh:
             self.parts.store.commit(commit)
         except (NodeError, ModelDamaged, OSError) as error:
             wait = rounds.failed(asyncio.get_running_loop().time())
-            self.live.note = str(error)
+            self.live.note = self._trouble = str(error)
             self.events.publish("failed", round=number, why=str(error))
             log.warning("round failed", round=number, why=str(error), again_in=wait.until - rounds.due)
             for wish in wishes:
@@ -209,7 +210,8 @@ class Mesh:
             return
         rounds.committed()
         row = commit.round
-        self.live.note, self.live.epoch = "", {}
+        self.live.note = self._trouble = ""
+        self.live.epoch = {}
         self.events.publish("round", **msgspec.to_builtins(row))
         log.info("round done", round=number, rmse_db=row.rmse_adopted, best=row.rmse_best, merged=row.merged)
         for wish in wishes:
@@ -250,7 +252,7 @@ class Mesh:
             weights = self.parts.learning.weights(Role.WORKING)
             sent = await self.parts.exchange.deliver(peer, weights, row.frames, row.number)
         except (NodeError, ModelDamaged, BadUpdate, OSError) as error:
-            self.live.note = str(error)
+            self.live.note = self._trouble = str(error)
             log.warning("update not sent", peer=peer, why=str(error))
             return
         if sent is not None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 # Before numpy and torch are imported by anything: a multi-threaded BLAS makes small work slower and timings random.
@@ -49,6 +52,18 @@ def models_dir() -> Path:
     if not USER_MODELS.is_dir() or not any(USER_MODELS.iterdir()):
         pytest.skip(f"needs fetched models in {USER_MODELS}: make models")
     return USER_MODELS
+
+
+@pytest.fixture
+def memory_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is one: simulated nodes sync thousands of files, and no disk is tested there."""
+    memory = Path("/dev/shm")  # noqa: S108
+    if not memory.is_dir():
+        yield tmp_path
+        return
+    made = Path(tempfile.mkdtemp(dir=memory, prefix="babelmesh-test-"))
+    yield made
+    shutil.rmtree(made)
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ class Swarm:
         self.rng = random.Random(seed)
         self.seed, self.folder = seed, folder
         self.network = MemoryNetwork(random.Random(seed + 1))
-        self.settings = TrainSettings(interval=60.0, **settings)
+        self.settings = TrainSettings(**{"interval": 60.0, **settings})
         self.members = [
             Member(number, folder / f"n{number}", VectorLearner(1000 * seed + number)) for number in range(count)
         ]

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +13,6 @@ from tests.fakes import fake_identity, run_virtually
 from tests.p2p.simulated.swarm import Swarm
 
 MINUTE = 60.0
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory where there is one: fifty nodes sync thousands of files, and no disk is tested here."""
-    memory = Path("/dev/shm")  # noqa: S108
-    if not memory.is_dir():
-        yield tmp_path
-        return
-    made = Path(tempfile.mkdtemp(dir=memory, prefix="swarm-"))
-    yield made
-    shutil.rmtree(made)
 
 
 def nobody_is_worse_than_alone(swarm: Swarm) -> None:
@@ -48,9 +33,9 @@ def all_tasks_live(swarm: Swarm) -> None:
         assert member.mesh.parts.gate.tally.faults == 0
 
 
-def test_fifty_peers_learn_together_through_loss_delay_and_reordering(folder: Path) -> None:
+def test_fifty_peers_learn_together_through_loss_delay_and_reordering(memory_folder: Path) -> None:
     async def main() -> None:
-        swarm = Swarm(folder, 50, seed=1)
+        swarm = Swarm(memory_folder, 50, seed=1)
         swarm.network.delay, swarm.network.loss = (0.01, 1.5), 0.05
         for member in swarm.members:
             swarm.start(member)
@@ -63,9 +48,9 @@ def test_fifty_peers_learn_together_through_loss_delay_and_reordering(folder: Pa
     run_virtually(main())
 
 
-def test_a_run_repeats_bit_for_bit(folder: Path) -> None:
+def test_a_run_repeats_bit_for_bit(memory_folder: Path) -> None:
     async def main(name: str) -> list[tuple[object, ...]]:
-        swarm = Swarm(folder / name, 8, seed=2)
+        swarm = Swarm(memory_folder / name, 8, seed=2)
         swarm.network.delay, swarm.network.loss = (0.0, 2.0), 0.1
         for member in swarm.members:
             swarm.start(member)
@@ -83,9 +68,9 @@ def test_a_run_repeats_bit_for_bit(folder: Path) -> None:
     assert any(updates for _, _, _, updates in first)
 
 
-def test_a_partition_heals(folder: Path) -> None:
+def test_a_partition_heals(memory_folder: Path) -> None:
     async def main() -> None:
-        swarm = Swarm(folder, 16, seed=3)
+        swarm = Swarm(memory_folder, 16, seed=3)
         swarm.network.delay = (0.01, 0.2)
         left, right = set(range(8)), set(range(8, 16))
         swarm.network.partition(swarm.peers(left), swarm.peers(right))
@@ -113,9 +98,9 @@ def test_a_partition_heals(folder: Path) -> None:
     run_virtually(main())
 
 
-def test_a_third_comes_and_goes_and_nothing_acknowledged_is_lost(folder: Path) -> None:
+def test_a_third_comes_and_goes_and_nothing_acknowledged_is_lost(memory_folder: Path) -> None:
     async def main() -> None:
-        swarm = Swarm(folder, 20, seed=4)
+        swarm = Swarm(memory_folder, 20, seed=4)
         swarm.network.delay, swarm.network.loss = (0.01, 0.5), 0.02
         for member in swarm.members:
             swarm.start(member)
@@ -141,9 +126,9 @@ def test_a_third_comes_and_goes_and_nothing_acknowledged_is_lost(folder: Path) -
 
 
 @pytest.mark.parametrize("wrong", [-5e8, 3e8])
-def test_a_wrong_clock_keeps_nobody_from_learning(folder: Path, wrong: float) -> None:
+def test_a_wrong_clock_keeps_nobody_from_learning(memory_folder: Path, wrong: float) -> None:
     async def main() -> None:
-        swarm = Swarm(folder, 6, seed=5)
+        swarm = Swarm(memory_folder, 6, seed=5)
         for member in swarm.members[:3]:
             member.wrong_clock = wrong * (1 + member.number)
         for member in swarm.members:
@@ -158,9 +143,9 @@ def test_a_wrong_clock_keeps_nobody_from_learning(folder: Path, wrong: float) ->
     run_virtually(main())
 
 
-def test_one_peer_is_enough_and_none_is_no_obstacle(folder: Path) -> None:
+def test_one_peer_is_enough_and_none_is_no_obstacle(memory_folder: Path) -> None:
     async def main() -> None:
-        swarm = Swarm(folder, 3, seed=6, friends=0)
+        swarm = Swarm(memory_folder, 3, seed=6, friends=0)
         swarm.friends[0].add(1)
         swarm.friends[1].add(0)
         for member in swarm.members:

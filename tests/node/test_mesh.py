@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from node.errors import BadRequest, HomeUnusable
+from node.mesh import Mesh
+from node.rounds import Phase
+from node.stats import ADDRESSES, PEER_ID
+from node.store.rows import RoundRow
+from p2p.peers import Trust
+from tests.fakes import fake_identity, run_virtually
+from tests.p2p.simulated.swarm import Member, Swarm
+
+Act = Callable[[Swarm], Awaitable[None]]
+
+
+def run(folder: Path, act: Act, count: int = 1, **settings: float) -> None:
+    """A few nodes on a virtual clock, started, and ended in good order when `act` is done."""
+
+    async def main() -> None:
+        swarm = Swarm(folder, count, seed=7, **settings)
+        for member in swarm.members:
+            swarm.start(member)
+        await asyncio.sleep(0.01)
+        await act(swarm)
+        await swarm.end_all()
+
+    run_virtually(main())
+
+
+def mesh_of(member: Member) -> Mesh:
+    assert member.mesh is not None
+    return member.mesh
+
+
+def test_it_learns_by_itself_at_its_interval(memory_folder: Path) -> None:
+    async def act(swarm: Swarm) -> None:
+        await asyncio.sleep(5 * 60)
+        rows = mesh_of(swarm.members[0]).parts.store.rounds()
+        assert len(rows) == 5
+        starts = [row.began_at for row in reversed(rows)]
+        assert [round(b - a) for a, b in pairwise(starts)] == [60] * 4
+
+    run(memory_folder, act)
+
+
+def test_it_leaves_its_id_and_addresses_for_when_it_does_not_run(memory_folder: Path) -> None:
+    async def act(swarm: Swarm) -> None:
+        mesh = mesh_of(swarm.members[0])
+        assert mesh.parts.store.fact(PEER_ID) == fake_identity(0).peer_id
+        assert mesh.parts.store.fact(ADDRESSES) == " ".join(mesh.live.addresses)
+        assert mesh.live.started_at > 0
+
+    run(memory_folder, act)
+
+
+def test_without_speech_it_waits_and_says_why_and_begins_when_there_is_some(memory_folder: Path) -> None:
+    async def act(swarm: Swarm) -> None:
+        member = swarm.members[0]
+        mesh = mesh_of(member)
+        member.learner.lack = "There is no speech here yet."
+        await asyncio.sleep(200)
+        before = len(mesh.parts.store.rounds())
+        assert mesh.live.note == "There is no speech here yet."
+        assert mesh.live.next_round_at is None
+        with pytest.raises(BadRequest, match="not enough speech"):
+            await mesh.train_now()
+        await asyncio.sleep(200)
+        assert len(mesh.parts.store.rounds()) == before
+        member.learner.lack = ""
+        await asyncio.sleep(10)
+        assert len(mesh.parts.store.rounds()) == before + 1
+
+    run(memory_folder, act)
+
+
+def test_the_owner_gets_a_round_at_once(memory_folder: Path) -> None:
+    async def act(swarm: Swarm) -> None:
+        mesh = mesh_of(swarm.members[0])
+        await asyncio.sleep(20)
+        began = asyncio.get_running_loop().time()
+        row = await mesh.train_now(epochs=3)
+        assert isinstance(row, RoundRow)
+        assert row.number == 2
+        assert asyncio.get_running_loop().time() - began < 10
+
+    run(memory_folder, act)
+
+
+def test_after_as_many_rounds_as_were_wanted_it_rests_and_still_answers(memory_folder: Path) -> None:
+    async def act(swarm: Swarm) -> None:
+        await asyncio.sleep(400)
+        mesh = mesh_of(swarm.members[0])
+        assert len(mesh.parts.store.rounds()) == 2
+        assert mesh.live.phase == Phase.FINISHED.value
+        assert (await mesh.train_now()).number == 3
+        assert not swarm.members[0].task.done()
+
+    run(memory_folder, act, rounds=2)
+
+
+def test_a_full_disk_ends_the_round_and_not_the_node(memory_folder: Path) -> None:
+    async def act(swarm: Swarm) -> None:
+        mesh = mesh_of(swarm.members[0])
+        await asyncio.sleep(70)
+        rows = mesh.parts.store.rounds()
+        real = mesh.parts.store.commit
+
+        def full(commit: object) -> None:
+            raise HomeUnusable("The disk is full.", "Make room.")
+
+        mesh.parts.store.commit = full
+        with pytest.raises(HomeUnusable):
+            await mesh.train_now()
+        assert mesh.live.note == "The disk is full."
+        assert mesh.parts.store.rounds() == rows
+        mesh.parts.store.commit = real
+        assert (await mesh.train_now()).number == rows[0].number + 1
+        assert mesh.live.note == ""
+
+    run(memory_folder, act)
+
+
+def test_what_happens_is_told_to_listeners(memory_folder: Path) -> None:
+    async def act(swarm: Swarm) -> None:
+        ear = mesh_of(swarm.members[0]).events.listen()
+        kinds = []
+        while "round" not in kinds:
+            kinds.append((await anext(ear)).kind)
+        assert kinds[-4:] == ["epoch", "phase", "phase", "round"]
+
+    run(memory_folder, act)
+
+
+def test_a_newcomer_gets_what_there_is_before_the_next_round(memory_folder: Path) -> None:
+    async def act(swarm: Swarm) -> None:
+        old, new = swarm.members
+        await swarm.end(new)
+        await asyncio.sleep(30)
+        swarm.start(new)
+        await asyncio.sleep(10)
+        offered = mesh_of(old).parts.store.deliveries(peer=fake_identity(1).peer_id)
+        assert [(row.outcome, row.encoding) for row in offered] == [("done", "int8")]
+
+    run(memory_folder, act, count=2, interval=3600.0)
+
+
+def test_who_lost_the_owners_trust_weighs_nothing_and_hears_nothing(memory_folder: Path) -> None:
+    async def act(swarm: Swarm) -> None:
+        one, _ = (mesh_of(member) for member in swarm.members)
+        await asyncio.sleep(130)
+        peer = fake_identity(1).peer_id
+        assert one.trust(peer) == 1.0
+        one.parts.book.set_trust(peer, Trust.TRUSTED, 0.25)
+        assert one.trust(peer) == 0.25
+        one.parts.book.set_trust(peer, Trust.BLOCKED)
+        assert one.trust(peer) == 0.0
+        assert one.trust("a stranger") == 0.0
+        before = len(one.parts.store.deliveries())
+        await asyncio.sleep(300)
+        assert len(one.parts.store.deliveries()) == before
+        assert peer not in one.parts.gate.connected()
+
+    run(memory_folder, act, count=2)
+
+
+def test_it_stops_in_the_middle_of_a_round_without_a_trace_of_it(memory_folder: Path) -> None:
+    async def act(swarm: Swarm) -> None:
+        member = swarm.members[0]
+        await asyncio.sleep(61)
+        mesh = mesh_of(member)
+        assert mesh.live.phase == Phase.TRAINING.value
+        rows = mesh.parts.store.rounds()
+        began = asyncio.get_running_loop().time()
+        await swarm.end(member)
+        assert asyncio.get_running_loop().time() - began < 3
+        assert member.learner.stopped
+        swarm.start(member)
+        assert mesh_of(member).parts.store.rounds() == rows
+
+    run(memory_folder, act)
+
+
+def test_files_that_nothing_stands_on_are_swept_away(memory_folder: Path) -> None:
+    async def act(swarm: Swarm) -> None:
+        await asyncio.sleep(40 * 60)
+        for member in swarm.members:
+            mesh = mesh_of(member)
+            names = set(mesh.parts.shelf.digests())
+            assert len(names) < 40
+            assert names >= {name for name in mesh.parts.store.roles().values() if name != member.learner.genesis}
+
+    run(memory_folder, act, count=3)
