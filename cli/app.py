@@ -24,10 +24,24 @@ OK, FAILED, BAD_REQUEST, INTERRUPTED = 0, 1, 2, 130
 ELSEWHERE = "Check that path, its rights and the room on its disk; --home or BABELMESH_HOME names another home."
 
 VOICE = {
-    "add": "Make a voice profile from recordings of one person.",
+    "add": "Make a voice from recordings of one person.",
+    "record": "Make a voice, or give it more speech, from the microphone.",
     "list": "List the voices of this node.",
     "show": "Show what is known of a voice.",
     "remove": "Forget a voice.",
+    "reconstruct": "Hear what the voice model does to a recording.",
+}
+PEERS = {
+    "list": "List the peers: trusted, waiting at the door, blocked.",
+    "add": "Add peers by their addresses, and trust them.",
+    "trust": "Trust a peer: exchange with it.",
+    "block": "Block a peer: not let in, and not dialled.",
+    "remove": "Forget a peer.",
+    "pair": "Make two nodes trust each other by a short code.",
+}
+CONFIG = {
+    "show": "Show every setting and where it comes from.",
+    "check": "Say whether the settings can be used.",
 }
 MODELS = {
     "list": "List the models with licence, size and state.",
@@ -50,6 +64,18 @@ def build_app() -> App:
     for verb, what in VOICE.items():
         voice.command(f"cli.voice:{verb if verb != 'list' else 'list_'}", name=verb, help=what)
     app.command(voice)
+    app.command("cli.start:start", name="start", help="Run this node: learn from your voice, exchange with peers.")
+    app.command("cli.identity:id_", name="id", help="Show this node's id, its addresses and a QR code.")
+    peers = App(name="peers", help="Say who this node exchanges with.")
+    for verb, what in PEERS.items():
+        peers.command(f"cli.peers:{verb if verb != 'list' else 'list_'}", name=verb, help=what)
+    app.command(peers)
+    app.command("cli.stats:stats", name="stats", help="Show what this node does and has done.")
+    app.command("cli.train:train", name="train", help="Learn from the speech of your voice now.")
+    config = App(name="config", help="Show and check the settings of this node.")
+    for verb, what in CONFIG.items():
+        config.command(f"cli.config:{verb}", name=verb, help=what)
+    app.command(config)
     models = App(name="models", help="Fetch and check the model files that engines need.")
     for verb, what in MODELS.items():
         models.command(f"cli.models:{verb if verb != 'list' else 'list_'}", name=verb, help=what)

@@ -40,7 +40,9 @@ def list_(*, common: Common | None = None) -> int:
     elif not known:
         show_line("No peers yet. Add one with: node peers add ADDRESS, or pair: node peers pair")
     else:
-        rows = [(_name(one), f"{one['peer'][:SHOWN]}…", _state(one), ago(one["seen_at"]), _traffic(one)) for one in known]
+        rows = [
+            (_name(one), f"{one['peer'][:SHOWN]}…", _state(one), ago(one["seen_at"]), _traffic(one)) for one in known
+        ]
         show_table("Peers", ("name", "id", "state", "seen", "in / out"), rows)
     return 0
 
@@ -142,7 +144,7 @@ def pair(
             write_json(opened)
         else:
             show_qr(opened["link"])
-            show_line(f"Code: {opened['code'][:4]} {opened['code'][4:]}, good for ten minutes and one try.")
+            show_line(f"Code: {opened['code']}, good for ten minutes and one try.")
             show_line(f"On the other machine: node peers pair '{opened['link']}'")
         came = _await_new(client, before) if wait else ""
         if wait and not came:
@@ -162,7 +164,8 @@ def find(known: Sequence[dict[str, Any]], text: str) -> dict[str, Any]:
         raise NotFound(f"No peer is called {text!r}.", "See who is known: node peers list")
     if len(found) > 1:
         raise BadUsage(
-            f"{text!r} can mean {len(found)} peers.", "Say more of the id: " + ", ".join(one["peer"] for one in found[:4])
+            f"{text!r} can mean {len(found)} peers.",
+            "Say more of the id: " + ", ".join(one["peer"] for one in found[:4]),
         )
     return found[0]
 

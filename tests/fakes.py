@@ -635,7 +635,7 @@ class FakeMesh:
     def open_pairing(self):
         from types import SimpleNamespace
 
-        return SimpleNamespace(code="12345678", link="babelmesh:pair?code=12345678")
+        return SimpleNamespace(code="1234 5678", link="babelmesh:pair?code=12345678")
 
     async def pair(self, code, addresses):
         self.asked.append(("pair", code, tuple(addresses)))
@@ -877,7 +877,9 @@ class FakeSoundDriver:
     class PortAudioError(Exception):
         """As the real one."""
 
-    def __init__(self, *, rates=(16_000,), names=("built-in",), overflow_every=0, breaks_after=None, heard=None) -> None:
+    def __init__(
+        self, *, rates=(16_000,), names=("built-in",), overflow_every=0, breaks_after=None, heard=None
+    ) -> None:
         self.rates, self.names, self.overflow_every, self.breaks_after = rates, names, overflow_every, breaks_after
         self.hertz, self.open, self.opened = 440, 0, []
         self.heard = heard
@@ -892,7 +894,7 @@ class FakeSoundDriver:
         if int(samplerate) not in self.rates:
             raise self.PortAudioError("Invalid sample rate")
 
-    def InputStream(self, *, samplerate, channels, dtype, device):  # noqa: N802
+    def InputStream(self, *, samplerate, channels, dtype, device):
         self.opened.append(samplerate)
         return _FakeInputStream(self, samplerate)
 

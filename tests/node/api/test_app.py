@@ -63,7 +63,7 @@ async def test_a_peer_from_the_book_to_the_bin(http: httpx2.AsyncClient) -> None
 
 
 async def test_pairing_is_opened_and_joined(http: httpx2.AsyncClient, mesh: FakeMesh) -> None:
-    assert (await http.post("/v1/pairing")).json()["code"] == "12345678"
+    assert (await http.post("/v1/pairing")).json()["code"] == "1234 5678"
     joined = await http.post("/v1/pairing/join", json={"code": "12345678", "addresses": [ADDRESS]})
     assert joined.json() == {"peer": PEER_IDS[1]}
     assert mesh.asked == [("pair", "12345678", (ADDRESS,))]

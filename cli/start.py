@@ -1,0 +1,253 @@
+"""`node start`: runs this node in the foreground until it is told to end.
+
+Parses, builds, shows what the node does; what it does is the household's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from cli.common import Common
+from cli.identity import best, reach, read_passphrase
+from cli.render import console, show_line
+
+if TYPE_CHECKING:
+    from node.config import Config
+    from node.running import Running
+    from node.telemetry import Levels
+
+LOG = "node.log"
+"""In the home: what the node did, one JSON document per line."""
+EVERY = 1.0
+"""Seconds between two looks at what the node does."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Wishes:
+    """What can be asked of a node that is started; the rest is as `node config show` says."""
+
+    peer: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = ()
+    "Address of a peer to keep in touch with and to trust (repeatable): /ip4/192.168.1.20/tcp/4710/p2p/12D3KooW..."
+
+    listen: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = ()
+    "Address to listen on (repeatable); /ip4/0.0.0.0/tcp/4710 is every network of this machine."
+
+    name: str | None = None
+    "What peers see beside the id."
+
+    open: bool | None = None
+    "Exchange with whoever comes, instead of holding unknown peers at the door."
+
+    discover: bool | None = None
+    "Find and announce nodes on the local network."
+
+    rounds: int | None = None
+    "Stop learning after so many rounds; 0 never stops."
+
+    interval: float | None = None
+    "Seconds between the starts of two rounds."
+
+    alpha: float | None = None
+    "Weight of the own model in a merge, 0 to 1."
+
+    peers_per_round: int | None = None
+    "Peers to exchange with in each round."
+
+    epochs: int | None = None
+    "Epochs of local training in each round."
+
+    port: int | None = None
+    "Port of the control API on loopback; 0 takes a free one."
+
+    passphrase_file: Path | None = None
+    "File with the passphrase of the node's key."
+
+
+def start(*, wishes: Wishes | None = None, common: Common | None = None) -> int:
+    """Run this node until Ctrl-C: learn from your voice, and exchange what was learnt with peers that you trust."""
+    wishes, common = wishes or Wishes(), common or Common()
+    from ml.threads import limit_threads
+
+    limit_threads()
+    from node.config import load
+
+    config = effective(load(common.home, os.environ), wishes)
+    try:
+        asyncio.run(_run(config, read_passphrase(wishes.passphrase_file), common))
+    except BaseExceptionGroup as group:
+        raise first(group) from group
+    return 0
+
+
+def effective(config: Config, wishes: Wishes) -> Config:
+    """The settings of the home with what was said on the command line. Raises BadConfig."""
+    peers = tuple(dict.fromkeys((*config.node.peers, *wishes.peer)))
+    return config.with_(
+        node={
+            "peers": peers,
+            "listen": wishes.listen or None,
+            "name": wishes.name,
+            "open": wishes.open,
+            "discover": wishes.discover,
+            "api": wishes.port,
+        },
+        train={
+            "rounds": wishes.rounds,
+            "interval": wishes.interval,
+            "alpha": wishes.alpha,
+            "peers_per_round": wishes.peers_per_round,
+            "epochs": wishes.epochs,
+        },
+    )
+
+
+def first(group: BaseException) -> BaseException:
+    """The error that says most: the first one in a group, however deep, that is a sentence, else the first one."""
+    leaves: list[BaseException] = []
+
+    def gather(error: BaseException) -> None:
+        if isinstance(error, BaseExceptionGroup):
+            for inner in error.exceptions:
+                gather(inner)
+        else:
+            leaves.append(error)
+
+    gather(group)
+    return next((leaf for leaf in leaves if hasattr(leaf, "sentence")), leaves[0])
+
+
+async def _run(config: Config, passphrase: str | None, common: Common) -> None:
+    from node.api.server import ControlApi
+    from node.app import open_mesh
+    from node.running import Running
+    from node.telemetry import Telemetry, set_up_logs
+
+    stop = asyncio.Event()
+    with _told_to_end(stop), open_mesh(config, passphrase) as mesh:
+        set_up_logs(config.home / LOG, "debug" if common.verbose else "info", as_json=common.json)
+        running = Running(mesh, config, Telemetry(), stop.set)
+        mesh.add_service(ControlApi(running, config.control, config.node.api))
+        mesh.add_service(Screen(running, config, common))
+        await mesh.run(stop)
+    if not common.json:
+        show_line("Ended. What was learnt is on disk.")
+
+
+@contextmanager
+def _told_to_end(stop: asyncio.Event) -> Iterator[None]:
+    """Ctrl-C, `kill` and a closed terminal set `stop`; a second Ctrl-C ends at once."""
+    loop = asyncio.get_running_loop()
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+    def told(number: signal.Signals) -> None:
+        stop.set()
+        loop.remove_signal_handler(number)
+
+    for number in numbers:
+        loop.add_signal_handler(number, told, number)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+class Screen:
+    """Shows what the node does: a live line on a terminal, else a line whenever something changes; runs beside it."""
+
+    def __init__(self, running: Running, config: Config, common: Common) -> None:
+        """Shows nothing yet."""
+        self._running, self._config, self._common = running, config, common
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set."""
+        if self._common.json:
+            await self._tell_events()
+            return
+        self._greet()
+        if sys.stdout.isatty():
+            await self._show_line(stop)
+        else:
+            await self._tell_changes(stop)
+
+    def _greet(self) -> None:
+        told = self._running.stats()
+        addresses = list(told.addresses)
+        show_line(f"Node {told.peer_id}" + (f" ({told.name})" if told.name else ""))
+        for address in addresses:
+            show_line(f"  {address}")
+        shown = best(addresses)
+        if shown is None:
+            return
+        if reach(shown) == 0:
+            show_line("Only this machine can reach it; for others: --listen /ip4/0.0.0.0/tcp/4710")
+        show_line(f"A friend joins with: node start --peer {shown}")
+        show_line("You say yes with:    node peers trust ID      or, both at once: node peers pair")
+        show_line("Watch it with:       node stats --watch       in a browser: node stats --web")
+        show_line("End it with Ctrl-C.")
+        sys.stdout.flush()
+
+    async def _tell_events(self) -> None:
+        import json
+
+        from msgspec import to_builtins
+
+        told = self._running.stats()
+        begun = {"event": "started", "peer": told.peer_id, "addresses": list(told.addresses), "home": told.home}
+        sys.stdout.write(json.dumps(begun) + "\n")
+        sys.stdout.flush()
+        ear = self._running.events.listen()
+        try:
+            async for event in ear:
+                facts = to_builtins(event.facts)
+                sys.stdout.write(json.dumps({"event": event.kind, **facts}, ensure_ascii=False) + "\n")
+                sys.stdout.flush()
+        finally:
+            self._running.events.leave(ear)
+
+    async def _tell_changes(self, stop: asyncio.Event) -> None:
+        before: tuple[object, ...] = ()
+        while not stop.is_set():
+            told = self._running.stats()
+            now = (told.phase, told.quality.rounds, [peer.peer for peer in told.peers if peer.connected], told.note)
+            if now != before:
+                show_line(self._status())
+                sys.stdout.flush()
+                before = now
+            await asyncio.sleep(EVERY)
+
+    async def _show_line(self, stop: asyncio.Event) -> None:
+        from rich.live import Live
+        from rich.text import Text
+
+        from node.telemetry import set_up_logs
+
+        level: Levels = "debug" if self._common.verbose else "warning"
+        with Live(console=console(), auto_refresh=False, transient=True) as live:
+            set_up_logs(self._config.home / LOG, level, stream=sys.stderr)
+            try:
+                while not stop.is_set():
+                    live.update(Text(self._status(), "bold", overflow="ellipsis", no_wrap=True), refresh=True)
+                    await asyncio.sleep(EVERY)
+            finally:
+                live.stop()
+                set_up_logs(self._config.home / LOG, level)
+
+    def _status(self) -> str:
+        from msgspec import to_builtins
+
+        from cli.dashboard import status_line
+
+        told = to_builtins(self._running.stats())
+        return status_line(told) + (f" · {told['note']}" if told["note"] else "")

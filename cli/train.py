@@ -1,0 +1,152 @@
+"""`node train`: training rounds at once, by the running node or, when none runs, here.
+
+Parses, asks, shows progress and what came of it. Knows nothing of how training is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter, validators
+
+from cli.client import Client
+from cli.common import Common
+from cli.errors import CliError
+from cli.render import console, show_line, write_json
+from cli.words import span
+from node.errors import NotRunning
+
+if TYPE_CHECKING:
+    from node.config import Config
+
+Positive = Parameter(validator=validators.Number(gte=1))
+Tell = Callable[[Mapping[str, Any]], None]
+
+ENOUGH = 360.0
+"""Seconds of speech from which on the model of one voice gains little more by local training."""
+
+
+def train(
+    *,
+    epochs: Annotated[int | None, Positive] = None,
+    batch: Annotated[int | None, Positive] = None,
+    rounds: Annotated[int, Positive] = 1,
+    common: Common | None = None,
+) -> int:
+    """Learn from the speech of your voice now: one round of local training, and what peers have sent is merged.
+
+    Parameters
+    ----------
+    epochs
+        Times that the whole speech is gone through.
+    batch
+        Frames per step.
+    rounds
+        Rounds to do, one after the other.
+    """
+    common = common or Common()
+    from node.config import load
+
+    config = load(common.home, os.environ)
+    done = []
+    for number in range(rounds):
+        with _bar(f"round {number + 1} of {rounds}", epochs or config.train.epochs) as tell:
+            done.append(_round(config, epochs, batch, tell))
+        if not common.json:
+            for line in outcome(done[-1]):
+                show_line(line)
+    if common.json:
+        write_json({"rounds": done})
+    return 0
+
+
+def outcome(row: Mapping[str, Any]) -> list[str]:
+    """What a round has brought, in words."""
+    from ml.audio.logmel import HOP_SECONDS
+
+    seconds = row["frames"] * HOP_SECONDS
+    before, after, best = row["rmse_start"], row["rmse_trained"], row["rmse_best"]
+    gain = 1 - (after / before) ** 2 if before else 0.0
+    lines = [f"Round {row['number']}: trained on {span(seconds)} of speech in {span(row['seconds'])}."]
+    if gain > 0.0005:
+        lines.append(
+            f"On speech that it never saw, the error went from {before:.3f} to {after:.3f} dB: "
+            f"{before - after:.3f} dB, or {gain:.1%} of the squared error."
+        )
+    else:
+        lines.append(f"On speech that it never saw nothing got better: {before:.3f} dB, and what was there is kept.")
+    if row["merged"]:
+        lines.append(f"With {_updates(row['merged'])} of peers: {row['rmse_adopted']:.3f} dB.")
+    genesis = row.get("rmse_genesis")
+    since = f", {1 - (best / genesis) ** 2:.1%} less squared error than the shared start" if genesis else ""
+    lines.append(f"The best model so far: {best:.3f} dB{since}.")
+    if seconds < ENOUGH:
+        lines.append(
+            f"More speech helps: {span(ENOUGH - seconds)} more would make {span(ENOUGH)}, "
+            "from where on little is gained. Add it with: node voice add, or node voice record"
+        )
+    return lines
+
+
+def _round(config: Config, epochs: int | None, batch: int | None, tell: Tell) -> dict[str, Any]:
+    try:
+        client = Client.of(config.control)
+    except NotRunning:
+        return _here(config, epochs, batch, tell)
+    with client:
+        listening = threading.Thread(target=_listen, args=(client, tell), daemon=True)
+        listening.start()
+        return client.train(epochs, batch)
+
+
+def _here(config: Config, epochs: int | None, batch: int | None, tell: Tell) -> dict[str, Any]:
+    from ml.threads import limit_threads
+
+    limit_threads()
+    import msgspec
+
+    from node.app import open_mesh
+    from node.single import one_round
+
+    with open_mesh(config) as mesh:
+        row = asyncio.run(one_round(mesh, lambda facts: tell(msgspec.to_builtins(facts)), epochs, batch))
+    return dict(msgspec.to_builtins(row))
+
+
+def _listen(client: Client, tell: Tell) -> None:
+    """Pass on how far the running node is; the round's own answer tells what went wrong."""
+    try:
+        for kind, facts in client.events():
+            if kind == "epoch":
+                tell(facts)
+    except (CliError, NotRunning):
+        return
+
+
+@contextmanager
+def _bar(what: str, epochs: int) -> Iterator[Tell]:
+    """A progress bar of epochs on standard error; silent when that is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda facts: None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[place]}"), TimeElapsedColumn())
+    with Progress(*columns, console=console(error=True), transient=True) as bars:
+        task = bars.add_task(what, total=epochs, place="")
+
+        def tell(facts: Mapping[str, Any]) -> None:
+            place = f"epoch {facts['epoch']} of {epochs}: {facts['rmse_db']:.3f} dB"
+            bars.update(task, completed=facts["epoch"], place=place)
+
+        yield tell
+
+
+def _updates(count: int) -> str:
+    return "an update" if count == 1 else f"{count} updates"

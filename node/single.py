@@ -1,0 +1,33 @@
+"""One training round in a home in which no node runs.
+
+The same steps as a running node's round: what peers have sent before is judged and merged too. Knows nothing of links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from node.errors import BadRequest
+
+if TYPE_CHECKING:
+    from ml.voice.training import EpochFacts
+    from node.mesh import Mesh
+    from node.store.rows import RoundRow
+
+
+async def one_round(
+    mesh: Mesh,
+    progress: Callable[[EpochFacts], None],
+    epochs: int | None = None,
+    batch: int | None = None,
+) -> RoundRow:
+    """Train, merge what waits, commit. Raises BadRequest when there is too little speech, HomeUnusable."""
+    parts = mesh.parts
+    lack = parts.learner.listen().lack
+    if lack:
+        raise BadRequest("There is not enough speech to learn from.", lack)
+    draft = await parts.learning.train(parts.store.next_round(), progress, epochs, batch)
+    commit = await parts.learning.merge(draft, mesh.trust)
+    parts.store.commit(commit)
+    return commit.round
