@@ -1,12 +1,12 @@
-"""`node voice`: the voice profiles of this node.
+"""`node voice`: the voices of this node: their profiles, and the speech that it learns from.
 
-Parses, asks the household, prints. Knows nothing of what is inside a profile.
+Parses, asks the household, prints. Knows nothing of what is inside a profile or a model.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -19,16 +19,26 @@ if TYPE_CHECKING:
 
 Switch = Parameter(negative="", show_default=False)
 
+PRIVATE = (
+    "The speech to learn from is kept as frames that can be turned back into sound. They lie in this node's home, for "
+    "you alone, and never leave this machine."
+)
+
 
 def add(
     name: str,
     *recordings: Path,
     language: str = "es",
     replace: Annotated[bool, Switch] = False,
+    more: Annotated[bool, Switch] = False,
     keep_recordings: Annotated[bool, Switch] = False,
+    no_training: Annotated[bool, Switch] = False,
     common: Common | None = None,
 ) -> int:
-    """Make a voice profile from recordings of one person; 10 to 12 seconds of speech or more make it trusted.
+    """Make a voice from recordings of one person; from 10 seconds of speech on its profile is trusted.
+
+    Besides the profile, the speech is kept as log-mel frames for the node to learn from. Frames can be turned back into
+    sound that is understood; they never leave this machine. A minute of speech is a good start for learning.
 
     Parameters
     ----------
@@ -39,22 +49,119 @@ def add(
     language
         Language that the voice will mostly speak: the synthetic base voice is chosen for it.
     replace
-        Replace a voice of the same name.
+        Replace a voice of the same name, and its speech.
+    more
+        Give a voice that is here already more speech to learn from; its profile stays.
     keep_recordings
-        Also keep the speech itself in the node's home. Without this only statistics are kept.
+        Also keep the speech itself in the node's home.
+    no_training
+        Keep statistics only: no frames, nothing that can be turned back into sound.
     """
     common = common or Common()
     if not recordings:
         raise BadUsage("A voice needs recordings.", f"node voice add {name} talk.wav more.wav")
-    from node.enrolment import Enrolment
+    from node.enrolment import Enrolment, EnrolOptions
+
+    options = EnrolOptions(language, replace, more, keep_recordings, not no_training)
+    with household(common) as node:
+        enrolment = Enrolment(node.registry, node.voices, node.frames)
+        with progress_bars(f"voice {name}") as progress:
+            facts = enrolment.add(name, recordings, options, progress)
+    _show(facts, common)
+    return 0
+
+
+def record(
+    name: str,
+    *,
+    seconds: float = 60.0,
+    device: str | None = None,
+    language: str = "en",
+    replace: Annotated[bool, Switch] = False,
+    no_training: Annotated[bool, Switch] = False,
+    common: Common | None = None,
+) -> int:
+    """Make a voice from what you say into the microphone now, or give a voice that is here more speech to learn from.
+
+    The sound itself is not kept; frames for learning are (see: node voice add --help). Ctrl-C keeps nothing.
+
+    Parameters
+    ----------
+    name
+        What to call the voice.
+    seconds
+        How long to listen.
+    device
+        The microphone, by a part of its name [default: the system's].
+    language
+        Language of the sentences to read aloud, and of the synthetic base voice.
+    replace
+        Make the voice anew, instead of adding to it.
+    no_training
+        Keep statistics only.
+    """
+    common = common or Common()
+    if not 5 <= seconds <= 3600:
+        raise BadUsage(f"{seconds:g} s is not a time to record for.", "Give --seconds from 5 to 3600.")
+    from ml.voice.sentences import passage_for
+    from node.enrolment import Enrolment, EnrolOptions
+    from node.microphone import microphone
 
     with household(common) as node:
-        enrolment = Enrolment(node.registry, node.voices)
+        more = node.voices.has(name) and not replace
+        options = EnrolOptions(language, replace, more, training=not no_training)
+        source = microphone(device)
+        if not common.json:
+            show_line("Read this aloud, as you would to a friend, then go on in your own words:\n")
+            for sentence in passage_for(language):
+                show_line(f"  {sentence}")
+            show_line("")
         with progress_bars(f"voice {name}") as progress:
-            facts = enrolment.add(
-                name, recordings, language, progress, replace=replace, keep_recordings=keep_recordings
-            )
+            enrolment = Enrolment(node.registry, node.voices, node.frames)
+            facts = enrolment.listen(name, source.record(seconds), seconds, options, progress)
+    if source.lost:
+        show_line(f"Note: sound was lost {source.lost} times, because this machine was too busy.", error=True)
     _show(facts, common)
+    return 0
+
+
+def reconstruct(
+    source: Path,
+    target: Path,
+    *,
+    model: Literal["best", "working", "alone", "genesis"] = "best",
+    common: Common | None = None,
+) -> int:
+    """Hear what the voice model does to a recording: through 32 numbers a frame, and back to sound.
+
+    Parameters
+    ----------
+    source
+        A recording of up to two minutes.
+    target
+        Where the result goes: .wav, .flac, .mp3, .opus, .ogg or .m4a.
+    model
+        The model that speaks for you, the one that training goes on from, the one that never hears of peers, or the
+        start that everybody shares.
+    """
+    common = common or Common()
+    from node.learned import current_model
+    from node.reconstruction import reconstruct as rebuild
+    from node.store.rows import Role
+
+    with household(common) as node:
+        learned = current_model(node.config, None if model == "genesis" else Role(model))
+        done = rebuild(source, target, "genesis" if learned.is_genesis else model, learned)
+    if common.json:
+        write_json(done.as_dict())
+        return 0
+    show_line(f"Written: {done.output} ({done.seconds:.1f} s, {done.latents_per_second:.0f} numbers a second).")
+    show_line(f"Model: {done.model} ({done.digest[:12]}).")
+    if learned.is_genesis and model != "genesis":
+        show_line("This node has learned nothing yet: that is the start that everybody shares.")
+    start = "" if learned.is_genesis else f" (genesis: {done.genesis_rmse_db:.2f} dB)"
+    show_line(f"Error of the log-mel spectrum: {done.rmse_db:.2f} dB{start}; MCD {done.mcd:.2f} dB.")
+    show_line("The metallic sound is not the model's: it comes from guessing phases (Griffin-Lim).")
     return 0
 
 
@@ -64,17 +171,23 @@ def list_(*, common: Common | None = None) -> int:
     from node.enrolment import voice_facts
 
     with household(common) as node:
-        known = [voice_facts(name, node.voices) for name in node.voices.names()]
+        known = [voice_facts(name, node.voices, node.frames) for name in node.voices.names()]
     if common.json:
         write_json({"voices": [facts.as_dict() for facts in known]})
     elif not known:
         show_line("No voices yet. Make one with: node voice add NAME RECORDING...")
     else:
         rows = [
-            (facts.name, f"{facts.seconds:.1f} s", "yes" if facts.trusted else "needs 10 s", _hz(facts.f0_median))
+            (
+                facts.name,
+                f"{facts.seconds:.1f} s",
+                "yes" if facts.trusted else "needs 10 s",
+                _hz(facts.f0_median),
+                facts.training(),
+            )
             for facts in known
         ]
-        show_table("Voices", ("name", "speech", "trusted", "F0"), rows)
+        show_table("Voices", ("name", "speech", "trusted", "F0", "to learn from"), rows)
     return 0
 
 
@@ -90,12 +203,14 @@ def show(name: str, *, common: Common | None = None) -> int:
     from node.enrolment import voice_facts
 
     with household(common) as node:
-        _show(voice_facts(name, node.voices), common)
+        _show(voice_facts(name, node.voices, node.frames), common)
     return 0
 
 
 def remove(name: str, *, common: Common | None = None) -> int:
-    """Forget a voice, its profile and any kept recordings.
+    """Forget a voice: its profile, its speech to learn from, and any kept recordings.
+
+    Models that were trained on it stay, as does what peers have received of them.
 
     Parameters
     ----------
@@ -103,8 +218,10 @@ def remove(name: str, *, common: Common | None = None) -> int:
         Name of the voice.
     """
     common = common or Common()
+    from node.enrolment import forget_voice
+
     with household(common) as node:
-        node.voices.remove(name)
+        forget_voice(name, node.voices, node.frames)
     if common.json:
         write_json({"removed": name})
     else:
@@ -121,3 +238,17 @@ def _show(facts: VoiceFacts, common: Common) -> None:
         write_json(facts.as_dict())
         return
     show_table(f"Voice {facts.name}", ("what", "value"), [(key, value) for key, value in facts.rows()])
+    if facts.training_utterances:
+        show_line(PRIVATE)
+        show_line(advice(facts.training_seconds))
+
+
+def advice(seconds: float) -> str:
+    """What so much speech is good for in learning, in words; the figures are those of docs/genesis.md."""
+    if seconds < 5:
+        return "Learning needs 5 s of speech in two utterances; half a minute is a start, a minute is good."
+    if seconds < 30:
+        return "Enough to begin learning; with a minute of speech the gain is about twice as large."
+    if seconds < 60:
+        return "Enough for most of the gain; some more speech makes it surer."
+    return "Plenty to learn from."

@@ -1,31 +1,33 @@
-"""Gets to know a voice: from the owner's recordings to a profile on the shelf.
+"""Gets to know a voice: from the owner's speech to a profile on the shelf, and to frames that the node learns from.
 
 Listens, measures, forgets the sound again unless asked to keep it. Knows nothing of how facts are shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from ml.audio.logmel import LogMel, log_mel
 from ml.audio.read import probe
 from ml.audio.vad import SileroNetwork
 from ml.audio.write import AudioWriter
 from ml.engines.protocols import SpeakerEncoder, Tts
 from ml.engines.registry import Registry
 from ml.errors import BadAudio
-from ml.types import Audio
+from ml.types import Audio, Samples
 from ml.voice.profile import build_profile
 from node.dubbing import Progress
-from node.errors import BadRequest
+from node.errors import BadRequest, NotFound
 from node.files import find_inputs
-from node.listening import speech_of
+from node.frames import LIMIT_SECONDS, FrameShelf
+from node.listening import Heard, speech_in, utterances
 from node.voices import VoiceShelf
 
 ENOUGH_SECONDS = 120.0
-"""Speech beyond this is not listened to: a profile does not get better from it."""
+"""Speech beyond this does not make a profile better."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,9 @@ class VoiceFacts:
     file: str
     bytes: int
     recordings_kept: int
+    training_seconds: float
+    training_utterances: int
+    training_damaged: int
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -62,10 +67,34 @@ class VoiceFacts:
         )
         yield "file", f"{self.file} ({self.bytes / 1000:.0f} kB; statistics, no sound)"
         yield "recordings kept", str(self.recordings_kept)
+        yield "speech to learn from", self.training()
+
+    def training(self) -> str:
+        """What the node can learn from, in words."""
+        if not self.training_utterances:
+            return "none"
+        text = f"{self.training_seconds:.1f} s in {self.training_utterances} utterances"
+        if self.training_damaged:
+            text += f" ({self.training_damaged} damaged files were set aside)"
+        return text
 
 
-def voice_facts(name: str, voices: VoiceShelf) -> VoiceFacts:
-    """The facts of a profile on the shelf. Raises NotFound."""
+@dataclass(frozen=True)
+class EnrolOptions:
+    """How a voice is added. `language` is what its synthetic base voice is chosen for."""
+
+    language: str = "es"
+    replace: bool = False
+    """Make the voice anew: its profile and its speech."""
+    more: bool = False
+    """The voice is here already: keep its profile, and add to the speech that it is learned from."""
+    keep_recordings: bool = False
+    training: bool = True
+    """Keep the speech as log-mel frames, which can be turned back into sound, for this node to learn from."""
+
+
+def voice_facts(name: str, voices: VoiceShelf, frames: FrameShelf) -> VoiceFacts:
+    """The facts of a voice on the shelf. Raises NotFound."""
     profile = voices.get(name)
     kept = voices.recordings(name)
     return VoiceFacts(
@@ -80,50 +109,111 @@ def voice_facts(name: str, voices: VoiceShelf) -> VoiceFacts:
         file=str(voices.path(name)),
         bytes=voices.path(name).stat().st_size,
         recordings_kept=len(list(kept.glob("*.flac"))) if kept.is_dir() else 0,
+        training_seconds=round(frames.seconds(name), 2),
+        training_utterances=frames.count(name),
+        training_damaged=frames.damaged(name),
     )
 
 
+def forget_voice(name: str, voices: VoiceShelf, frames: FrameShelf) -> None:
+    """Forget a voice: its frames, its profile and its kept recordings. Raises NotFound when there is none of them."""
+    had_frames = frames.path(name).is_dir()
+    frames.remove(name)
+    if voices.has(name) or not had_frames:
+        voices.remove(name)
+
+
 class Enrolment:
-    """Makes voice profiles."""
+    """Adds voices, and speech to voices."""
 
-    def __init__(self, registry: Registry, voices: VoiceShelf) -> None:
-        """Engines are started when the first voice is added."""
-        self._registry, self._voices = registry, voices
+    def __init__(self, registry: Registry, voices: VoiceShelf, frames: FrameShelf) -> None:
+        """Engines are started when a profile is made."""
+        self._registry, self._voices, self._frames = registry, voices, frames
 
-    def add(
-        self,
-        name: str,
-        recordings: Sequence[Path],
-        language: str,
-        progress: Progress,
-        *,
-        replace: bool,
-        keep_recordings: bool,
-    ) -> VoiceFacts:
-        """Make a profile and keep it. Raises BadRequest, BadAudio or Unavailable; nothing has changed then."""
-        if self._voices.has(name) and not replace:
-            raise BadRequest(f"There is already a voice called {name!r}.", "Use another name, or --replace.")
+    def add(self, name: str, recordings: Sequence[Path], options: EnrolOptions, progress: Progress) -> VoiceFacts:
+        """Learn a voice from recordings. Raises BadRequest, NotFound, BadAudio or Unavailable.
+
+        Nothing has changed then, unless the disk gave up between the profile and the last of the frames.
+        """
+        self._check(name, options)
         network = SileroNetwork.load()
-        speech: list[Audio] = []
-        for path in find_inputs(recordings):
+        return self._keep(name, self._speech(find_inputs(recordings), network, progress), options)
+
+    def listen(
+        self, name: str, sound: Iterable[Samples], seconds: float, options: EnrolOptions, progress: Progress
+    ) -> VoiceFacts:
+        """The same from a microphone: `sound` is 16 kHz samples, `seconds` how long it will last."""
+        self._check(name, options)
+        network = SileroNetwork.load()
+        counted = Heard()
+
+        def passing() -> Iterator[Samples]:
+            for block in counted.through(sound):
+                progress("listening", counted.seconds, seconds)
+                yield block
+
+        return self._keep(name, utterances(passing(), network), options)
+
+    def _check(self, name: str, options: EnrolOptions) -> None:
+        here = self._voices.has(name)
+        if options.more and options.replace:
+            raise BadRequest("A voice is either replaced or given more speech.", "Leave out --more or --replace.")
+        if options.more and not options.training:
+            raise BadRequest("More speech is only for learning.", "Leave out --more or --no-training.")
+        if here and not (options.replace or options.more):
+            raise BadRequest(
+                f"There is already a voice called {name!r}.",
+                "--more gives it more speech to learn from, --replace makes it anew; or use another name.",
+            )
+        if options.more and not here:
+            raise NotFound(f"There is no voice called {name!r} here.", "Leave out --more to make it.")
+
+    def _speech(self, paths: Sequence[Path], network: SileroNetwork, progress: Progress) -> Iterator[Audio]:
+        for path in paths:
             length = probe(path).seconds
-            left = ENOUGH_SECONDS - sum(audio.seconds for audio in speech)
-            if left <= 0:
-                break
-            speech += speech_of(path, network, left, _telling(progress, path.name, length))
-        if not speech:
-            raise BadAudio("There is no speech in these recordings.", "Check their level, or give others.")
-        encoder = cast(SpeakerEncoder, self._registry.load("speaker"))
-        profile = build_profile(speech, encoder, cast(Tts, self._registry.load("tts")), language)
-        self._voices.put(name, profile)
-        if keep_recordings:
-            folder = self._voices.recordings(name)
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for number, audio in enumerate(speech):
-                with AudioWriter(folder / f"{number:04d}.flac") as writer:
-                    writer.write(audio.samples)
-        return voice_facts(name, self._voices)
+
+            def telling(done: float, name: str = path.name, length: float | None = length) -> None:
+                progress(name, done, length)
+
+            yield from speech_in(path, network, telling)
+
+    def _keep(self, name: str, speech: Iterable[Audio], options: EnrolOptions) -> VoiceFacts:
+        for_profile, for_training = _gather(speech, options)
+        if not for_profile:
+            raise BadAudio("There is no speech in what was heard.", "Check its level, or give other recordings.")
+        if not options.more:
+            encoder = cast(SpeakerEncoder, self._registry.load("speaker"))
+            profile = build_profile(for_profile, encoder, cast(Tts, self._registry.load("tts")), options.language)
+            if options.replace:
+                self._frames.remove(name)
+            self._voices.put(name, profile)
+        if options.keep_recordings:
+            self._keep_recordings(name, for_profile)
+        if options.training:
+            self._frames.add(name, for_training)
+        return voice_facts(name, self._voices, self._frames)
+
+    def _keep_recordings(self, name: str, speech: Sequence[Audio]) -> None:
+        folder = self._voices.recordings(name)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        first = len(list(folder.glob("*.flac")))
+        for number, audio in enumerate(speech, first):
+            with AudioWriter(folder / f"{number:04d}.flac") as writer:
+                writer.write(audio.samples)
 
 
-def _telling(progress: Progress, name: str, length: float | None) -> Callable[[float], None]:
-    return lambda done: progress(name, done, length)
+def _gather(speech: Iterable[Audio], options: EnrolOptions) -> tuple[list[Audio], list[LogMel]]:
+    """The first two minutes as sound, for the profile, and all of it up to the shelf's limit as frames."""
+    sound: list[Audio] = []
+    frames: list[LogMel] = []
+    heard = 0.0
+    wanted = LIMIT_SECONDS if options.training else ENOUGH_SECONDS
+    for audio in speech:
+        if heard < ENOUGH_SECONDS:
+            sound.append(audio)
+        if options.training:
+            frames.append(log_mel(audio.samples))
+        heard += audio.seconds
+        if heard >= wanted:
+            break
+    return sound, frames

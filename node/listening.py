@@ -5,7 +5,8 @@ Knows nothing of words.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from ml.audio.endpoint import Endpointer
@@ -35,19 +36,36 @@ class Heard:
             yield block
 
 
+def utterances(sound: Iterable[Samples], network: SileroNetwork) -> Iterator[Audio]:
+    """The utterances in a stream of 16 kHz samples, each as soon as it is over; holds no more than one."""
+    segmenter = Segmenter(SileroActivity(network), Endpointer())
+    for block in sound:
+        yield from (event.audio for event in segmenter.process(block) if isinstance(event, SpeechClosed))
+    yield from (event.audio for event in segmenter.flush() if isinstance(event, SpeechClosed))
+
+
+def speech_in(path: Path, network: SileroNetwork, heard: Callable[[float], None]) -> Generator[Audio, None, None]:
+    """The utterances of a recording; `heard` is told how far it has been read. Raises BadAudio while iterating."""
+    counted = Heard()
+    with blocks(path) as sound:
+        yield from utterances(_telling(counted, sound, heard), network)
+
+
 def speech_of(path: Path, network: SileroNetwork, enough: float, heard: Callable[[float], None]) -> list[Audio]:
     """The first utterances of a recording, `enough` seconds of speech in all, or fewer if it has no more.
 
     `heard` is told how far it has been read. Raises BadAudio.
     """
-    segmenter = Segmenter(SileroActivity(network), Endpointer())
-    counted = Heard()
     found: list[Audio] = []
-    with blocks(path) as sound:
-        for block in counted.through(sound):
-            found.extend(event.audio for event in segmenter.process(block) if isinstance(event, SpeechClosed))
-            heard(counted.seconds)
-            if sum(audio.seconds for audio in found) >= enough:
-                return found
-    found.extend(event.audio for event in segmenter.flush() if isinstance(event, SpeechClosed))
+    with closing(speech_in(path, network, heard)) as speech:
+        for audio in speech:
+            found.append(audio)
+            if sum(one.seconds for one in found) >= enough:
+                break
     return found
+
+
+def _telling(counted: Heard, sound: Iterable[Samples], heard: Callable[[float], None]) -> Iterator[Samples]:
+    for block in counted.through(sound):
+        yield block
+        heard(counted.seconds)

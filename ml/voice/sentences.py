@@ -49,3 +49,25 @@ _ANY = (
 def sentences_for(language: str) -> tuple[str, ...]:
     """Three texts that a voice of this language (ISO 639-1, a region may follow) can read."""
     return _SENTENCES.get(language.lower().partition("-")[0].partition("_")[0], _ANY)
+
+
+_PASSAGES: dict[str, tuple[str, ...]] = {
+    "en": (
+        "On a cold morning in March, two brothers pushed their small boat into the river and rowed toward the mill.",
+        "The older one wore a thick yellow jumper; the younger had forgotten his gloves, and blew on his fingers.",
+        "Do you think the bridge will hold, he asked, or shall we wait until the judge has measured it?",
+        "Nobody answered. A thousand geese rose from the reeds, turned over the chapel, and vanished southward.",
+        "They had bread, cheese, five ripe pears and a jar of plum jam, which is plenty for a short voyage.",
+        "By noon the sun was out, the ice was gone from the oars, and the whole valley smelled of wet earth.",
+        "What a pleasure it is, the elder brother said, to have nothing to do but to watch the water go by!",
+    ),
+}
+
+
+def passage_for(language: str) -> tuple[str, ...]:
+    """Sentences for a person to read aloud, half a minute or more; in English, with every sound of it several times.
+
+    Languages without a passage of their own have the sentences that synthetic voices speak.
+    """
+    short = language.lower().partition("-")[0].partition("_")[0]
+    return _PASSAGES.get(short) or _SENTENCES.get(short) or _PASSAGES["en"]

@@ -38,16 +38,21 @@ class Split(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """How a local training goes. `rate` is Adam's learning rate, falling to a tenth over the epochs by a cosine."""
+    """How a local training goes. `rate` is Adam's learning rate, falling to a tenth over the epochs by a cosine.
+
+    Rate and pull were chosen on 34 real speakers with about a minute of speech each: without the pull some of them end
+    worse on speech that neither training nor the choice of the epoch has seen, with it none does.
+    """
 
     epochs: int = 5
     batch: int = 64
     """Rows (frames, or blocks of frames) per step; a part of a batch that is left over joins the one before it."""
-    rate: float = 1e-3
+    rate: float = 3e-4
     clip: float = 1.0
     """Largest norm of a step's gradient."""
-    pull: float = 0.0
-    """Weight of the squared distance from the start, beside the mean squared error of standardised values."""
+    pull: float = 25.0
+    """Weight of the squared distance from the start, against the sum of the errors of all rows (standardised): the more
+    speech there is, the less the start holds it back, as a prior would (MAP adaptation, Gauvain and Lee 1994)."""
     seed: int = 0
 
 
@@ -150,6 +155,7 @@ class _Learner:
         self._predict, self._layout, self._options = autoencoder.predict, autoencoder.layout, options
         self._rows = torch.from_numpy(np.concatenate([autoencoder.rows(one) for one in utterances])).to(device)
         self._vector = torch.from_numpy(_flat(start, self._layout)).to(device).requires_grad_()
+        self._pull = options.pull / len(self._rows)
         self._start = self._vector.detach().clone()
         self._adam = torch.optim.Adam([self._vector], lr=options.rate, fused=True)
         self._shuffle = torch.Generator().manual_seed(options.seed)
@@ -174,8 +180,8 @@ class _Learner:
 
         loss = torch.nn.functional.mse_loss(self._predict(self._named(), rows), rows)
         wanted = loss
-        if self._options.pull:
-            wanted = loss + self._options.pull * (self._vector - self._start).square().sum()
+        if self._pull:
+            wanted = loss + self._pull * (self._vector - self._start).square().sum()
         self._adam.zero_grad()
         wanted.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_([self._vector], self._options.clip)

@@ -2,7 +2,16 @@
 
 import json
 
+import numpy as np
+import pytest
+
 from cli.app import run
+from cli.voice import advice
+from ml.audio.read import read
+from ml.audio.write import AudioWriter
+from node import microphone
+from node.microphone import Microphone
+from tests.fakes import FakeSoundDriver
 
 
 def test_an_empty_shelf_tells_how_to_fill_it(capsys):
@@ -19,12 +28,18 @@ def test_a_voice_from_add_to_remove(capsys, repository, models_dir, monkeypatch)
     added = json.loads(capsys.readouterr().out)
     assert added["trusted"]
     assert added["recordings_kept"] == 3
+    assert added["training_utterances"] == 3
     assert 0.6 < added["ceiling"] <= 1
     assert run(["voice", "add", "reader", recording]) == 2
-    assert "--replace" in capsys.readouterr().err
+    assert "--more" in capsys.readouterr().err
+    more = str(repository / "examples" / "audio" / "lj.flac")
+    assert run(["voice", "add", "reader", more, "--more", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["training_seconds"] > added["training_seconds"] + 5
     assert run(["voice", "show", "reader"]) == 0
-    shown = capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
     assert "statistics, no sound" in shown
+    assert "turned back into sound" in shown
+    assert "never leave this machine" in shown
     assert "Hz" in shown
     assert run(["voice", "list"]) == 0
     assert "reader" in capsys.readouterr().out
@@ -33,14 +48,64 @@ def test_a_voice_from_add_to_remove(capsys, repository, models_dir, monkeypatch)
     assert run(["voice", "show", "reader"]) == 2
 
 
+def test_a_voice_without_training_says_nothing_of_frames(capsys, repository, models_dir, monkeypatch):
+    monkeypatch.setenv("BABELMESH_MODELS", str(models_dir))
+    recording = str(repository / "examples" / "audio" / "demo.flac")
+    assert run(["voice", "add", "reader", recording, "--no-training"]) == 0
+    shown = capsys.readouterr().out
+    assert "turned back" not in shown
+    assert "none" in shown
+
+
+def test_a_voice_from_the_microphone(capsys, repository, models_dir, monkeypatch):
+    monkeypatch.setenv("BABELMESH_MODELS", str(models_dir))
+    driver = FakeSoundDriver(heard=read(repository / "examples" / "audio" / "demo.flac").samples, overflow_every=50)
+    monkeypatch.setattr(microphone, "microphone", lambda name: Microphone(driver, name))
+    assert run(["voice", "record", "me", "--seconds", "12"]) == 0
+    said = capsys.readouterr()
+    assert "Read this aloud" in said.out
+    assert "in 3 utterances" in said.out
+    assert "sound was lost 2 times" in said.err
+    driver.heard = read(repository / "examples" / "audio" / "lj.flac").samples
+    assert run(["voice", "record", "me", "--seconds", "10", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["training_utterances"] > 3, "the same voice has more speech"
+
+
+def test_a_machine_without_a_microphone_says_what_to_do(capsys, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    assert run(["voice", "record", "me"]) == 2
+    assert "babelmesh[microphone]" in capsys.readouterr().err
+    assert run(["voice", "record", "me", "--seconds", "2"]) == 2
+    assert "--seconds" in capsys.readouterr().err
+
+
+def test_a_person_can_hear_what_the_model_does(capsys, repository, in_folder):
+    recording = str(repository / "examples" / "audio" / "lj.flac")
+    assert run(["voice", "reconstruct", recording, "out.wav"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "learned nothing yet" in said
+    assert "Griffin-Lim" in said
+    assert run(["voice", "reconstruct", recording, "out.flac", "--model", "genesis", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["model"] == "genesis"
+    assert facts["rmse_db"] == facts["genesis_rmse_db"] < 2.5
+    assert f"{facts['rmse_db']:.2f} dB" in said
+    assert read(in_folder / "out.flac").seconds == pytest.approx(facts["seconds"], abs=0.01)
+    assert run(["voice", "reconstruct", recording, "out.wav", "--model", "odd"]) == 2
+
+
 def test_a_recording_without_speech_makes_no_voice(capsys, in_folder, models_dir, monkeypatch):
-    import numpy as np
-
-    from ml.audio.write import AudioWriter
-
     monkeypatch.setenv("BABELMESH_MODELS", str(models_dir))
     with AudioWriter(in_folder / "silence.wav") as writer:
         writer.write(np.zeros(32000, np.float32))
     assert run(["voice", "add", "nobody", str(in_folder / "silence.wav")]) == 2
     assert "no speech" in capsys.readouterr().err
     assert run(["voice", "show", "nobody"]) == 2
+
+
+def test_advice_goes_with_the_amount_of_speech():
+    assert len({advice(seconds) for seconds in (1, 8, 20, 45, 600)}) >= 4
+    assert "5 s" in advice(0)
+    assert advice(600) == "Plenty to learn from."

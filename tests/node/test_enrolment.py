@@ -1,9 +1,13 @@
-"""Getting to know a voice."""
+"""Getting to know a voice, and gathering the speech to learn from."""
 
+import numpy as np
 import pytest
 
-from node.enrolment import Enrolment, voice_facts
-from node.errors import BadRequest
+from ml.audio.read import blocks
+from ml.audio.write import AudioWriter
+from ml.errors import BadAudio
+from node.enrolment import Enrolment, EnrolOptions, forget_voice, voice_facts
+from node.errors import BadRequest, NotFound
 from tests.fakes import fake_node
 
 
@@ -12,17 +16,27 @@ def demo(repository):
     return repository / "examples" / "audio" / "demo.flac"
 
 
-def add(node, name, *recordings, replace=False, keep_recordings=False):
-    enrolment = Enrolment(node.registry, node.voices)
-    return enrolment.add(
-        name, recordings, "es", lambda *step: None, replace=replace, keep_recordings=keep_recordings
-    )  # fmt: skip
+@pytest.fixture
+def woman(repository):
+    return repository / "examples" / "audio" / "lj.flac"
+
+
+def enrolment(node):
+    return Enrolment(node.registry, node.voices, node.frames)
+
+
+def add(node, name, *recordings, **options):
+    return enrolment(node).add(name, recordings, EnrolOptions(**options), lambda *step: None)
+
+
+def facts_of(node, name):
+    return voice_facts(name, node.voices, node.frames)
 
 
 def test_facts_of_a_voice(tmp_path, demo):
     with fake_node(tmp_path) as node:
         facts = add(node, "reader", demo)
-        assert facts == voice_facts("reader", node.voices)
+        assert facts == facts_of(node, "reader")
         assert facts.trusted
         assert 80 < facts.f0_median < 200
         assert facts.recordings_kept == 0
@@ -30,14 +44,99 @@ def test_facts_of_a_voice(tmp_path, demo):
         assert not list(node.voices.path("reader").parent.glob("*.recordings"))
 
 
+def test_the_speech_becomes_frames_to_learn_from(tmp_path, demo):
+    with fake_node(tmp_path) as node:
+        facts = add(node, "reader", demo)
+        frames = node.frames.utterances("reader")
+        assert facts.training_utterances == len(frames) == 3
+        assert facts.training_seconds == pytest.approx(facts.seconds, abs=0.1)
+        assert "in 3 utterances" in dict(facts.rows())["speech to learn from"]
+
+
+def test_without_training_only_statistics_are_kept(tmp_path, demo):
+    with fake_node(tmp_path) as node:
+        facts = add(node, "reader", demo, training=False)
+        assert facts.training_utterances == facts.training_seconds == 0
+        assert facts.training() == "none"
+        assert [path.name for path in node.voices.path("reader").parent.iterdir()] == ["reader.voice"]
+
+
 def test_sound_is_kept_only_when_asked(tmp_path, demo):
     with fake_node(tmp_path) as node:
         assert add(node, "reader", demo, keep_recordings=True).recordings_kept == 3
 
 
-def test_a_voice_is_not_replaced_by_accident(tmp_path, demo, repository):
+def test_a_voice_is_not_replaced_by_accident(tmp_path, demo, woman):
     with fake_node(tmp_path) as node:
         first = add(node, "reader", demo)
         with pytest.raises(BadRequest, match="already"):
             add(node, "reader", demo)
-        assert add(node, "reader", repository / "examples" / "audio" / "lj.flac", replace=True).seconds != first.seconds
+        second = add(node, "reader", woman, replace=True)
+        assert second.seconds != first.seconds
+        assert second.training_seconds == pytest.approx(second.seconds, abs=0.1), "nothing of the old voice is left"
+
+
+def test_more_speech_leaves_the_profile_and_adds_frames(tmp_path, demo, woman):
+    with fake_node(tmp_path) as node:
+        first = add(node, "reader", demo, keep_recordings=True)
+        more = add(node, "reader", woman, more=True, keep_recordings=True)
+        assert more.seconds == first.seconds
+        assert more.ceiling == first.ceiling
+        assert more.training_utterances > first.training_utterances
+        assert more.recordings_kept > first.recordings_kept
+        assert add(node, "reader", woman, more=True).training_utterances == more.training_utterances
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"more": True}, NotFound),
+        ({"more": True, "replace": True}, BadRequest),
+        ({"more": True, "training": False}, BadRequest),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_listening(tmp_path, options, error):
+    with fake_node(tmp_path) as node, pytest.raises(error):
+        add(node, "nobody", tmp_path / "no such file", **options)
+
+
+def test_silence_makes_no_voice_and_changes_nothing(tmp_path, demo):
+    with AudioWriter(tmp_path / "silence.wav") as writer:
+        writer.write(np.zeros(32_000, np.float32))
+    with fake_node(tmp_path) as node:
+        with pytest.raises(BadAudio, match="no speech"):
+            add(node, "reader", tmp_path / "silence.wav")
+        assert node.voices.names() == node.frames.voices() == ()
+        before = add(node, "reader", demo)
+        with pytest.raises(BadAudio):
+            add(node, "reader", tmp_path / "silence.wav", replace=True)
+        assert facts_of(node, "reader") == before
+
+
+def test_a_microphone_gives_what_a_recording_of_the_same_sound_gives(tmp_path, demo):
+    with fake_node(tmp_path) as node:
+        recorded = add(node, "file", demo)
+        places = []
+        with blocks(demo, 0.1) as sound:
+            heard = enrolment(node).listen("live", sound, 12.0, EnrolOptions(), lambda *step: places.append(step))
+        assert (heard.seconds, heard.training_seconds) == (recorded.seconds, recorded.training_seconds)
+        for one, other in zip(node.frames.utterances("file"), node.frames.utterances("live"), strict=True):
+            assert np.array_equal(one, other)
+        assert places[-1][0] == "listening"
+        assert places[-1][2] == 12.0
+
+
+def test_a_forgotten_voice_leaves_nothing(tmp_path, demo):
+    with fake_node(tmp_path) as node:
+        add(node, "reader", demo, keep_recordings=True)
+        forget_voice("reader", node.voices, node.frames)
+        assert list(node.voices.path("reader").parent.iterdir()) == []
+        with pytest.raises(NotFound):
+            forget_voice("reader", node.voices, node.frames)
+
+
+def test_speech_without_a_profile_can_be_forgotten_too(tmp_path):
+    with fake_node(tmp_path) as node:
+        node.frames.add("odd", [np.full((5, 80), -5, np.float32)])
+        forget_voice("odd", node.voices, node.frames)
+        assert node.frames.voices() == ()
