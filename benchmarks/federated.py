@@ -29,7 +29,7 @@ from ml.federated.merge import Received, adopt, merge, reach_of
 from ml.voice.genesis import Genesis, genesis
 from ml.voice.measures import score
 from ml.voice.training import Split, TrainOptions, split, train
-from ml.weights import Weights, norm, subtract, to_bytes
+from ml.weights import Weights, norm, subtract
 
 ROOT = Path(__file__).resolve().parent.parent
 SPEAKERS = ROOT.parent / "shared" / "data" / "speakers"
@@ -39,7 +39,6 @@ COUNTS = (3, 100, 1000)
 RIVAL = """
 import json, sys, time
 import numpy as np
-from safetensors.numpy import load_file
 import p2pfl
 from p2pfl.learning.aggregators.fedavg import FedAvg
 from p2pfl.learning.frameworks.p2pfl_model import P2PFLModel
@@ -50,7 +49,7 @@ class Plain(P2PFLModel):
     def build_copy(self, **facts): return Plain(None, **facts)
     def get_framework(self): return "numpy"
 
-base = [tensor for _, tensor in sorted(load_file(sys.argv[1]).items())]
+base = [tensor for _, tensor in sorted(np.load(sys.argv[1]).items())]
 rng, found = np.random.default_rng(0), {}
 for count in json.loads(sys.argv[2]):
     models = [Plain([t + rng.normal(0, .01, t.shape).astype(np.float32) for t in base], num_samples=500,
@@ -58,6 +57,7 @@ for count in json.loads(sys.argv[2]):
     times = []
     for _ in range(9 if count < 1000 else 3):
         rule = FedAvg()
+        rule.set_addr("here")
         began = time.process_time()
         rule.aggregate(models)
         times.append(time.process_time() - began)
@@ -202,8 +202,8 @@ def rival(start: Genesis) -> dict[str, object] | str:
     python = os.environ.get("BABELMESH_P2PFL")
     if not python:
         return "not run: BABELMESH_P2PFL names no interpreter that has p2pfl"
-    with tempfile.NamedTemporaryFile(suffix=".safetensors") as file:
-        file.write(to_bytes(start.weights))
+    with tempfile.NamedTemporaryFile(suffix=".npz") as file:
+        np.savez(file, **start.weights)
         file.flush()
         done = subprocess.run(
             [python, "-W", "ignore", "-c", RIVAL, file.name, json.dumps(COUNTS)],

@@ -24,7 +24,7 @@ REACH = 2.0
 LEAST_REACH = 0.5
 SLACK = 0.1
 
-Flat = npt.NDArray[np.float64]
+Flat = npt.NDArray[np.float32]
 """All numbers of a model, one after another, in the order of its tensors' names."""
 
 
@@ -97,20 +97,24 @@ def merge(
     nothing but the order of the judgements.
     """
     middle = flatten(own)
-    verdicts = [_Candidate(item, _difference(item, own, middle, options)) for item in received]
-    _keep_the_newest(verdicts)
-    _gate(verdicts, own, loss, options)
-    accepted = sorted((one for one in verdicts if not one.reason), key=lambda one: one.item.peer)
+    with np.errstate(all="ignore"):
+        candidates = [_Candidate(item, *_look(item, own, middle, options)) for item in received]
+        _keep_the_newest(candidates)
+        _gate(candidates, own, loss, options)
+    accepted = sorted((one for one in candidates if not one.reason), key=lambda one: one.item.peer)
     total = math.fsum(_weight(one.item, options) for one in accepted)
     step = np.zeros_like(middle)
     for one in accepted:
         one.share = _weight(one.item, options) / total
         shrink = min(1.0, reach / one.distance) if one.distance > 0 else 1.0
-        step += (one.share * shrink) * (flatten(one.item.weights) - middle)
-    judged = tuple(one.judged(reach) for one in verdicts)
+        difference = flatten(one.item.weights)
+        difference -= middle
+        difference *= np.float32(one.share * shrink)
+        step += difference
+    judged = tuple(one.judged(reach) for one in candidates)
     if not accepted or options.alpha >= 1:
         return Merged(own, judged)
-    return Merged(_unflatten(middle + (1 - options.alpha) * step, own), judged)
+    return Merged(_unflatten(middle + np.float32(1 - options.alpha) * step, own), judged)
 
 
 def reach_of(own: Weights, origin: Weights) -> float:
@@ -131,14 +135,14 @@ def adopt(own_loss: float, merged_loss: float) -> bool:
 
 def flatten(weights: Weights) -> Flat:
     """All numbers in the order of the names."""
-    return np.concatenate([weights[name].ravel() for name in sorted(weights)]).astype(np.float64)
+    return np.concatenate([weights[name].ravel() for name in sorted(weights)])
 
 
 def _unflatten(flat: Flat, like: Weights) -> Weights:
     result, at = {}, 0
     for name in sorted(like):
         tensor = like[name]
-        result[name] = flat[at : at + tensor.size].astype(np.float32).reshape(tensor.shape)
+        result[name] = flat[at : at + tensor.size].reshape(tensor.shape)
         at += tensor.size
     return result
 
@@ -146,13 +150,11 @@ def _unflatten(flat: Flat, like: Weights) -> Weights:
 class _Candidate:
     """A received model on its way through the checks; `reason` is empty while nothing speaks against it.
 
-    Its difference is not kept but made again when it is added up: a thousand of them would be 160 MB.
+    Its difference is not kept but made again when it is added up: a thousand of them would be 80 MB.
     """
 
-    def __init__(self, item: Received, difference: Flat | str) -> None:
-        self.item = item
-        self.reason = difference if isinstance(difference, str) else ""
-        self.distance = math.inf if isinstance(difference, str) else float(np.sqrt(difference @ difference))
+    def __init__(self, item: Received, distance: float, reason: str) -> None:
+        self.item, self.distance, self.reason = item, distance, reason
         self.loss: float | None = None
         self.share = 0.0
 
@@ -161,20 +163,21 @@ class _Candidate:
         return Judged(self.item.peer, not self.reason, said, self.loss, self.distance, self.share)
 
 
-def _difference(item: Received, own: Weights, middle: Flat, options: MergeOptions) -> Flat | str:
-    """The model's difference from one's own, or why there is none."""
+def _look(item: Received, own: Weights, middle: Flat, options: MergeOptions) -> tuple[float, str]:
+    """The norm of the model's difference from one's own, and what speaks against it before it is tried."""
     if not _weight(item, options) > LEAST_WEIGHT:
-        return "it has no age, trust or frames to be weighed by"
-    if set(item.weights) != set(own):
-        return "its tensors are not those of this model"
-    for name, tensor in own.items():
-        other = item.weights[name]
-        if other.dtype != np.float32 or other.shape != tensor.shape:
-            return "its tensors are not those of this model"
-    flat = flatten(item.weights)
-    if not np.isfinite(flat).all():
-        return "it has numbers that are not finite"
-    return flat - middle
+        return math.inf, "it has no age, trust or frames to be weighed by"
+    if item.weights.keys() != own.keys() or any(
+        item.weights[name].dtype != np.float32 or item.weights[name].shape != tensor.shape
+        for name, tensor in own.items()
+    ):
+        return math.inf, "its tensors are not those of this model"
+    difference = flatten(item.weights)
+    difference -= middle
+    square = float(difference @ difference)  # not finite when one number is not, or beyond 1e19
+    if not math.isfinite(square):
+        return math.inf, "it has numbers that are not finite, or beyond all measure"
+    return math.sqrt(square), ""
 
 
 def _keep_the_newest(candidates: Sequence[_Candidate]) -> None:
@@ -185,7 +188,7 @@ def _keep_the_newest(candidates: Sequence[_Candidate]) -> None:
             by_peer.setdefault(one.item.peer, []).append(one)
     for several in by_peer.values():
         if len(several) > 1:
-            several.sort(key=lambda one: (one.item.age, digest(one.item.weights)))
+            several.sort(key=lambda one: (one.item.age, digest(one.item.weights), -one.item.frames, -one.item.trust))
             for older in several[1:]:
                 older.reason = "the same peer sent a newer one"
 
@@ -197,10 +200,9 @@ def _gate(
     tried = [one for one in candidates if not one.reason]
     if not tried:
         return
-    with np.errstate(all="ignore"):
-        here = float(loss(own))
-        for one in tried:
-            one.loss = float(loss(one.item.weights))
+    here = float(loss(own))
+    for one in tried:
+        one.loss = float(loss(one.item.weights))
     if not math.isfinite(here):
         for one in tried:
             one.reason = "there is no speech of one's own to judge it by"

@@ -132,7 +132,7 @@ def test_a_far_model_counts_as_one_at_the_edge_of_the_reach() -> None:
     (judged,) = merged.judged
     assert judged.accepted
     assert "shortened" in judged.reason
-    assert judged.distance == pytest.approx(norm(subtract(far.weights, OWN)))
+    assert judged.distance == pytest.approx(norm(subtract(far.weights, OWN)), rel=1e-5)
     step = subtract(merged.weights, OWN)
     assert norm(step) == pytest.approx(0.005, rel=1e-3)
     assert np.sign(step["w"]) == pytest.approx(np.sign(far.weights["w"] - OWN["w"]))
