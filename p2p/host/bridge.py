@@ -11,6 +11,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError as Forgotten
 from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import trio
@@ -61,7 +62,7 @@ class TrioThread:
         with self._lock:
             if self._open:
                 self._open = False
-                self._token.run_sync_soon(self._nursery.cancel_scope.cancel)
+                self._soon(self._nursery.cancel_scope.cancel)
         try:
             async with asyncio.timeout(wait):
                 await asyncio.shield(asyncio.wrap_future(self._over))
@@ -92,17 +93,20 @@ class TrioThread:
                 with self._lock:
                     self._calls.discard(outcome)
 
+        def begin() -> None:
+            with suppress(RuntimeError):  # the nursery has ended in this very moment, and `_run` settles what is left
+                self._nursery.start_soon(run)
+
         with self._lock:
-            if not self._open:
+            if not self._open or not self._soon(begin):
                 raise Unreachable(CLOSED)
             self._calls.add(outcome)
-            self._token.run_sync_soon(lambda: self._nursery.start_soon(run))
         try:
             return await asyncio.wrap_future(outcome)
         except asyncio.CancelledError:
             with self._lock:
                 if self._open:
-                    self._token.run_sync_soon(scope.cancel)
+                    self._soon(scope.cancel)
             raise
 
     async def ask(self, function: Callable[..., Coroutine[Any, Any, T]], *arguments: object) -> T:
@@ -111,7 +115,6 @@ class TrioThread:
         Cancelling the caller cancels the call. Raises Unreachable when the asyncio loop has ended.
         """
         done = trio.Event()
-        token = trio.lowlevel.current_trio_token()
         coroutine = function(*arguments)
         try:
             answer = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
@@ -120,10 +123,7 @@ class TrioThread:
             raise Unreachable(CLOSED) from error
 
         def wake(_: Future[T]) -> None:
-            try:
-                token.run_sync_soon(done.set)
-            except trio.RunFinishedError:
-                return
+            self._soon(done.set)
 
         answer.add_done_callback(wake)
         try:
@@ -135,6 +135,14 @@ class TrioThread:
             return answer.result(timeout=0)
         except Forgotten:
             raise Unreachable(CLOSED) from None
+
+    def _soon(self, function: Callable[[], object]) -> bool:
+        """Have trio run a function; False when it has ended."""
+        try:
+            self._token.run_sync_soon(function)
+        except trio.RunFinishedError:
+            return False
+        return True
 
     def _run(self, main: Callable[[trio.Nursery], Awaitable[None]], ready: Future[None]) -> None:
         async def live() -> None:
