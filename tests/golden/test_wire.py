@@ -116,3 +116,61 @@ def test_the_two_sides_of_the_vector_would_have_paired(monkeypatch):
         name=v["answerer_name"],
     )
     assert joining.prove(answer) == PairProof(proof=bytes.fromhex(v["asker_proof"]))
+
+
+Q = 2**255 - 19
+ORDER = 2**252 + 27742317777372353535851937790883648493
+CURVE_D = -121665 * pow(121666, -1, Q) % Q
+Point = tuple[int, int]
+
+
+def add(p: Point, q: Point) -> Point:
+    """Addition on the twisted Edwards curve of RFC 8032, in affine coordinates."""
+    t = CURVE_D * p[0] * q[0] * p[1] * q[1]
+    x = (p[0] * q[1] + q[0] * p[1]) * pow(1 + t, -1, Q) % Q
+    return x, (p[1] * q[1] + p[0] * q[0]) * pow(1 - t, -1, Q) % Q
+
+
+def times(n: int, p: Point) -> Point:
+    total: Point = (0, 1)
+    for bit in bin(n % ORDER)[2:]:
+        total = add(total, total)
+        if bit == "1":
+            total = add(total, p)
+    return total
+
+
+def point(data: bytes) -> Point:
+    """RFC 8032, section 5.1.3."""
+    number = int.from_bytes(data, "little")
+    y, sign = number % 2**255, number >> 255
+    square = (y * y - 1) * pow(CURVE_D * y * y + 1, -1, Q) % Q
+    x = pow(square, (Q + 3) // 8, Q)
+    if (x * x - square) % Q:
+        x = x * pow(2, (Q - 1) // 4, Q) % Q
+    assert (x * x - square) % Q == 0
+    return (x if x % 2 == sign else Q - x), y
+
+
+def data_of(p: Point) -> bytes:
+    return (p[1] | (p[0] % 2) << 255).to_bytes(32, "little")
+
+
+def test_a_pairings_key_follows_from_the_formulas_of_the_page():
+    """SPAKE2 once more, from docs/protocol.md and RFC 8032 alone."""
+    v = GOLDEN["pairing"]
+    password = b"babelmesh/pair/1\0" + v["code"].encode()
+    assert password.hex() == v["password"]
+    w = int.from_bytes(HKDF(SHA256(), 48, None, b"SPAKE2 pw").derive(password), "big") % ORDER
+    base = point(bytes.fromhex("58" + "66" * 31))
+    m = point(bytes.fromhex("15cfd18e385952982b6a8f8c7854963b58e34388c8e6dae891db756481a02312"))
+    n = point(bytes.fromhex("f04f2e7eb734b2a8f8b472eaf9c3c632576ac64aea650b496a8a20ff00e583c3"))
+    x, y = (int.from_bytes(bytes.fromhex(v[f"{side}_scalar"]), "little") for side in ("asker", "answerer"))
+    big_x, big_y = add(times(x, base), times(w, m)), add(times(y, base), times(w, n))
+    assert (b"A" + data_of(big_x)).hex() == v["asker_half"]
+    assert (b"B" + data_of(big_y)).hex() == v["answerer_half"]
+    shared = times(x, add(big_y, times(-w, n)))
+    assert shared == times(y, add(big_x, times(-w, m)))
+    parts = [hashlib.sha256(part).digest() for part in (password, v["asker"].encode(), v["answerer"].encode())]
+    key = hashlib.sha256(b"".join([*parts, data_of(big_x), data_of(big_y), data_of(shared)])).hexdigest()
+    assert key == v["key"]
