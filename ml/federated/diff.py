@@ -53,6 +53,13 @@ class Encoding(StrEnum):
     TERNARY = "ternary"
 
 
+SNAPSHOT = Encoding.INT8
+"""For a first diff, against genesis: 19.6 KB, and 0.6 % of the way is left out."""
+
+UPDATE = Encoding.INT4
+"""For a diff against a shadow copy: 7.6 KB."""
+
+
 @dataclass(frozen=True)
 class Encoded:
     """A diff to send: its bytes, and the weights that it gives whoever has the base, bit for bit."""
@@ -122,12 +129,10 @@ def decode(body: bytes, base: Weights, layout: Layout) -> Weights:
 
 
 def largest_packed(layout: Layout) -> int:
-    """Bytes of the longest body of this layout before gzip: all numbers as float32, and the map around them."""
-    return (
-        4 * layout.parameters
-        + sum(len(name.encode()) + 5 * len(shape) + 16 for name, shape in layout.shapes.items())
-        + 128
-    )
+    """Bytes of the longest body of this layout before gzip: 4 for each number and each row, and the map around them."""
+    tensors = sum(4 * (math.prod(shape) + _count(shape)) for shape in layout.shapes.values())
+    words = sum(len(name.encode()) + 5 * len(shape) + 24 for name, shape in layout.shapes.items())
+    return tensors + words + len(layout.name.encode()) + 128
 
 
 def memory_bound(layout: Layout) -> int:
@@ -160,8 +165,13 @@ def _gunzip(body: bytes, limit: int) -> bytes:
 
 
 def _rows(tensor: npt.NDArray[np.float32], shape: Sequence[int]) -> Rows:
-    """A tensor as rows along its first axis; what has one axis or none is one row."""
-    return tensor.reshape(shape[0] if len(shape) > 1 else 1, -1)
+    """A tensor as rows along its first axis."""
+    return tensor.reshape(_count(shape), -1)
+
+
+def _count(shape: Sequence[int]) -> int:
+    """How many rows a tensor has; one with a single axis or none is one row."""
+    return shape[0] if len(shape) > 1 else 1
 
 
 def _write(diff: Rows, encoding: Encoding) -> tuple[bytes, bytes, Rows]:
@@ -194,8 +204,7 @@ def _unpack(values: bytes, count: int, encoding: Encoding) -> Levels | None:
 
 def _read(scales: bytes, values: bytes, shape: Sequence[int], encoding: Encoding) -> Rows:
     """The step of one tensor `[rows, columns]`, or BadUpdate."""
-    rows = shape[0] if len(shape) > 1 else 1
-    count = int(np.prod(shape))
+    rows, count = _count(shape), math.prod(shape)
     wanted = {
         Encoding.FP32: 4 * count,
         Encoding.FP16: 2 * count,

@@ -74,6 +74,7 @@ def test_finer_encodings_lose_less(encoding: Encoding, within: float) -> None:
     assert left < within
 
 
+@settings(max_examples=40)
 @given(layouts, st.sampled_from(COARSE), st.integers(0, 2**32))
 def test_updates_against_the_shadow_converge_to_the_local_weights(
     layout: Layout, encoding: Encoding, seed: int
@@ -105,6 +106,16 @@ def test_weights_too_far_apart_are_not_sent(encoding: Encoding) -> None:
         encode(base, {**base, "b": base["b"] + np.float32(1000)}, TINY, encoding)
     with pytest.raises(ModelDamaged):
         encode({**base, "b": np.float32([np.nan, 0, 0])}, base, TINY, encoding)
+
+
+@pytest.mark.parametrize("encoding", Encoding)
+@pytest.mark.parametrize("shape", [(), (1,), (3000,), (3000, 1), (1, 3000), (2, 3, 4, 5)])
+def test_no_good_diff_is_longer_than_the_longest(shape: tuple[int, ...], encoding: Encoding) -> None:
+    layout = Layout("a-layout-with-a-long-name", {"a.tensor.with.a.name": shape})
+    base = some(layout)
+    sent = encode(near(base, layout), base, layout, encoding)
+    assert len(gzip.decompress(sent.body)) <= diff.largest_packed(layout)
+    assert digest(decode(sent.body, base, layout)) == digest(sent.result)
 
 
 def by_the_book(body: bytes, base: Weights) -> Weights:
@@ -269,7 +280,7 @@ def taken(body: bytes, base: Weights, layout: Layout) -> None:
 edits = st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=6)
 
 
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(st.sampled_from(Encoding), edits, edits, st.integers(0, 30), st.binary(max_size=3))
 def test_mutated_diffs_are_refused_or_sound(
     encoding: Encoding, inside: list[tuple[int, int]], outside: list[tuple[int, int]], cut: int, tail: bytes
