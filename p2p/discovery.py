@@ -80,11 +80,18 @@ class Discovery:
     """Announces this node's addresses and tells of others', as long as `run` runs."""
 
     def __init__(
-        self, me: str, addresses: Sequence[str], found: Found, options: DiscoveryOptions | None = None
+        self,
+        me: str,
+        addresses: Callable[[], Sequence[str]],
+        found: Found,
+        options: DiscoveryOptions | None = None,
     ) -> None:
-        """`me` is this node's peer id, `addresses` its multiaddrs with `/p2p/ID`. `found` must be quick."""
+        """`me` is this node's peer id; `addresses` gives its multiaddrs, once it listens. `found` must be quick.
+
+        Addresses of this machine alone are announced only when all that is spoken on is this machine's loopback.
+        """
         self._me = me
-        self._addresses = tuple(addresses)
+        self._addresses = addresses
         self._found = found
         self._options = options or DiscoveryOptions()
         self._name = f"{secrets.token_hex(20)}.{SERVICE}"
@@ -131,13 +138,15 @@ class Discovery:
     def _announcement(self) -> AsyncServiceInfo:
         from zeroconf.asyncio import AsyncServiceInfo
 
-        places = [parse(address) for address in self._addresses]
+        here_alone = bool(self._options.interfaces) and all(map(_is_loopback, self._options.interfaces))
+        places = [parse(address) for address in self._addresses()]
+        places = [place for place in places if here_alone or not _is_loopback(place.host)]
         hosts = dict.fromkeys(place.host for place in places if place.kind in {"ip4", "ip6"})
         return AsyncServiceInfo(
             SERVICE,
             self._name,
             port=places[0].port if places else 0,
-            properties=dnsaddr_records(self._addresses),
+            properties=dnsaddr_records([str(place) for place in places]),
             server=self._name.removesuffix(SERVICE) + "local.",
             addresses=[ipaddress.ip_address(host).packed for host in hosts],
         )
@@ -166,3 +175,11 @@ def _must_be_here(interface: str) -> None:
     family = socket.AF_INET6 if ":" in interface else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.bind((interface, 0))
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether an IP address is this machine's own; a name is not."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -62,7 +62,9 @@ def test_a_record_that_is_cut_off_or_endless_is_bounded():
 
 def test_peers_are_told_of_once_until_they_move_and_one_does_not_meet_oneself():
     told: list[tuple[str, tuple[str, ...]]] = []
-    here = Discovery(IDS[0], AT[:1], lambda peer, places: told.append((peer, places)), DiscoveryOptions(peers=2))
+    here = Discovery(
+        IDS[0], lambda: AT[:1], lambda peer, places: told.append((peer, places)), DiscoveryOptions(peers=2)
+    )
     moved = AT[1].replace("4711", "5000")
     for addresses in (AT[:1], AT[1:2], AT[1:2], [moved], [moved]):
         here.take(dnsaddr_records(addresses))
@@ -99,8 +101,8 @@ async def test_nodes_on_one_network_find_each_other_and_rubbish_finds_nobody():
     try:
         await liar.async_register_service(rubbish)
         async with asyncio.TaskGroup() as group:
-            group.create_task(Discovery(IDS[0], AT[:1], noting("a"), LOOPBACK).run(stop))
-            group.create_task(Discovery(IDS[1], AT[1:2], noting("b"), LOOPBACK).run(stop))
+            group.create_task(Discovery(IDS[0], lambda: AT[:1], noting("a"), LOOPBACK).run(stop))
+            group.create_task(Discovery(IDS[1], lambda: AT[1:2], noting("b"), LOOPBACK).run(stop))
             try:
                 async with asyncio.timeout(15):
                     await both.wait()
@@ -115,4 +117,13 @@ async def test_nodes_on_one_network_find_each_other_and_rubbish_finds_nobody():
 
 async def test_an_interface_that_is_not_there_is_told():
     with pytest.raises(CannotListen, match="cannot be looked for"):
-        await Discovery(IDS[0], AT[:1], print, DiscoveryOptions(interfaces=("192.0.2.1",))).run(asyncio.Event())
+        await Discovery(IDS[0], lambda: AT[:1], print, DiscoveryOptions(interfaces=("192.0.2.1",))).run(asyncio.Event())
+
+
+def test_a_place_that_only_this_machine_can_reach_is_not_told_to_the_network():
+    outside = f"/ip4/192.0.2.7/tcp/4710/p2p/{IDS[0]}"
+    own = [AT[0], outside, f"/ip6/::1/tcp/4710/p2p/{IDS[0]}"]
+    told = Discovery(IDS[0], lambda: own, print)._announcement()
+    assert read_records(told.text, 8) == {IDS[0]: (outside,)}
+    told = Discovery(IDS[0], lambda: own[:1], print, LOOPBACK)._announcement()
+    assert read_records(told.text, 8) == {IDS[0]: (AT[0],)}
