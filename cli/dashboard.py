@@ -39,11 +39,14 @@ def dashboard(stats: Stats, width: int, height: int | None = None) -> Renderable
     if height is None:
         return _whole(stats, width, USUAL, tight=False)
     tries = [(listed, False) for listed in LISTED if listed > 2] + [(listed, True) for listed in LISTED]
-    for listed, tight in tries:
-        picture = _whole(stats, width, listed, tight)
-        if _lines(picture, width) <= height:
-            break
-    return picture
+    roomiest, tightest = 0, len(tries) - 1
+    while roomiest < tightest:  # each try takes fewer lines than the one before
+        middle = (roomiest + tightest) // 2
+        if _lines(_whole(stats, width, *tries[middle]), width) <= height:
+            tightest = middle
+        else:
+            roomiest = middle + 1
+    return _whole(stats, width, *tries[tightest])
 
 
 def _whole(stats: Stats, width: int, listed: int, tight: bool) -> RenderableType:

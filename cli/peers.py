@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 SHOWN = 14
 """Characters of a peer id in tables: enough to name it."""
+ID_BEGINS = "12D3KooW"
+"""How the ids of Ed25519 keys begin."""
 PAIRING_SECONDS = 600.0
 """As long as a pairing code is good for."""
 
@@ -155,11 +157,14 @@ def pair(
 
 
 def find(known: Sequence[dict[str, Any]], text: str) -> dict[str, Any]:
-    """The one peer that `text` means: its name, its id, or the beginning of either. Raises NotFound, BadUsage."""
+    """The one peer that `text` means: its id, its name, or the beginning of either. Raises NotFound, BadUsage.
+
+    Peers choose their names, and may call themselves like another's id: what looks like an id is never a name.
+    """
     text = text.rstrip("…")
-    exact = [one for one in known if text in (one["peer"], one["name"])]
-    near = [one for one in known if text and (one["peer"].startswith(text) or one["name"].startswith(text))]
-    found = exact or near
+    ids = [one for one in known if text and one["peer"].startswith(text)]
+    names = [] if text.startswith(ID_BEGINS) else [one for one in known if text and one["name"].startswith(text)]
+    found = ids or [one for one in names if one["name"] == text] or names
     if not found:
         raise NotFound(f"No peer is called {text!r}.", "See who is known: node peers list")
     if len(found) > 1:

@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 LOG = "node.log"
 """In the home: what the node did, one JSON document per line."""
+PATIENCE = 1.0
+"""Seconds that threads get to come to their end when everything is closed: one may be loading a library still."""
 EVERY = 1.0
 """Seconds between two looks at what the node does."""
 
@@ -83,10 +86,14 @@ def start(*, wishes: Wishes | None = None, common: Common | None = None) -> int:
     from node.config import load
 
     config = effective(load(common.home, os.environ), wishes)
+    ended = threading.Timer(PATIENCE, os._exit, (0,))
+    ended.daemon = True
     try:
-        asyncio.run(_run(config, read_passphrase(wishes.passphrase_file), common))
+        asyncio.run(_run(config, read_passphrase(wishes.passphrase_file), common, ended))
     except BaseExceptionGroup as group:
         raise first(group) from group
+    finally:
+        ended.cancel()
     return 0
 
 
@@ -127,7 +134,8 @@ def first(group: BaseException) -> BaseException:
     return next((leaf for leaf in leaves if hasattr(leaf, "sentence")), leaves[0])
 
 
-async def _run(config: Config, passphrase: str | None, common: Common) -> None:
+async def _run(config: Config, passphrase: str | None, common: Common, ended: threading.Timer) -> None:
+    """Until told to end. Starts `ended` when all is on disk and closed: from then on nothing is worth waiting for."""
     from node.api.server import ControlApi
     from node.app import open_mesh
     from node.running import Running
@@ -142,6 +150,8 @@ async def _run(config: Config, passphrase: str | None, common: Common) -> None:
         await mesh.run(stop)
     if not common.json:
         show_line("Ended. What was learnt is on disk.")
+    sys.stdout.flush()
+    ended.start()
 
 
 @contextmanager

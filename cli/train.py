@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 Positive = Parameter(validator=validators.Number(gte=1))
 Tell = Callable[[Mapping[str, Any]], None]
 
-ENOUGH = 360.0
-"""Seconds of speech from which on the model of one voice gains little more by local training."""
+HELPS = {
+    60.0: "a minute is a good start",
+    360.0: "up to six minutes or so the model still gains by it",
+}
+"""What more speech would bring, by how much there must be of it, in seconds."""
 
 
 def train(
@@ -86,11 +89,10 @@ def outcome(row: Mapping[str, Any]) -> list[str]:
     genesis = row.get("rmse_genesis")
     since = f", {1 - (best / genesis) ** 2:.1%} less squared error than the shared start" if genesis else ""
     lines.append(f"The best model so far: {best:.3f} dB{since}.")
-    if seconds < ENOUGH:
-        lines.append(
-            f"More speech helps: {span(ENOUGH - seconds)} more would make {span(ENOUGH)}, "
-            "from where on little is gained. Add it with: node voice add, or node voice record"
-        )
+    for enough, what in HELPS.items():
+        if seconds < enough:
+            lines.append(f"{span(enough - seconds)} more of speech would help: {what} (node voice record).")
+            break
     return lines
 
 

@@ -10,7 +10,9 @@ import hashlib
 import heapq
 import random
 import selectors
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -922,3 +924,33 @@ class _FakeInputStream:
         self.place += count
         lost = bool(self.driver.overflow_every) and self.reads % self.driver.overflow_every == 0
         return samples.astype(np.float32)[:, None], lost
+
+
+@contextmanager
+def running_node(home: Path) -> Iterator[FakeMesh]:
+    """A fake node behind the real control API, in a thread with its own event loop; its control file is in `home`."""
+    from node.api.server import ControlApi
+
+    ready = threading.Event()
+    about: dict[str, Any] = {}
+
+    def run() -> None:
+        async def main() -> None:
+            about["stop"], about["loop"] = asyncio.Event(), asyncio.get_running_loop()
+            about["mesh"] = FakeMesh(home)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(ControlApi(about["mesh"], home / "control.json").run(about["stop"]))
+                await asyncio.sleep(0)
+                ready.set()
+
+        asyncio.run(main())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert ready.wait(20)
+    try:
+        yield about["mesh"]
+    finally:
+        about["loop"].call_soon_threadsafe(about["stop"].set)
+        thread.join(20)
+        assert not thread.is_alive()

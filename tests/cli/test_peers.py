@@ -1,0 +1,124 @@
+"""`node peers` as its user sees it, with and without a running node."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from cli.app import run
+from cli.errors import BadUsage
+from cli.peers import find
+from node.errors import NotFound
+from p2p.peers import Trust
+from tests.fakes import PEER_IDS, running_node
+
+ANA = f"/ip4/192.168.1.20/tcp/4710/p2p/{PEER_IDS[1]}"
+BOB = f"/dns4/bob.example/tcp/4710/p2p/{PEER_IDS[2]}"
+
+
+def peer(number: int, name: str = "") -> dict:
+    return {"peer": PEER_IDS[number], "name": name}
+
+
+def test_a_peer_is_found_by_name_or_by_the_beginning_of_its_id() -> None:
+    known = [peer(0, "ana"), peer(1, "anabel"), peer(2)]
+    assert find(known, "ana")["peer"] == PEER_IDS[0], "a whole name goes before the beginning of another"
+    assert find(known, "anab")["peer"] == PEER_IDS[1]
+    assert find(known, PEER_IDS[2])["peer"] == PEER_IDS[2]
+    assert find(known, PEER_IDS[2][:14] + "…")["peer"] == PEER_IDS[2], "as the table shows it"
+    with pytest.raises(BadUsage, match="can mean 3 peers"):
+        find(known, "12D3KooW")
+    with pytest.raises(NotFound, match="'bob'"):
+        find(known, "bob")
+    with pytest.raises(NotFound):
+        find(known, "")
+
+
+def test_no_peer_is_found_by_a_name_that_looks_like_anothers_id() -> None:
+    known = [peer(0, PEER_IDS[1]), peer(1, "ana"), peer(2, "12D3KooWx")]
+    assert find(known, PEER_IDS[1])["peer"] == PEER_IDS[1]
+    with pytest.raises(NotFound):
+        find(known, "12D3KooWx")
+    with pytest.raises(BadUsage, match="can mean 2 peers"):
+        find([peer(0, "ana"), peer(1, "ana")], "ana")
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_peers_from_add_to_remove(alive: bool, babelmesh_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from contextlib import nullcontext
+
+    with running_node(babelmesh_home) if alive else nullcontext():
+        assert run(["peers", "list"]) == 0
+        assert "node peers add" in capsys.readouterr().out
+        assert run(["peers", "add", ANA, BOB]) == 0
+        assert capsys.readouterr().out.count("is trusted from now on") == 2
+        assert run(["peers", "block", PEER_IDS[2][:14]]) == 0
+        assert "is blocked" in capsys.readouterr().out
+        assert run(["peers", "trust", PEER_IDS[1], "--weight", "0.25"]) == 0
+        capsys.readouterr()
+        assert run(["peers", "list", "--json"]) == 0
+        told = {one["peer"]: one for one in json.loads(capsys.readouterr().out)["peers"]}
+        assert (told[PEER_IDS[1]]["trust"], told[PEER_IDS[1]]["weight"]) == ("trusted", 0.25)
+        assert told[PEER_IDS[2]]["trust"] == "blocked"
+        assert told[PEER_IDS[1]]["connected"] == alive
+        assert run(["peers", "list"]) == 0
+        shown = capsys.readouterr().out
+        assert ("connected" in shown) == alive
+        assert max(map(len, shown.splitlines())) <= 80
+        assert run(["peers", "remove", PEER_IDS[1], "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == {"removed": PEER_IDS[1]}
+        assert run(["peers", "remove", PEER_IDS[1]]) == 2
+        assert "No peer is called" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["add"], "Which peer?"),
+        (["add", "nonsense"], "is not an address"),
+        (["add", "/ip4/1.2.3.4/tcp/4710"], "does not say which peer"),
+        (["trust", "nobody"], "No peer is called"),
+        (["pair"], "No node runs"),
+        (["pair", "--code", "12345678"], "by a link, or by --code with --peer"),
+        (["pair", "babelmesh:pair?code=1", "--code", "1"], "by a link, or by --code with --peer"),
+        (["trust", PEER_IDS[1], "--weight", "2"], "weight"),
+    ],
+)
+def test_what_cannot_be_done_is_told(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["peers", *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_joining_a_pairing(babelmesh_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with running_node(babelmesh_home) as mesh:
+        assert run(["peers", "pair", "babelmesh:pair?code=12345678"]) == 0
+        assert "both trust each other" in capsys.readouterr().out
+        assert run(["peers", "pair", "--code", "12345678", "--peer", ANA, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == {"paired": PEER_IDS[1]}
+        assert mesh.asked == [("pair", "babelmesh:pair?code=12345678", ()), ("pair", "12345678", (ANA,))]
+
+
+def test_a_pairing_that_is_opened_waits_for_the_other_side(
+    babelmesh_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running_node(babelmesh_home) as mesh:
+        mesh.add_peer(BOB, Trust.TRUSTED)
+
+        def come() -> None:
+            time.sleep(0.3)
+            mesh.add_peer(ANA, Trust.TRUSTED)
+
+        other = threading.Thread(target=come)
+        other.start()
+        assert run(["peers", "pair"]) == 0
+        other.join()
+        shown = capsys.readouterr().out
+        assert "Code: 1234 5678" in shown
+        assert "node peers pair 'babelmesh:pair?code=12345678'" in shown
+        assert f"Paired with {PEER_IDS[1][:14]}" in shown
+        assert run(["peers", "pair", "--no-wait", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["code"] == "1234 5678"
