@@ -5,7 +5,7 @@
 The closed-form KLT of the pool first, then everything together by Adam on frames that are drawn anew in every epoch: as
 they are, at another level and with another colour (four cosines), or with steady noise added. The cosine-decayed rate
 ends at nothing; what is kept is the best epoch, checked every tenth, on speakers that were held out, as float16. On a
-CPU with one thread and one version of torch the file comes out the same, byte for byte.
+CPU with one thread and one version of torch the weights come out the same, bit for bit.
 """
 
 from __future__ import annotations

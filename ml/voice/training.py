@@ -134,7 +134,8 @@ def train(
             stopped = True
             break
         now = learner.weights()
-        reached = score(autoencoder, now, judged)
+        with np.errstate(all="ignore"):  # weights that ran away may overflow: their error is then not the least
+            reached = score(autoencoder, now, judged)
         if reached.mse < after.mse:
             best, best_epoch, after = now, epoch, reached
         history.append(EpochFacts(epoch, loss, reached.rmse_db, reached.mcd, time.perf_counter() - began))
@@ -179,12 +180,13 @@ class _Learner:
         import torch
 
         loss = torch.nn.functional.mse_loss(self._predict(self._named(), rows), rows)
-        wanted = loss
-        if self._pull:
-            wanted = loss + self._pull * (self._vector - self._start).square().sum()
         self._adam.zero_grad()
-        wanted.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_([self._vector], self._options.clip)
+        loss.backward()  # type: ignore[no-untyped-call]
+        with torch.no_grad():
+            gradient = self._vector.grad
+            assert gradient is not None  # noqa: S101 - backward has just made it
+            gradient.add_(self._vector - self._start, alpha=2 * self._pull)
+            gradient.mul_((self._options.clip / (gradient.norm() + 1e-6)).clamp(max=1.0))
         self._adam.step()
         self._decay.step()
         return loss.detach()
