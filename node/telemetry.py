@@ -214,7 +214,7 @@ def families(stats: Stats) -> Iterator[Metric]:
     }
     known = {role: value for role, value in errors.items() if value is not None}
     yield _gauge("held_out_rmse_db", "Log-mel RMSE on the owner's held-out speech.", known, "model")
-    yield _gauge("gate", "What the gate has counted since the start.", stats.counters, "name")
+    yield from _counters(stats.counters)
     if stats.memory is not None:
         yield _gauge("resident_bytes", "Memory of the node's process.", float(stats.memory))
     if stats.cpu is not None:
@@ -222,6 +222,24 @@ def families(stats: Stats) -> Iterator[Metric]:
     paces = [job.pace for job in stats.jobs if job.pace is not None]
     if paces:
         yield _gauge("translation_pace", "Seconds of work per second of sound, last translation.", paces[0])
+
+
+def _counters(counters: Mapping[str, float]) -> Iterator[Metric]:
+    """What the gate has counted: `answered_offer_want`, `asked_hello_unreachable`, `strikes_bad-hash`, `faults` ..."""
+    requests = CounterMetricFamily(
+        "babelmesh_requests", "Since the start, by who asked.", labels=["way", "kind", "outcome"]
+    )
+    strikes = CounterMetricFamily("babelmesh_strikes", "Since the start, by reason.", labels=["reason"])
+    for name, number in counters.items():
+        way, *labels = name.split("_")
+        if way in {"answered", "asked"} and len(labels) == 2:
+            requests.add_metric([way, *labels], number)
+        elif way == "strikes" and labels:
+            strikes.add_metric(["_".join(labels)], number)
+        else:
+            yield _counter(f"gate_{name}", "Since the start.", number)
+    yield requests
+    yield strikes
 
 
 def _gauge(name: str, text: str, value: float | Mapping[str, float], label: str = "") -> Metric:

@@ -1,11 +1,12 @@
 """Files are whole or not there."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from node.errors import BadRequest, NotFound
-from node.files import GUIDE_BYTES, find_inputs, read_guide, write_bytes, write_text
+from node.files import GUIDE_BYTES, find_inputs, make_folder, read_guide, write_bytes, write_text
 
 
 def test_written_whole_with_its_mode_and_nothing_beside_it(tmp_path: Path):
@@ -57,3 +58,36 @@ def test_guides(tmp_path: Path):
     (tmp_path / "big").write_bytes(b" " * (GUIDE_BYTES + 1))
     with pytest.raises(BadRequest, match="larger"):
         read_guide(tmp_path / "big")
+
+
+def test_a_file_is_on_the_disk_before_its_name_and_its_name_before_the_return(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The order of what the disk is told; tests/e2e/test_crashes.py cuts the power in between."""
+    told: list[str] = []
+    real_sync, real_replace = os.fsync, Path.replace
+
+    def sync(handle: int) -> None:
+        told.append("sync " + Path(os.readlink(f"/proc/self/fd/{handle}")).name.split("-")[0])
+        real_sync(handle)
+
+    def replace(path: Path, target: Path) -> Path:
+        told.append("rename")
+        return real_replace(path, target)
+
+    monkeypatch.setattr("os.fsync", sync)
+    monkeypatch.setattr(Path, "replace", replace)
+    write_bytes(tmp_path / "a" / "b" / "file", b"data")
+    assert told == [f"sync {tmp_path.name.split('-')[0]}", "sync a", "sync .new", "rename", "sync b"]
+
+
+def test_a_folder_that_is_there_is_left_as_it_is(tmp_path: Path):
+    folder = tmp_path / "one" / "two"
+    make_folder(folder, 0o700)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o750)
+    make_folder(folder, 0o700)
+    assert folder.stat().st_mode & 0o777 == 0o750
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        make_folder(tmp_path / "file")

@@ -1,0 +1,169 @@
+"""The picture of a node: running, stopped, or not there yet."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from node.config import Config, NodeSettings
+from node.errors import StoreDamaged
+from node.lock import HomeLock
+from node.stats import ADDRESSES, PEER_ID, ROUNDS, Live, Stats, collect, read_stats
+from node.store import Store
+from node.store.rows import DeliveryRow, JobRow, UpdateRow, Verdict
+from p2p.peers import PeerRecord, Trust
+from tests.node.test_quality import changed
+
+NOW = 10_000.0
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return Config(tmp_path / "home", tmp_path / "models", node=NodeSettings(name="Anna's", bytes_per_hour=1_000_000))
+
+
+@pytest.fixture
+def filled(config: Config) -> Config:
+    with Store.open(config.store) as store:
+        store.set_fact(PEER_ID, "me")
+        store.set_fact(ADDRESSES, "/ip4/127.0.0.1/tcp/1 /ip6/::1/tcp/1")
+        store.save_peer(
+            PeerRecord(
+                peer="ben",
+                name="Ben",
+                trust=Trust.TRUSTED,
+                addresses=("/ip4/10.0.0.1/tcp/1",),
+                added_at=1.0,
+                bytes_in=100,
+                bytes_out=50,
+                next_dial_at=NOW + 40,
+                strikes=1.5,
+                strike_reason="bad-hash",
+            )
+        )
+        store.save_peer(PeerRecord(peer="cleo", added_at=2.0))
+        store.save_peer(PeerRecord(peer="dave", trust=Trust.BLOCKED, added_at=3.0))
+        store.save_peer(PeerRecord(peer="eve", trust=Trust.TRUSTED, added_at=4.0))
+        for number, verdict in enumerate((Verdict.MERGED, Verdict.REJECTED)):
+            store.add_update(
+                UpdateRow(
+                    update=f"u{number}",
+                    peer="ben",
+                    sequence=number,
+                    size=10,
+                    encoding="int4",
+                    base="b",
+                    result="r",
+                    frames=1,
+                    received_at=NOW + number,
+                    seconds=0.5,
+                    verdict=verdict,
+                    reason="worse",
+                )
+            )
+        for outcome in ("done", "budget"):
+            store.add_delivery(
+                DeliveryRow(
+                    peer="ben", round=1, update="u", size=9, encoding="int4", at=NOW, seconds=1.0, outcome=outcome
+                )
+            )
+        store.add_job(JobRow(at=NOW, source="talk.wav", language="es", seconds_in=8.0, seconds=2.0, utterances=3))
+        store.add_job(JobRow(at=NOW, source="empty.wav", language="es", seconds_in=0.0, seconds=2.0, utterances=0))
+    return config
+
+
+def test_a_home_that_does_not_exist_gives_an_empty_picture_and_is_not_made(config: Config):
+    stats = read_stats(config)
+    assert (stats.running, stats.phase, stats.peer_id, stats.peers, stats.rounds) == (False, "stopped", None, (), ())
+    assert stats.name == "Anna's"
+    assert not config.home.exists()
+
+
+def test_a_node_that_does_not_run_is_told_from_its_memory(filled: Config):
+    stats = read_stats(filled)
+    assert (stats.running, stats.peer_id, stats.uptime) == (False, "me", None)
+    assert stats.addresses == ("/ip4/127.0.0.1/tcp/1", "/ip6/::1/tcp/1")
+    assert stats.verdicts == {"merged": 1, "rejected": 1}
+    assert stats.outcomes == {"done": 1, "budget": 1}
+    assert (stats.traffic.bytes_in, stats.traffic.bytes_out, stats.traffic.bytes_per_hour) == (100, 50, 1_000_000)
+    assert [(job.source, job.pace) for job in stats.jobs] == [("empty.wav", None), ("talk.wav", 0.25)]
+    ben = stats.peers[0]
+    assert (ben.name, ben.last_verdict, ben.last_reason, ben.last_delivery) == ("Ben", "rejected", "worse", "budget")
+    assert (ben.strikes, ben.strike_reason, ben.budget_used, ben.seen_at) == (1.5, "bad-hash", None, None)
+
+
+def test_each_peer_s_state_is_told_in_words(filled: Config):
+    with Store.open(filled.store) as store:
+        stopped = {line.peer: line.state for line in collect(store, filled, None, NOW).peers}
+        running = {line.peer: line.state for line in collect(store, filled, Live(), NOW).peers}
+        met = {line.peer: line.state for line in collect(store, filled, Live(connected=("ben", "cleo")), NOW).peers}
+        due = {line.peer: line.state for line in collect(store, filled, Live(), NOW + 41).peers}
+    assert stopped["ben"] == stopped["eve"] == "not dialled: the node does not run"
+    assert stopped["cleo"] == "waits for your yes"
+    assert running["ben"] == "tried again in 40 s"
+    assert running["eve"] == "has no address, may come by itself"
+    assert met["ben"] == "connected"
+    assert met["cleo"] == "at the door, waits for your yes"
+    assert due["ben"] == "being dialled"
+    assert stopped["dave"] == running["dave"] == met["dave"] == "blocked"
+
+
+def test_what_only_the_running_node_knows(filled: Config):
+    live = Live(
+        phase="training",
+        note="",
+        peer_id="me",
+        addresses=("/ip4/1.2.3.4/tcp/1",),
+        started_at=NOW - 60,
+        next_round_at=NOW + 5,
+        epoch={"epoch": 2, "loss": 0.5},
+        connected=("ben",),
+        budget_used={"ben": 77},
+        counters={"faults": 0.0},
+        memory=123,
+        cpu=4.5,
+    )
+    with Store.open(filled.store) as store:
+        stats = collect(store, filled, live, NOW)
+    assert (stats.running, stats.phase, stats.uptime, stats.next_round_at) == (True, "training", 60, NOW + 5)
+    assert (stats.addresses, stats.epoch) == (("/ip4/1.2.3.4/tcp/1",), {"epoch": 2, "loss": 0.5})
+    assert (stats.memory, stats.cpu, stats.counters) == (123, 4.5, {"faults": 0.0})
+    assert [(line.connected, line.budget_used) for line in stats.peers[:2]] == [(True, 77), (False, 0)]
+    live.epoch["epoch"] = 3
+    assert stats.epoch["epoch"] == 2, "a picture does not change afterwards"
+
+
+def test_a_clock_that_went_back_gives_no_negative_uptime(filled: Config):
+    assert collect(None, filled, Live(started_at=NOW), NOW - 50).uptime == 0
+
+
+def test_rounds_for_the_picture_are_bounded(config: Config, monkeypatch: pytest.MonkeyPatch):
+    from node.store.rows import Commit
+
+    with Store.open(config.store) as store:
+        for number in range(1, ROUNDS + 4):
+            store.commit(Commit(round=changed(number=number), models=(), roles={}, verdicts=()))
+    stats = read_stats(config)
+    assert [row.number for row in stats.rounds] == list(range(ROUNDS + 3, 3, -1))
+    assert stats.quality.rounds == ROUNDS + 3
+    assert stats.quality.gain == pytest.approx(0.75)
+
+
+def test_a_picture_goes_through_json(filled: Config):
+    with Store.open(filled.store) as store:
+        stats = collect(store, filled, Live(peer_id="me", epoch={"loss": 0.5}), NOW)
+    assert msgspec.json.decode(msgspec.json.encode(stats), type=Stats) == stats
+
+
+def test_reading_beside_a_running_node_says_so(filled: Config):
+    with HomeLock(filled.lock):
+        stats = read_stats(filled)
+    assert stats.running
+    assert "was not asked" in stats.note
+    assert len(stats.peers) == 4
+
+
+def test_a_damaged_memory_is_no_empty_picture(filled: Config):
+    filled.store.write_bytes(b"garbage" * 1000)
+    with pytest.raises(StoreDamaged):
+        read_stats(filled)
