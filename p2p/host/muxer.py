@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import trio
 from libp2p.abc import ISecureConn
 from libp2p.exceptions import BaseLibp2pError
-from libp2p.stream_muxer.exceptions import MuxedStreamError, MuxedStreamReset
+from libp2p.stream_muxer.exceptions import MuxedStreamError
 from libp2p.stream_muxer.yamux import yamux
 from libp2p.stream_muxer.yamux.yamux import YamuxStream
 
@@ -132,9 +132,9 @@ class SafeYamux(yamux.Yamux):
         try:
             while len(parts) < n:
                 parts += await self.read_stream(stream.stream_id, n - len(parts))
-        except MuxedStreamReset as error:
-            raise Unreachable(f"The peer broke off{self._why()}.") from error
         except MuxedStreamError as error:
+            if stream.reset_received:
+                raise Unreachable(f"The peer broke off{self._why()}.") from error
             raise Unreachable(f"The peer closed after {len(parts)} of {n} bytes{self._why()}.") from error
         return bytes(parts)
 

@@ -28,7 +28,7 @@ from p2p.host.handshake import Handshake
 from p2p.host.ledger import Ledger
 from p2p.host.muxer import MuxLimits, SafeYamux
 from p2p.host.options import HostOptions
-from p2p.host.wire import MULTISTREAM, Wire, agreed, breaking, line, remote_of, settle
+from p2p.host.wire import MULTISTREAM, Wire, agreed, breaking, line, propose, remote_of, settle
 from p2p.identity import Identity, with_peer
 from p2p.wire import PROTOCOL
 
@@ -51,6 +51,8 @@ class Link:
     inbound: bool
     address: str
     asking: trio.Semaphore
+    spoken: bool = False
+    """Whether the peer has answered on this link; then a request is sent along with the proposal of its protocol."""
     answering: int = 0
     refused: int = 0
     over: trio.Event = field(default_factory=trio.Event)
@@ -137,12 +139,17 @@ class Switch:
             try:
                 ends = StreamEnds(link.muxer, stream)
                 with breaking(f"{peer} did not answer"):
-                    await stream.write(line(MULTISTREAM) + line(SPOKEN) + frame)
+                    if known := link.spoken:
+                        await stream.write(line(MULTISTREAM) + line(SPOKEN) + frame)
+                    else:
+                        await propose(ends, SPOKEN)
+                        await stream.write(frame)
                     await stream.close()
                     self._ledger.count(peer, went=len(frame))
-                    await agreed(ends, SPOKEN)
+                    if known:
+                        await agreed(ends, SPOKEN)
                     answer = await self._read_frame(ends, peer)
-                whole = True
+                whole = link.spoken = True
             finally:
                 await link.muxer.forget(stream, quietly=whole)
         return answer
