@@ -189,27 +189,22 @@ class Gate:
         """Dial trusted peers that are due, for ever, and cut links that are no longer admitted. Ends by cancelling."""
         async with asyncio.TaskGroup() as group:
             while True:
-                connected = set(self.connected())
-                for link in self._transport.links():
-                    if link.connected and not self._book.admits(link.peer):
-                        await self._transport.disconnect(link.peer)
-                for peer in self._due(connected):
+                linked = [link.peer for link in self._transport.links() if link.connected]
+                for peer in linked:
+                    if not self._book.admits(peer):
+                        await self._transport.disconnect(peer)
+                for peer in self._due(linked):
                     if len(self._dialling) >= self._options.dials:
                         break
                     self._dialling.add(peer)
                     group.create_task(self._redial(peer), name=f"dial {peer}")
                 await asyncio.sleep(self._options.tick)
 
-    def _due(self, connected: set[str]) -> list[str]:
+    def _due(self, linked: list[str]) -> list[str]:
         """Whom to dial: due peers of the book, and trusted ones that are linked and have not been greeted."""
-        due = [record.peer for record in self._book.due()]
-        due += [
-            link.peer
-            for link in self._transport.links()
-            if link.connected and self._book.trusts(link.peer) and self._book.ready(link.peer)
-        ]
-        busy = connected | self._dialling | {self.peer_id}
-        return [peer for peer in dict.fromkeys(due) if peer not in busy]
+        busy = {*self.connected(), *self._dialling, self.peer_id}
+        due = [record.peer for record in self._book.due()] + linked
+        return [peer for peer in dict.fromkeys(due) if peer not in busy and self._book.ready(peer)]
 
     async def _redial(self, peer: str) -> None:
         try:

@@ -246,11 +246,11 @@ class PeerBook:
     def ready(self, peer: str, now: float | None = None) -> bool:
         """Whether a peer is trusted, not banned, and not being waited for after a failure."""
         record = self._records.get(peer)
-        if record is None or record.trust is not Trust.TRUSTED or self.banned_for(peer) > 0:
+        if record is None or record.trust is not Trust.TRUSTED:
             return False
         at = self._clock() if now is None else now
         furthest = max(self._options.longest_wait, self._options.rare_wait)
-        return not at < record.next_dial_at <= at + furthest
+        return not at < record.next_dial_at <= at + furthest and self.banned_for(peer) == 0
 
     def count(self, peer: str, bytes_in: int, bytes_out: int) -> None:
         """Add to a peer's traffic. Saved with the record's next change, or by `flush`."""
@@ -288,10 +288,11 @@ class PeerBook:
 
     def banned_for(self, peer: str) -> float:
         """Seconds until a peer's ban ends; 0 for one that is not banned."""
-        now = self._clock()
-        record = self._struck(peer, now)
+        record = self._records.get(peer) or self._strangers.get(peer)
         if record is None or record.strikes < self._options.limit:
             return 0.0
+        now = self._clock()
+        record = self._struck(peer, now) or record
         halvings = math.log2(record.strikes / (self._options.limit / 2))
         return max(0.0, record.struck_at + halvings * self._options.half_life - now)
 
