@@ -241,6 +241,7 @@ class Switch:
         peer = muxer.peer_id.to_base58()
         if peer == self._peer_id or not await self._admits(peer):
             raise Unreachable(f"{peer} is not let in by this node.", "Trust it first: node peers trust ID")
+        await trio.lowlevel.checkpoint_if_cancelled()  # whoever has given up must not find a link later
         link = Link(peer, muxer, inbound, address, trio.Semaphore(self._options.requests_per_link))
         links = self._links.setdefault(peer, [])
         for old in links:

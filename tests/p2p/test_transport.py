@@ -58,6 +58,7 @@ class Town:
         server = await self.node(handler, door)
         client = await self.node()
         assert await client.connect(server.addresses(), WAIT) == server.peer_id
+        await until(lambda: server.links() and link(server, client.peer_id).connected)
         return server, client
 
 
@@ -189,6 +190,7 @@ async def test_a_handler_that_breaks_its_word_costs_the_link_and_nothing_else(
     server, client = await town.pair(handler)
     other = await town.node()
     await other.connect(server.addresses(), WAIT)
+    assert await other.request(server.peer_id, b"hello", WAIT) == b"hello"
     with pytest.raises(Unreachable):
         await client.request(server.peer_id, b"break", WAIT)
     await until(lambda: not link(server, client.peer_id).connected and not link(client, server.peer_id).connected)
@@ -244,6 +246,7 @@ async def test_connecting_twice_makes_one_link(town: Town) -> None:
     server, client = await town.node(), await town.node()
     await asyncio.gather(*(client.connect(server.addresses(), WAIT) for _ in range(5)))
     await client.connect(["/ip4/127.0.0.1/tcp/9/p2p/" + server.peer_id], WAIT)
+    await client.request(server.peer_id, b"hello", WAIT)
     assert [facts.peer for facts in server.links() if facts.connected] == [client.peer_id]
     assert not link(client, server.peer_id).inbound
     assert link(server, client.peer_id).inbound
@@ -351,6 +354,7 @@ async def test_a_restarted_node_has_the_same_id_and_is_reached_again(town: Town)
         assert server.peer_id == identity.peer_id
         assert await client.connect(server.addresses(), WAIT) == identity.peer_id
         assert await client.request(identity.peer_id, b"back", WAIT) == b"back"
+        assert link(client, identity.peer_id).connected
         await server.close()
         await until(lambda: not link(client, identity.peer_id).connected)
 

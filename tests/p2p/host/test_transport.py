@@ -61,6 +61,7 @@ async def test_it_is_reached_over_ipv4_and_ipv6(node: Make) -> None:
         client = await node()
         await client.connect([address], WAIT)
         assert await client.request(server.peer_id, b"hello", WAIT) == b"hello"
+        await client.request(server.peer_id, b"hello", WAIT)
         inbound = next(facts for facts in server.links() if facts.peer == client.peer_id)
         assert inbound.address.startswith(("/ip4/127.0.0.1/tcp/", "/ip6/::1/tcp/")[number])
 
@@ -144,6 +145,7 @@ async def test_nobody_is_dialled_unasked(node: Make) -> None:
 
     server, client = await node(door=door), await node()
     await client.connect(server.addresses(), WAIT)
+    await until(lambda: live(server))
     await client.disconnect(server.peer_id)
     await until(lambda: not live(server))
     await asyncio.sleep(0.5)
@@ -158,6 +160,7 @@ async def test_connections_of_one_address_have_a_bound(node: Make, host: str) ->
     clients = [await node() for _ in range(4)]
     for client in clients[:3]:
         await client.connect([address], WAIT)
+    await until(lambda: len(live(server)) == 3)
     with pytest.raises(Unreachable):
         await clients[3].connect([address], WAIT)
     await clients[0].disconnect(server.peer_id)
@@ -172,6 +175,7 @@ async def test_connections_have_a_bound_in_all_and_places_are_given_back(node: M
         first, second, third = [await node() for _ in range(3)]
         await first.connect(server.addresses(), WAIT)
         await second.connect(server.addresses(), WAIT)
+        await until(lambda: len(live(server)) == 2)
         with pytest.raises(Unreachable):
             await third.connect(server.addresses(), WAIT)
         with pytest.raises(Unreachable, match="connections"):
@@ -194,6 +198,7 @@ async def test_a_peer_that_comes_back_takes_the_place_of_its_old_link(node: Make
     double = await node(identity)
     await double.connect(server.addresses(), WAIT)
     await until(lambda: not live(client))
+    assert await double.request(server.peer_id, b"hello", WAIT) == b"hello"
     assert live(server) == [identity.peer_id]
     assert await double.request(server.peer_id, b"hello", WAIT) == b"hello"
     assert await server.request(identity.peer_id, b"and you", WAIT) == b"and you"
@@ -254,6 +259,7 @@ async def test_links_of_a_node_that_only_dials(node: Make) -> None:
     server, client = await node(), await node(listen=())
     assert client.addresses() == ()
     await client.connect(server.addresses(), WAIT)
+    await until(lambda: live(server))
     assert await server.request(client.peer_id, b"hello", WAIT) == b"hello"
 
 
