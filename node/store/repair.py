@@ -25,8 +25,9 @@ from node.files import sync_file, sync_folder
 from node.store.columns import Columns
 from node.store.database import in_words, open_file
 from node.store.migrations import migrate
-from node.store.rows import ModelRow, Origin, Role
-from node.store.store import DELIVERIES, JOBS, METRICS, MODELS, PEERS, ROUNDS, UPDATES, Store
+from node.store.rows import ModelRow, Origin, Role, Verdict
+from node.store.store import Store
+from node.store.tables import DELIVERIES, JOBS, METRICS, MODELS, PEERS, ROUNDS, UPDATES
 
 TABLES: tuple[tuple[str, Columns[Any]], ...] = (
     ("peers", PEERS),
@@ -50,6 +51,8 @@ OWN = {Origin.TRAINED, Origin.MERGED}
 """Models that may speak for the owner."""
 REBUILT = "rebuilt"
 """The fact under which a rebuilt memory keeps what was lost."""
+LOOKED_AT = 1000
+"""Rows of each history that are read when a memory is opened."""
 LARGEST = 1_000_000_000
 """Bytes. A header that says more is not believed."""
 PARTS = ("", "-wal", "-shm")
@@ -118,13 +121,17 @@ def rebuild(path: Path, shelf: Shelf, why: str, clock: Callable[[], float] = tim
 
 
 def read_all(store: Store) -> None:
-    """Read every row that the node will count on, so that damage inside a value is found now and not in a week.
+    """Read what the node will count on, so that damage inside a value is found now and not in a week.
 
-    Raises StoreDamaged.
+    Of histories that is the newest part. Raises StoreDamaged.
     """
-    for read in (store.peers, store.models, store.rounds, store.updates, store.deliveries, store.jobs):
-        read()
+    store.peers()
     store.roles()
+    for digest in store.needed():
+        store.model(digest)
+    for read in (store.rounds, store.updates, store.deliveries, store.jobs):
+        read(LOOKED_AT)
+    store.updates(verdict=Verdict.PENDING)
 
 
 def _building(path: Path, ending: str = "") -> Path:

@@ -6,14 +6,11 @@ rows and their order, not what they are good for.
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
-
-import msgspec
+from typing import Any, Literal, Self
 
 from node.store.columns import Columns
 from node.store.database import Database, open_file, readable
@@ -30,23 +27,29 @@ from node.store.rows import (
     UpdateRow,
     Verdict,
 )
+from node.store.tables import (
+    DELIVERIES,
+    JOBS,
+    KEPT,
+    METRICS,
+    MODELS,
+    NEEDED,
+    PEERS,
+    ROUNDS,
+    UPDATES,
+    Row,
+    add_models,
+    insert,
+    judge,
+    prune,
+)
 from p2p.peers import PeerRecord
 
-KEPT = 10_000
-"""Updates, deliveries, jobs and metrics that are kept; older ones go. Updates without a verdict always stay."""
+JUDGED = f"verdict != '{Verdict.PENDING.value}'"
+UNNEEDED = f"digest NOT IN ({NEEDED})"
 
 Direction = Literal["sent", "received"]
 """Of a shadow: what a peer has of ours, or what we have of theirs."""
-
-PEERS = Columns(PeerRecord)
-MODELS = Columns(ModelRow)
-ROUNDS = Columns(RoundRow)
-UPDATES = Columns(UpdateRow)
-DELIVERIES = Columns(DeliveryRow)
-JOBS = Columns(JobRow)
-METRICS = Columns(MetricRow)
-
-Row = TypeVar("Row", bound=msgspec.Struct)
 
 
 class Store:
@@ -115,13 +118,15 @@ class Store:
         """All that a round changes, in one transaction. Raises ValueError when the round's number is taken, a role
         points at a model that is not known, or an update that was judged is not here."""
         with self._database.transaction() as connection:
-            _insert(connection, "rounds", ROUNDS, commit.round)
-            _add_models(connection, commit.models, commit.roles)
-            _judge(connection, commit.verdicts, commit.round.number)
+            insert(connection, "rounds", ROUNDS, commit.round)
+            add_models(connection, commit.models, commit.roles)
+            judge(connection, commit.verdicts, commit.round.number)
+            prune(connection, "rounds", self._kept)
+            prune(connection, "models", self._kept, UNNEEDED)
 
     def rounds(self, limit: int | None = None) -> tuple[RoundRow, ...]:
         """The newest first."""
-        return self._read(ROUNDS, "FROM rounds ORDER BY number DESC LIMIT ?", _limit(limit))
+        return self._read(ROUNDS, "FROM rounds ORDER BY number DESC LIMIT ?", _bound(limit))
 
     def next_round(self) -> int:
         """The number after the last round's; 1 at the beginning."""
@@ -137,53 +142,46 @@ class Store:
         """All models that are known, the newest first; their files may be gone."""
         return self._read(MODELS, "FROM models ORDER BY made_at DESC, digest")
 
+    def model(self, digest: str) -> ModelRow | None:
+        """What is known of one model."""
+        found = self._read(MODELS, "FROM models WHERE digest = ?", (digest,))
+        return found[0] if found else None
+
     def add_models(self, rows: Iterable[ModelRow], roles: Mapping[Role, str] | None = None) -> None:
         """Note models, and give roles to known ones, in one transaction. A model that is known keeps its first row.
 
         Raises ValueError for a role whose model is not known.
         """
         with self._database.transaction() as connection:
-            _add_models(connection, rows, roles or {})
+            add_models(connection, rows, roles or {})
+            prune(connection, "models", self._kept, UNNEEDED)
 
     def needed(self) -> frozenset[str]:
         """Digests whose files must stay: roles and their parents, shadows, and what waits for a verdict."""
-        return frozenset(
-            digest
-            for (digest,) in self._database.query(
-                "SELECT digest FROM roles "
-                "UNION SELECT parent FROM models JOIN roles USING (digest) WHERE parent IS NOT NULL "
-                "UNION SELECT digest FROM shadows "
-                "UNION SELECT base FROM updates WHERE verdict = ?1 UNION SELECT result FROM updates WHERE verdict = ?1",
-                (Verdict.PENDING.value,),
-            )
-        )
+        return frozenset(str(digest) for (digest,) in self._database.query(NEEDED))
 
     # -- updates that came --
 
     def add_update(self, row: UpdateRow) -> None:
         """Note an update of a peer. Unless it was refused, its sequence number counts from now on."""
         with self._database.transaction() as connection:
-            _insert(connection, "updates", UPDATES, row)
+            insert(connection, "updates", UPDATES, row)
             if row.verdict is not Verdict.REFUSED:
                 connection.execute(
                     "INSERT INTO sequences (peer, sequence) VALUES (?, ?) "
                     "ON CONFLICT (peer) DO UPDATE SET sequence = max(sequence, excluded.sequence)",
                     (row.peer, row.sequence),
                 )
-            connection.execute(
-                "DELETE FROM updates WHERE id <= (SELECT max(id) FROM updates) - ? AND verdict != ?",
-                (self._kept, Verdict.PENDING.value),
-            )
+            prune(connection, "updates", self._kept, JUDGED)
 
     def updates(
         self, limit: int | None = None, peer: str | None = None, verdict: Verdict | None = None
     ) -> tuple[UpdateRow, ...]:
         """What peers sent, the newest first."""
-        return self._read(
-            UPDATES,
-            "FROM updates WHERE (?1 IS NULL OR peer = ?1) AND (?2 IS NULL OR verdict = ?2) ORDER BY id DESC LIMIT ?3",
-            (peer, verdict.value if verdict else None, *_limit(limit)),
-        )
+        asked = {"peer = ?": peer, "verdict = ?": verdict.value if verdict else None}
+        given = {condition: value for condition, value in asked.items() if value is not None}
+        where = f"WHERE {' AND '.join(given)}" if given else ""
+        return self._read(UPDATES, f"FROM updates {where} ORDER BY id DESC LIMIT ?", (*given.values(), *_bound(limit)))
 
     def has_update(self, peer: str, update: str) -> bool:
         """Whether this update of this peer was taken, whatever was thought of it since."""
@@ -208,7 +206,7 @@ class Store:
         """Judge updates outside of a round: each the newest of its peer and hash. Raises ValueError for one that is
         not here; then none is judged."""
         with self._database.transaction() as connection:
-            _judge(connection, verdicts, None)
+            judge(connection, verdicts, None)
 
     def last_sequence(self, peer: str) -> int:
         """The highest sequence number of a peer's updates that were taken; -1 when there was none."""
@@ -237,11 +235,9 @@ class Store:
 
     def deliveries(self, limit: int | None = None, peer: str | None = None) -> tuple[DeliveryRow, ...]:
         """The newest first."""
-        return self._read(
-            DELIVERIES,
-            "FROM deliveries WHERE (?1 IS NULL OR peer = ?1) ORDER BY id DESC LIMIT ?2",
-            (peer, *_limit(limit)),
-        )
+        where = "" if peer is None else "WHERE peer = ?"
+        values = () if peer is None else (peer,)
+        return self._read(DELIVERIES, f"FROM deliveries {where} ORDER BY id DESC LIMIT ?", (*values, *_bound(limit)))
 
     def last_deliveries(self) -> dict[str, DeliveryRow]:
         """The newest delivery to each peer."""
@@ -280,7 +276,7 @@ class Store:
 
     def jobs(self, limit: int | None = None) -> tuple[JobRow, ...]:
         """The newest first."""
-        return self._read(JOBS, "FROM jobs ORDER BY id DESC LIMIT ?", _limit(limit))
+        return self._read(JOBS, "FROM jobs ORDER BY id DESC LIMIT ?", _bound(limit))
 
     def add_metric(self, row: MetricRow) -> None:
         """Note a figure."""
@@ -288,7 +284,7 @@ class Store:
 
     def metrics(self, name: str, limit: int | None = None) -> tuple[MetricRow, ...]:
         """One figure over time, the newest first."""
-        return self._read(METRICS, "FROM metrics WHERE name = ? ORDER BY id DESC LIMIT ?", (name, *_limit(limit)))
+        return self._read(METRICS, "FROM metrics WHERE name = ? ORDER BY id DESC LIMIT ?", (name, *_bound(limit)))
 
     def fact(self, name: str) -> str | None:
         """What was last said under this name, such as this node's peer id; None when nothing was."""
@@ -306,8 +302,8 @@ class Store:
     def _append(self, table: str, columns: Columns[Row], row: Row) -> None:
         """Insert, and drop what is too old."""
         with self._database.transaction() as connection:
-            _insert(connection, table, columns, row)
-            connection.execute(f"DELETE FROM {table} WHERE id <= (SELECT max(id) FROM {table}) - ?", (self._kept,))  # noqa: S608
+            insert(connection, table, columns, row)
+            prune(connection, table, self._kept)
 
     def _read(self, columns: Columns[Row], rest: str, values: Iterable[Any] = ()) -> tuple[Row, ...]:
         found = self._database.query(f"SELECT {columns.listed} {rest}", tuple(values))
@@ -315,31 +311,5 @@ class Store:
             return tuple(map(columns.row, found))
 
 
-def _insert(connection: sqlite3.Connection, table: str, columns: Columns[Row], row: Row) -> None:
-    connection.execute(f"INSERT INTO {table} ({columns.listed}) VALUES ({columns.places})", columns.values(row))  # noqa: S608
-
-
-def _add_models(connection: sqlite3.Connection, rows: Iterable[ModelRow], roles: Mapping[Role, str]) -> None:
-    connection.executemany(
-        f"INSERT INTO models ({MODELS.listed}) VALUES ({MODELS.places}) ON CONFLICT (digest) DO NOTHING",  # noqa: S608
-        map(MODELS.values, rows),
-    )
-    connection.executemany(
-        "INSERT INTO roles (role, digest) VALUES (?, ?) ON CONFLICT (role) DO UPDATE SET digest = excluded.digest",
-        [(role.value, digest) for role, digest in roles.items()],
-    )
-
-
-def _judge(connection: sqlite3.Connection, verdicts: Iterable[Judgement], number: int | None) -> None:
-    for peer, update, verdict, reason, share in verdicts:
-        judged = connection.execute(
-            "UPDATE updates SET verdict = ?, reason = ?, share = ?, round = ? "
-            'WHERE id = (SELECT max(id) FROM updates WHERE peer = ? AND "update" = ?)',
-            (verdict.value, reason, share, number, peer, update),
-        )
-        if judged.rowcount != 1:
-            raise ValueError(f"no update {update} of peer {peer} was noted, so it cannot be judged")
-
-
-def _limit(limit: int | None) -> tuple[int]:
+def _bound(limit: int | None) -> tuple[int]:
     return (-1 if limit is None else limit,)

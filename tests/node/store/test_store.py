@@ -32,7 +32,7 @@ from p2p.peers import PeerRecord, Trust
 
 KEPT = 6
 PEERS = st.sampled_from(["anna", "ben", "cleo"])
-DIGESTS = st.sampled_from([letter * 64 for letter in "abcdef"])
+DIGESTS = st.sampled_from([letter * 64 for letter in "0123456789abcdef"])
 HASHES = st.sampled_from(["u1", "u2", "u3"])
 VERDICTS = st.sampled_from(Verdict)
 DIRECTIONS = st.sampled_from(["sent", "received"])
@@ -93,6 +93,7 @@ class Memory(RuleBasedStateMachine):
         self.peers: dict[str, PeerRecord] = {}
         self.rounds: list[RoundRow] = []
         self.models: dict[str, ModelRow] = {}
+        self.places: dict[str, int] = {}
         self.roles: dict[Role, str] = {}
         self.updates: dict[int, UpdateRow] = {}
         self.last_update = 0
@@ -140,8 +141,9 @@ class Memory(RuleBasedStateMachine):
         with contextlib.nullcontext() if sound else pytest.raises(ValueError, match="FOREIGN KEY"):
             self.store.add_models([row], roles)
         if sound:
-            self.models.setdefault(digest, row)
+            self.know(row)
             self.roles |= roles
+            self.prune_models()
 
     @rule(
         skip=st.sampled_from([0, 0, 0, -1]),
@@ -161,10 +163,32 @@ class Memory(RuleBasedStateMachine):
             return
         self.store.commit(commit)
         self.rounds.append(row)
-        self.models.setdefault(digest, made)
+        self.know(made)
         self.roles[Role.BEST] = digest
         for judgement in judged:
             self.judge(judgement, row.number)
+        self.prune_models()
+
+    def know(self, row: ModelRow) -> None:
+        if row.digest not in self.models:
+            self.models[row.digest] = row
+            self.places[row.digest] = max(self.places.values(), default=0) + 1
+
+    def prune_models(self) -> None:
+        last = max(self.places.values(), default=0)
+        for digest in [digest for digest, place in self.places.items() if place <= last - KEPT]:
+            if digest not in self.needed():
+                del self.places[digest]
+                del self.models[digest]
+
+    def needed(self) -> set[str]:
+        pending = [row for row in self.updates.values() if row.verdict is Verdict.PENDING]
+        return {
+            *self.roles.values(),
+            *(parent for role in self.roles.values() if (parent := self.models[role].parent)),
+            *(digest for digests in self.shadows.values() for digest in digests),
+            *(digest for row in pending for digest in (row.base, row.result)),
+        }
 
     def judge(self, judgement: tuple, number: int | None) -> None:
         peer, update, verdict, reason, share = judgement
@@ -234,7 +258,7 @@ class Memory(RuleBasedStateMachine):
             return
         store = self.store
         assert {record.peer: record for record in store.peers()} == self.peers
-        assert store.rounds() == tuple(reversed(self.rounds))
+        assert store.rounds() == tuple(reversed(self.rounds[-KEPT:]))
         assert store.rounds(1) == tuple(self.rounds[-1:])
         assert store.next_round() == len(self.rounds) + 1
         assert {row.digest: row for row in store.models()} == self.models
@@ -261,12 +285,9 @@ class Memory(RuleBasedStateMachine):
         for name in ("memory", "cpu"):
             assert store.metrics(name) == tuple(row for row in reversed(self.metrics[-KEPT:]) if row.name == name)
         assert {name: store.fact(name) for name in self.facts} == self.facts
-        assert store.needed() == {
-            *self.roles.values(),
-            *(parent for role in self.roles.values() if (parent := self.models[role].parent)),
-            *(digest for digests in self.shadows.values() for digest in digests),
-            *(digest for row in pending for digest in (row.base, row.result)),
-        }
+        assert store.needed() == self.needed()
+        for digest in self.needed():
+            assert store.model(digest) == self.models.get(digest)
 
 
 Memory.TestCase.settings = settings(
