@@ -25,7 +25,7 @@ BODY = 16 * 1024
 """Bytes of the longest request body."""
 BODY_SECONDS = 10.0
 """A body that is not all there by then is given up."""
-OPEN = frozenset({"/", "/page.js", "/page.css", "/metrics", "/v1/page/session"})
+OPEN = frozenset({"/", "/page.js", "/page.css", "/page.svg", "/metrics", "/v1/page/session"})
 """Paths that need no key: the page is empty without one, the session is paid for with a ticket."""
 FETCHED_FROM = {b"same-origin", b"none"}
 """Where a browser may say that a request comes from: our page, or the owner's own typing."""

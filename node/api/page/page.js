@@ -66,12 +66,12 @@ function chart(stats) {
   }
   const low = Math.min(...all), high = Math.max(...all), room = Math.max((high - low) * 0.1, 0.02);
   const y = (v) => 16 + 190 * (1 - (v - low + room) / (high - low + 2 * room));
-  const x = (n) => (rounds.length === 1 ? 340 : 52 + (576 * n) / (rounds.length - 1));
+  const x = (n) => (rounds.length === 1 ? 340 : 64 + (560 * n) / (rounds.length - 1));
   const parts = [];
   for (let k = 0; k <= 4; k += 1) {
     const v = low - room + ((high - low + 2 * room) * k) / 4;
-    parts.push(drawn("line", { x1: 52, x2: 628, y1: y(v), y2: y(v), class: "grid" }));
-    parts.push(drawn("text", { x: 44, y: y(v) + 4, "text-anchor": "end" }, v.toFixed(2)));
+    parts.push(drawn("line", { x1: 60, x2: 628, y1: y(v), y2: y(v), class: "grid" }));
+    parts.push(drawn("text", { x: 52, y: y(v) + 4, "text-anchor": "end" }, v.toFixed(2)));
   }
   const step = Math.max(1, Math.ceil(rounds.length / 8));
   rounds.forEach((r, n) => {
@@ -101,7 +101,7 @@ function tiles(stats) {
   const facts = [
     ["Rounds", `${stats.quality.rounds}`],
     ["Less error than the start", share(stats.quality.gain)],
-    ["Of that, because of peers", share(stats.quality.gain_of_peers)],
+    ["Less than training alone", share(stats.quality.gain_of_peers)],
     ["Peers connected", `${connected} of ${stats.peers.length}` + (waiting ? `, ${waiting} waiting` : "")],
     ["Bytes in / out", `${size(stats.traffic.bytes_in)} / ${size(stats.traffic.bytes_out)}`],
     ["Memory", stats.memory == null ? "–" : size(stats.memory)],
@@ -129,7 +129,7 @@ function show(stats) {
   ]), "No peers yet: node peers pair");
   const names = Object.fromEntries(stats.peers.map((p) => [p.peer, p.name]));
   $("verdicts").textContent = Object.entries(stats.verdicts).map(([word, count]) => `${count} ${word}`).join(", ");
-  fill("updates", ["when", "from", "size", "verdict", "share"], stats.updates.slice(0, 10).map((u) => [
+  fill("updates", ["when", "from", "size", "verdict", "share"], stats.updates.slice(0, 8).map((u) => [
     ago(u.received_at, stats.at), names[u.peer] || `${u.peer.slice(0, 14)}…`, size(u.size),
     [u.verdict + (u.reason ? `: ${u.reason}` : ""), { merged: "good", refused: "wrong" }[u.verdict] || ""], share(u.share),
   ]), "None has come yet.");

@@ -144,7 +144,7 @@ async def test_the_page_has_everything_with_it(http: httpx2.AsyncClient) -> None
     page = await http.get("/")
     assert page.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in page.headers["content-security-policy"]
-    for path in ("/page.js", "/page.css"):
+    for path in ("/page.js", "/page.css", "/page.svg"):
         assert path in page.text
         assert (await http.get(path)).status_code == 200
     whole = page.text + (await http.get("/page.js")).text + (await http.get("/page.css")).text

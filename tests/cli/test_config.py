@@ -1,0 +1,40 @@
+"""`node config` as its user sees it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cli.app import run
+
+
+def test_settings_are_shown_with_where_they_come_from(babelmesh_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (babelmesh_home / "babelmesh.toml").write_text('[train]\nalpha = 0.5\n[node]\nlisten = ["/ip4/0.0.0.0/tcp/1"]\n')
+    assert run(["config", "show", "--json"]) == 0
+    told = {one["key"]: one for one in json.loads(capsys.readouterr().out)["settings"]}
+    assert told["train.alpha"] == {"key": "train.alpha", "value": 0.5, "source": "babelmesh.toml:2"}
+    assert told["home"]["source"] == "BABELMESH_HOME"
+    assert run(["config", "show"]) == 0
+    shown = capsys.readouterr().out
+    assert "babelmesh.toml:2" in shown
+    assert "/ip4/0.0.0.0/tcp/1" in shown
+    assert "true" in shown
+
+
+def test_checking_says_fine_or_what_is_wrong(babelmesh_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = babelmesh_home / "babelmesh.toml"
+    assert run(["config", "check"]) == 0
+    assert f"no {file}" in capsys.readouterr().out
+    file.write_text("[train]\nalpha = 0.5\n")
+    assert run(["config", "check"]) == 0
+    assert "is fine" in capsys.readouterr().out
+    assert run(["config", "check", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ok"] is True
+    file.write_text("[train]\nalfa = 0.5\n")
+    for command in ("check", "show"):
+        assert run(["config", command, "--json"]) == 2
+        told = json.loads(capsys.readouterr().out)
+        assert "babelmesh.toml:2: train.alfa" in told["error"]
+        assert told["remedy"] == "Did you mean alpha?"

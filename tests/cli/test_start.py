@@ -1,0 +1,114 @@
+"""`node start`: a real process over real links, until it is told to end; and the settings that it starts with."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cli.app import run
+from cli.client import Client
+from cli.start import Wishes, effective, first
+from node.config import load
+from node.errors import HomeUnusable
+from tests.fakes import PEER_IDS
+
+ANA = f"/ip4/192.168.1.20/tcp/4710/p2p/{PEER_IDS[1]}"
+BOB = f"/ip4/192.168.1.21/tcp/4710/p2p/{PEER_IDS[2]}"
+
+
+@contextmanager
+def started(home: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """`node start` in a process of its own, until its API answers."""
+    command = [sys.executable, "-c", "from cli.app import main; main()", "start", "--listen", "/ip4/127.0.0.1/tcp/0"]
+    environment = os.environ | {"BABELMESH_HOME": str(home)}
+    process = subprocess.Popen(
+        [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    try:
+        end = time.monotonic() + 60
+        while not (home / "control.json").exists():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_what_is_said_goes_before_what_is_written(tmp_path: Path) -> None:
+    (tmp_path / "babelmesh.toml").write_text(f'[node]\npeers = ["{ANA}"]\nname = "old"\n[train]\nalpha = 0.5\n')
+    config = load(tmp_path, {})
+    assert effective(config, Wishes()) == config
+    changed = effective(config, Wishes(peer=(BOB, ANA), name="new", open=True, epochs=2, interval=30.0))
+    assert changed.node.peers == (ANA, BOB)
+    assert (changed.node.name, changed.node.open, changed.train.alpha) == ("new", True, 0.5)
+    assert (changed.train.epochs, changed.train.interval) == (2, 30.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--alpha", "2"], "train.alpha: expected a number of at most 1.0."),
+        (["--rounds", "-1"], "train.rounds: expected a whole number of at least 0."),
+        (["--peer", "ana"], "node.peers: 'ana' is not an address"),
+        (["--peer", "/ip4/1.2.3.4/tcp/4710"], "does not say which peer"),
+        (["--listen", "4710"], "node.listen: '4710' is not an address"),
+        (["--port", "99999"], "node.api: expected a whole number of at most 65535."),
+        (["--passphrase-file", "nowhere"], "nowhere"),
+    ],
+)
+def test_nonsense_starts_nothing(
+    arguments: list[str], said: str, babelmesh_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["start", *arguments]) == 2
+    assert said in capsys.readouterr().err
+    assert list(babelmesh_home.iterdir()) == []
+
+
+def test_of_a_group_of_errors_the_one_that_is_a_sentence_is_told() -> None:
+    told = HomeUnusable("No room.", "Make some.")
+    assert first(ExceptionGroup("a", [ValueError("x"), ExceptionGroup("b", [told])])) is told
+    assert str(first(ExceptionGroup("a", [ValueError("x"), KeyError("y")]))) == "x"
+
+
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
+def test_a_node_starts_is_asked_and_ends_in_good_order(tmp_path: Path, number: signal.Signals) -> None:
+    with started(tmp_path, "--name", "kitchen") as process:
+        with Client.of(tmp_path / "control.json") as client:
+            told = client.stats()
+            assert (told["name"], told["running"], told["home"]) == ("kitchen", True, str(tmp_path))
+            assert told["addresses"][0].endswith(f"/p2p/{told['peer_id']}")
+            assert client.add_peer(BOB, "trusted")["peer"] == PEER_IDS[2]
+        assert run(["start", "--home", str(tmp_path)]) == 2, "two nodes do not share a home"
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
+    assert "Traceback" not in out + err
+    assert f"Node {told['peer_id']} (kitchen)" in out
+    assert f"node start --peer {told['addresses'][0]}" in out
+    assert "Ended. What was learnt is on disk." in out
+    assert not (tmp_path / "control.json").exists()
+
+
+@pytest.mark.slow
+def test_a_program_reads_it_line_by_line_and_ends_it(tmp_path: Path) -> None:
+    with started(tmp_path, "--json") as process:
+        assert process.stdout is not None
+        begun = json.loads(process.stdout.readline())
+        assert begun["event"] == "started"
+        assert begun["addresses"]
+        with Client.of(tmp_path / "control.json") as client:
+            client.stop()
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
+    assert all(json.loads(line)["event"] for line in out.splitlines())

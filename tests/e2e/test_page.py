@@ -1,0 +1,79 @@
+"""The local page in a real browser: it shows what the node tells, loads nothing from elsewhere, runs no peer's text."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from cli.client import Client
+from tests.fakes import FakeMesh, running_node, sample_stats
+
+pytestmark = pytest.mark.slow
+
+HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+
+
+@pytest.fixture
+def mesh(tmp_path: Path) -> Iterator[FakeMesh]:
+    (tmp_path / "more").mkdir()
+    with running_node(tmp_path) as node:
+        picture = sample_stats(tmp_path / "more")
+        peers = (msgspec.structs.replace(picture.peers[0], name=HOSTILE), *picture.peers[1:])
+        node.picture = msgspec.structs.replace(picture, peers=peers)
+        yield node
+
+
+@pytest.fixture
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("needs chromium")
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1000, "dark"), (360, "light")])
+def test_the_page_shows_the_node(mesh: FakeMesh, browser, tmp_path: Path, width: int, scheme: str) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page = context.new_page()
+    trouble: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: trouble.append(message.text))
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.on("dialog", lambda dialog: trouble.append(dialog.message))
+    page.on("request", lambda request: asked.append(request.url))
+    with Client.of(tmp_path / "control.json") as client:
+        url = client.page()
+    page.goto(url)
+    page.wait_for_selector("#all:not([hidden])")
+    assert page.text_content("#name") == "kitchen"
+    assert page.locator("#chart polyline").count() == 3
+    assert page.locator("#chart circle").count() == len(mesh.picture.rounds)
+    assert HOSTILE in page.text_content("#peers")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing sticks out"
+    assert "#" not in page.url, "the ticket is gone from the address"
+    page.reload()
+    page.wait_for_selector("#all:not([hidden])")
+    assert trouble == []
+    home = url.partition("/#")[0]
+    assert {address.startswith(home) for address in asked} == {True}
+    assert not any(url.partition("#")[2] in address.partition("#")[0] for address in asked), (
+        "it is never sent in an address"
+    )
+
+
+def test_a_ticket_opens_no_second_page(mesh: FakeMesh, browser, tmp_path: Path) -> None:
+    with Client.of(tmp_path / "control.json") as client:
+        url = client.page()
+    for context, shown in ((browser.new_context(), True), (browser.new_context(), False)):
+        page = context.new_page()
+        page.goto(url)
+        page.wait_for_selector("#all:not([hidden])" if shown else "#state.lost")
+        assert page.locator("#all").is_visible() == shown
