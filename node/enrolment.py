@@ -189,8 +189,7 @@ class Enrolment:
             self._voices.put(name, profile)
         if options.keep_recordings:
             self._keep_recordings(name, for_profile)
-        if options.training:
-            self._frames.add(name, for_training)
+        self._frames.add(name, for_training)
         return voice_facts(name, self._voices, self._frames)
 
     def _keep_recordings(self, name: str, speech: Sequence[Audio]) -> None:

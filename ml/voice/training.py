@@ -156,6 +156,7 @@ class _Learner:
         self._predict, self._layout, self._options = autoencoder.predict, autoencoder.layout, options
         self._rows = torch.from_numpy(np.concatenate([autoencoder.rows(one) for one in utterances])).to(device)
         self._vector = torch.from_numpy(_flat(start, self._layout)).to(device).requires_grad_()
+        self._sizes = [int(np.prod(shape)) for shape in autoencoder.layout.shapes.values()]
         self._pull = options.pull / len(self._rows)
         self._start = self._vector.detach().clone()
         self._adam = torch.optim.Adam([self._vector], lr=options.rate, fused=True)
@@ -193,10 +194,8 @@ class _Learner:
 
     def _named(self) -> Mapping[str, Any]:
         """Views of the vector under the names of the layout."""
-        shapes = self._layout.shapes
-        sizes = [int(np.prod(shape)) for shape in shapes.values()]
-        parts = self._vector.split(sizes)  # type: ignore[no-untyped-call]
-        return {name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
+        parts = self._vector.split(self._sizes)  # type: ignore[no-untyped-call]
+        return {name: part.view(shape) for (name, shape), part in zip(self._layout.shapes.items(), parts, strict=True)}
 
     def weights(self) -> Weights:
         """A copy in numpy."""
