@@ -53,6 +53,8 @@ REBUILT = "rebuilt"
 """The fact under which a rebuilt memory keeps what was lost."""
 LOOKED_AT = 1000
 """Rows of each history that are read when a memory is opened."""
+READING = ".reading-"
+"""In the name of the folder where the damaged file is read; a rebuilding that was cut off leaves one."""
 LARGEST = 1_000_000_000
 """Bytes. A header that says more is not believed."""
 PARTS = ("", "-wal", "-shm")
@@ -101,6 +103,8 @@ def rebuild(path: Path, shelf: Shelf, why: str, clock: Callable[[], float] = tim
     with in_words(path):
         for ending in PARTS:
             _building(path, ending).unlink(missing_ok=True)
+        for left in path.parent.glob(path.name + READING + "*"):
+            shutil.rmtree(left)
         with closing(open_file(_building(path), check=False)) as new:
             migrate(new)
             with _copied(path) as old, new.transaction() as connection:
@@ -173,7 +177,7 @@ def _finish(path: Path) -> Path | None:
 @contextmanager
 def _copied(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection to a copy, so that reading (which replays the log) leaves the damaged file as it was found."""
-    with tempfile.TemporaryDirectory(prefix=path.name + ".reading-", dir=path.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=path.name + READING, dir=path.parent) as folder:
         copy = Path(folder) / path.name
         for ending in PARTS[:2]:
             part = path.with_name(path.name + ending)

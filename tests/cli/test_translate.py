@@ -8,6 +8,7 @@ import pytest
 
 from cli.app import run
 from ml.audio.read import read
+from node.store import Store
 from tests.fakes import fake_node
 
 
@@ -70,3 +71,21 @@ def test_settings_of_the_home_are_used(capsys, babelmesh_home, monkeypatch):
     monkeypatch.setattr("cli.translate.household", household)
     assert run(["translate", "--text", "hello"]) == 0
     assert capsys.readouterr().out == "HELLO\n"
+
+
+def test_a_finished_translation_is_in_the_history(demo, in_folder, babelmesh_home, capsys):
+    assert run(["translate", demo, "--to", "es", "-o", "out.wav"]) == 0
+    with Store.open(babelmesh_home / "node.db", read_only=True) as store:
+        (job,) = store.jobs()
+    assert (job.source, job.language, job.utterances) == ("demo.flac", "es", 3)
+    assert 0 < job.seconds_in < 60
+    assert "history" not in capsys.readouterr().err
+
+
+def test_a_history_that_fails_is_said_once_and_spoils_nothing(demo, in_folder, babelmesh_home, capsys):
+    (babelmesh_home / "node.db").write_bytes(b"garbage" * 1000)
+    copy = in_folder / "copy.flac"
+    copy.write_bytes(Path(demo).read_bytes())
+    assert run(["translate", demo, str(copy), "--to", "es", "-o", "results"]) == 0
+    assert len(list((in_folder / "results").glob("*.es.flac"))) == 2
+    assert capsys.readouterr().err.count("not in the node's history") == 1

@@ -23,6 +23,7 @@ from node.errors import HomeUnusable
 from node.lock import HomeLock
 from node.quarantine import Quarantine
 from node.store import Store
+from node.store.repair import Shelf, open_or_rebuild
 from node.store.rows import Commit, JobRow, ModelRow, Origin, Role, RoundRow, UpdateRow, Verdict
 from node.weights import WeightShelf
 from p2p.peers import PeerRecord
@@ -218,6 +219,15 @@ def kill_often(home: Path, kills: int, seed: int, longest: float = 0.12) -> int:
     return len(acknowledged)
 
 
+def rebuild(home: Path) -> None:
+    """Open a memory that may be damaged, and see that the working model is the one of the last round that is known."""
+    shelf = shelf_of(home)
+    opened = open_or_rebuild(home / "node.db", lambda: Shelf(shelf.sound(), LAYOUT.name))
+    with opened.store as store:
+        assert store.rounds()
+        shelf.get(store.roles()[Role.WORKING])
+
+
 def refused(task: Callable[[], object]) -> HomeUnusable:
     """What a task says when the disk does not play along."""
     try:
@@ -275,4 +285,4 @@ if __name__ == "__main__":
     elif mode == "die":
         sys.stdout.write(f"{kill_often(folder, *numbers)}\n")
     else:
-        {"small-files": with_small_files, "no-rights": without_rights, "hold": hold}[mode](folder)
+        {"small-files": with_small_files, "no-rights": without_rights, "hold": hold, "rebuild": rebuild}[mode](folder)

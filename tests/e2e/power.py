@@ -80,6 +80,15 @@ class Disk:
     unsynced: dict[str, list[tuple[Step, File | None]]] = field(default_factory=dict)
     """Changes of names, by folder."""
 
+    @classmethod
+    def of(cls, folder: Path) -> Disk:
+        """A disk that holds what is in a folder, all of it safe."""
+        names: Names = {
+            str(path.relative_to(folder)): None if path.is_dir() else File(path.read_bytes())
+            for path in sorted(folder.rglob("*"))
+        }
+        return cls(dict(names), dict(names))
+
     def take(self, step: Step) -> None:
         if step.kind == "s":
             self._sync(step.path)

@@ -19,9 +19,10 @@ import pytest
 from node.errors import HomeBusy, NotFound, StoreDamaged
 from node.lock import HomeLock
 from node.store import Store
+from node.store.repair import Shelf, open_or_rebuild
 from node.store.rows import JobRow
 from p2p.peers import PeerRecord
-from tests.e2e.household import check, refused, shelf_of, weights_of, work
+from tests.e2e.household import LAYOUT, check, refused, shelf_of, weights_of, work
 from tests.e2e.power import Disk, Step, read_log
 
 HERE = Path(__file__).parent
@@ -75,21 +76,30 @@ def steps(recorder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Step
 
 
 def cut_after_each(
-    steps: list[Step], folder: Path, seed: int, look: Callable[[Step], bool], judge: Callable[[Path, list[str]], None]
+    steps: list[Step],
+    folder: Path,
+    dice: tuple[int, float],
+    judge: Callable[[Path, list[str]], None],
+    disk: Disk | None = None,
 ) -> int:
-    """Lay out, in several ways, what is left when the power is cut after each step that `look` takes, and judge it."""
-    disk, acknowledged, rng, count = Disk(), [], random.Random(seed), 0
+    """Lay out, in several ways, what is left when the power is cut after each step, and judge it.
+
+    `dice` are a seed, and the share of the steps that are tried.
+    """
+    seed, share = dice
+    disk, acknowledged, rng, count = disk or Disk(), [], random.Random(seed), 0
     for step in steps:
         disk.take(step)
         if step.kind == "a":
             acknowledged.extend(step.data.decode().splitlines())
-        if look(step):
-            for how in ("all", "safe", "some", "some"):
-                home = folder / f"{count}-{how}"
-                disk.lay_out(home, how, rng)
-                judge(home, acknowledged)
-                shutil.rmtree(home)
-                count += 1
+        if rng.random() >= share:
+            continue
+        for how in ("all", "safe", "some", "some"):
+            home = folder / f"{count}-{how}"
+            disk.lay_out(home, how, rng)
+            judge(home, acknowledged)
+            shutil.rmtree(home)
+            count += 1
     return count
 
 
@@ -103,30 +113,60 @@ def scratch(tmp_path: Path):
     shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 11))])
-def test_with_the_power_cut_after_any_write_nothing_is_lost(steps: list[Step], scratch: Path, seed: int):
-    count = cut_after_each(
-        steps,
-        scratch,
-        seed,
-        lambda step: True,
-        lambda home, acknowledged: check(home, acknowledged, power_cut=True),
-    )
-    assert count == 4 * len(steps)
+SOME_OR_ALL = [(0, 0.3), *(pytest.param((seed, 1.0), marks=pytest.mark.slow) for seed in range(1, 8))]
+
+
+@pytest.mark.parametrize("dice", SOME_OR_ALL)
+def test_with_the_power_cut_after_any_write_nothing_is_lost(steps: list[Step], scratch: Path, dice: tuple[int, float]):
+    def judge(home: Path, acknowledged: list[str]) -> None:
+        check(home, acknowledged, power_cut=True)
+
+    assert cut_after_each(steps, scratch, dice, judge) > 3 * dice[1] * len(steps)
 
 
 @pytest.mark.parametrize("unsynced", ["weights", ".", "node.db-wal"])
 def test_the_test_sees_what_is_not_synced(steps: list[Step], scratch: Path, unsynced: str):
     """Without the syncs of one folder or file the same cuts lose something: what passes above has been tested."""
     careless = [step for step in steps if not (step.kind == "s" and step.path == unsynced)]
+
+    def judge(home: Path, acknowledged: list[str]) -> None:
+        check(home, acknowledged, power_cut=True)
+
     with pytest.raises((AssertionError, NotFound, StoreDamaged)):
-        cut_after_each(
-            careless,
-            scratch,
-            1,
-            lambda step: step.kind == "a",
-            lambda home, acknowledged: check(home, acknowledged, power_cut=True),
-        )
+        cut_after_each(careless, scratch, (1, 1.0), judge)
+
+
+@pytest.mark.parametrize("dice", SOME_OR_ALL)
+def test_with_the_power_cut_while_a_memory_is_rebuilt_nothing_more_is_lost(
+    recorder: Path, tmp_path: Path, scratch: Path, dice: tuple[int, float]
+):
+    home, log = tmp_path / "home", tmp_path / "log"
+    work(home, lambda line: None, rounds=2)
+    damaged = bytearray((home / "node.db").read_bytes())
+    rows = damaged.index(b"a.wav")  # in the leaf of the jobs
+    page = rows // 4096 * 4096
+    damaged[page : page + 4096] = random.Random(1).randbytes(4096)
+    (home / "node.db").write_bytes(damaged)
+    before = Disk.of(home)
+    done = household(home, "rebuild", LD_PRELOAD=str(recorder), OPLOG=str(log), OPLOG_ROOT=str(home))
+    assert done.returncode == 0, done.stderr[-3000:]
+
+    def kept(home: Path) -> tuple[object, ...]:
+        shelf = shelf_of(home)
+        opened = open_or_rebuild(home / "node.db", lambda: Shelf(shelf.sound(), LAYOUT.name))
+        with opened.store as store:
+            assert (home / "node.db.damaged-1").read_bytes() == damaged
+            assert not (home / "node.db.damaged-2").exists()
+            return store.peers(), store.rounds(), store.updates(), store.roles(), store.jobs()
+
+    expected = kept(home)
+    assert [len(rows) for rows in expected] == [1, 2, 2, 2, 0]
+
+    def judge(home: Path, acknowledged: list[str]) -> None:
+        assert kept(home) == expected
+
+    steps = list(read_log(log.read_bytes(), home))
+    assert cut_after_each(steps, scratch, dice, judge, before) > 3 * dice[1] * len(steps)
 
 
 # -- disks that do not play along --
