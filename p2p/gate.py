@@ -11,6 +11,7 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -126,9 +127,11 @@ class Gate:
 
     async def close(self) -> None:
         """Close all links, and save what was counted."""
-        await self._transport.close()
-        self._greeted.clear()
-        self._book.flush()
+        try:
+            await self._transport.close()
+        finally:
+            self._greeted.clear()
+            self._book.flush()
 
     def connected(self) -> tuple[str, ...]:
         """Peers whose hello was accepted, by either side, over a link that is live."""
@@ -192,7 +195,8 @@ class Gate:
                 linked = [link.peer for link in self._transport.links() if link.connected]
                 for peer in linked:
                     if not self._book.admits(peer):
-                        await self._transport.disconnect(peer)
+                        with suppress(Unreachable):
+                            await self._transport.disconnect(peer)
                 for peer in self._due(linked):
                     if len(self._dialling) >= self._options.dials:
                         break

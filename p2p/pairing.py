@@ -2,8 +2,8 @@
 
 The code is the password of SPAKE2 (M. Abdalla and D. Pointcheval, 2005; over Ed25519, as the package `spake2` 0.9
 does it), bound to both peer ids, which the link has proved: whoever listens, or stands in the middle, learns nothing
-to guess from. A code allows one try. It has 7 random digits, 23 bits, so that try wins once in ten million; the eighth digit catches a slip
-of the finger before it costs the try. Digits, because they can be read out in any language.
+to guess from. A code allows one try. It has 7 random digits, 23 bits, so that try wins once in ten million; the eighth
+digit catches a slip of the finger before it costs the try. Digits, because they can be read out in any language.
 
 Free of I/O; the clock is given. Knows nothing of links or of the peer book. docs/protocol.md, Pairing, is normative.
 """

@@ -76,6 +76,8 @@ class BookOptions:
 LONGEST_ADDRESS = 512
 LONGEST_NAME = 64
 LONGEST_REASON = 200
+KNOCKS = 60.0
+"""Seconds between two knocks of one peer that are worth a write."""
 
 
 def printable(text: str, limit: int = LONGEST_NAME) -> str:
@@ -179,7 +181,8 @@ class PeerBook:
     def knock(self, peer: str, name: str, address: str = "") -> PeerRecord:
         """A peer that is not trusted was here: it waits for the owner, under the name that it gives itself.
 
-        Room is bounded: of those that wait, the one that was quiet longest is forgotten.
+        Room is bounded: of those that wait, the one that was quiet longest is forgotten. Whoever knocks again within
+        a minute with nothing new is not written down again.
         """
         now = self._clock()
         old = self._records.get(peer)
@@ -191,11 +194,10 @@ class PeerBook:
             old = struck or PeerRecord(peer=peer)
             old = msgspec.structs.replace(old, added_at=now)
         addresses = (*old.addresses, address) if _is_short_text(address) else old.addresses
-        return self._put(
-            msgspec.structs.replace(
-                old, name=printable(name) or old.name, seen_at=now, addresses=self._bounded(addresses)
-            )
-        )
+        new = msgspec.structs.replace(old, name=printable(name) or old.name, addresses=self._bounded(addresses))
+        if new == old and 0 <= now - old.seen_at < KNOCKS:
+            return old
+        return self._put(msgspec.structs.replace(new, seen_at=now))
 
     def learn(self, peer: str, addresses: Iterable[str]) -> bool:
         """Note addresses at which a known peer was found, after those that the owner gave; False for unknown peers.

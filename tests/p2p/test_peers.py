@@ -272,6 +272,20 @@ def test_of_those_that_wait_the_one_that_was_quiet_longest_is_forgotten():
     assert {record.peer for record in memory.book.all()} == {"friend", "w0", "w2", "w3", "new"}
 
 
+def test_a_peer_that_knocks_all_the_time_does_not_wear_out_the_disk():
+    memory = Memory()
+    writes: list[str] = []
+    memory._save = lambda record: writes.append(record.peer)
+    book = memory.reopen()
+    for _ in range(200):
+        memory.now += 1
+        book.knock("a", "Ann")
+    assert len(writes) == 4
+    assert book.get("a").seen_at >= memory.now - 60
+    book.knock("a", "Anna")
+    assert len(writes) == 5
+
+
 def test_the_owners_addresses_are_not_pushed_out_by_found_ones():
     memory = Memory()
     book = trusted(memory)
