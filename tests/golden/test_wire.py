@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 import struct
 from pathlib import Path
 
@@ -18,9 +19,26 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from p2p import framing
 from p2p.errors import BadMessage
+from p2p.gate import WEIGHTS
+from p2p.msgpack_scan import MOST_ITEMS
 from p2p.offers import check_offer
 from p2p.pairing import Invitation, Joining
-from p2p.wire import ANSWERS, REQUESTS, Offer, PairAnswer, PairProof, PairStart, decode, encode, kind, signed_bytes
+from p2p.transport import MAX_BODY
+from p2p.wire import (
+    ANSWERS,
+    CODES,
+    LARGEST_UPDATE,
+    PIECE,
+    REQUESTS,
+    Offer,
+    PairAnswer,
+    PairProof,
+    PairStart,
+    decode,
+    encode,
+    kind,
+    signed_bytes,
+)
 
 GOLDEN = json.loads((Path(__file__).parent / "wire.json").read_text(encoding="utf-8"))
 MESSAGES = GOLDEN["messages"]
@@ -174,3 +192,19 @@ def test_a_pairings_key_follows_from_the_formulas_of_the_page():
     parts = [hashlib.sha256(part).digest() for part in (password, v["asker"].encode(), v["answerer"].encode())]
     key = hashlib.sha256(b"".join([*parts, data_of(big_x), data_of(big_y), data_of(shared)])).hexdigest()
     assert key == v["key"]
+
+
+def test_the_page_names_every_code_kind_field_and_limit_and_shows_real_bytes():
+    page = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([a-z-]+)` \| [^|]+ \| [^|]*\|$", page, re.MULTILINE)) >= set(CODES)
+    for message in REQUESTS + ANSWERS:
+        for word in (message.__struct_config__.tag, *message.__struct_fields__):
+            assert f"`{word}`" in page, word
+    for number in (MAX_BODY, LARGEST_UPDATE, PIECE, MOST_ITEMS):
+        assert f"{number:,}" in page, number
+    assert all(f"`{code}` {weight:g}" in page for code, weight in WEIGHTS.items())
+    paired = next(vector["frame"] for vector in MESSAGES if vector["fields"]["t"] == "paired")
+    (shown,) = re.findall(
+        r"^([0-9a-f]{8}) +length 13\n([0-9a-f]{64})\n +SHA-256\n((?:[0-9a-f]{2} )+)", page, re.MULTILINE
+    )
+    assert "".join(shown).replace(" ", "") == paired
