@@ -76,7 +76,8 @@ def record(
     *,
     seconds: float = 60.0,
     device: str | None = None,
-    language: str = "en",
+    read: str = "en",
+    language: str = "es",
     replace: Annotated[bool, Switch] = False,
     no_training: Annotated[bool, Switch] = False,
     common: Common | None = None,
@@ -93,8 +94,10 @@ def record(
         How long to listen.
     device
         The microphone, by a part of its name [default: the system's].
+    read
+        Language of the sentences to read aloud.
     language
-        Language of the sentences to read aloud, and of the synthetic base voice.
+        Language that the voice will mostly speak: the synthetic base voice is chosen for it.
     replace
         Make the voice anew, instead of adding to it.
     no_training
@@ -113,7 +116,7 @@ def record(
         source = microphone(device)
         if not common.json:
             show_line("Read this aloud, as you would to a friend, then go on in your own words:\n")
-            for sentence in passage_for(language):
+            for sentence in passage_for(read):
                 show_line(f"  {sentence}")
             show_line("")
         with progress_bars(f"voice {name}") as progress:

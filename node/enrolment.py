@@ -159,7 +159,9 @@ class Enrolment:
         if options.more and options.replace:
             raise BadRequest("A voice is either replaced or given more speech.", "Leave out --more or --replace.")
         if options.more and not options.training:
-            raise BadRequest("More speech is only for learning.", "Leave out --more or --no-training.")
+            raise BadRequest(
+                "More speech is only for learning.", "Leave out --no-training, or use --replace to make the voice anew."
+            )
         if here and not (options.replace or options.more):
             raise BadRequest(
                 f"There is already a voice called {name!r}.",

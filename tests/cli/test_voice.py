@@ -69,6 +69,8 @@ def test_a_voice_from_the_microphone(capsys, repository, models_dir, monkeypatch
     driver.heard = read(repository / "examples" / "audio" / "lj.flac").samples
     assert run(["voice", "record", "me", "--seconds", "10", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["training_utterances"] > 3, "the same voice has more speech"
+    assert run(["voice", "record", "me", "--seconds", "10", "--no-training"]) == 2
+    assert "--replace" in capsys.readouterr().err
 
 
 def test_a_machine_without_a_microphone_says_what_to_do(capsys, monkeypatch):
