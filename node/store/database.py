@@ -62,10 +62,10 @@ class Database:
                     self._connection.execute("ROLLBACK")
                 raise
 
-    def copy_to(self, other: sqlite3.Connection) -> None:
+    def copy_to(self, other: Database) -> None:
         """All of the content as it stands, into an empty database."""
         with self._turn, in_words(self.path):
-            self._connection.backup(other)
+            self._connection.backup(other._connection)
 
     def check(self, thorough: bool) -> None:
         """Raises StoreDamaged unless the file's structure is sound; `thorough` also compares tables with indexes."""

@@ -103,14 +103,18 @@ def migrate(database: Database, steps: Sequence[Step] = STEPS) -> Path | None:
 
 def migrated_in_memory(database: Database, steps: Sequence[Step] = STEPS) -> Database:
     """A copy in the newest shape, in memory: how a file of an older version is read without being written to."""
-    copied = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    database.copy_to(copied)
-    copy = Database(database.path, copied)
-    for number in range(refuse_future(copy, len(steps)) + 1, len(steps) + 1):
-        with copy.transaction() as connection:
-            for statement in steps[number - 1]:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {number}")
+    version = refuse_future(database, len(steps))
+    copy = Database(database.path, sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False))
+    try:
+        database.copy_to(copy)
+        for number in range(version + 1, len(steps) + 1):
+            with copy.transaction() as connection:
+                for statement in steps[number - 1]:
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {number}")
+    except BaseException:
+        copy.close()
+        raise
     return copy
 
 
@@ -120,9 +124,9 @@ def keep_copy(database: Database, version: int) -> Path:
     aside = path.with_name(path.name + ".new")
     with in_words(path):
         aside.unlink(missing_ok=True)
-        with closing(sqlite3.connect(aside, isolation_level=None)) as copy:
+        with closing(Database(aside, sqlite3.connect(aside, isolation_level=None))) as copy:
             database.copy_to(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")
+            copy.query("PRAGMA journal_mode = DELETE")
         aside.chmod(0o600)
         sync_file(aside)
         aside.replace(path)
