@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 
 import msgspec
@@ -34,3 +36,19 @@ def test_the_file_the_environment_and_the_command_line_are_named(tmp_path: Path)
     assert listed["models"].source == "BABELMESH_MODELS"
     assert listed["home"].source == "BABELMESH_HOME"
     assert settings(config, environment, home_given=True)[0].source == "--home"
+
+
+def test_the_documentation_lists_every_setting_of_a_node_with_its_default(repository: Path, tmp_path: Path) -> None:
+    page = (repository / "docs" / "node.md").read_text(encoding="utf-8").partition("## Settings")[2]
+    listed = dict(re.findall(r"^\| `((?:node|train)\.\w+)` \| (.*?) \|", page.partition("\n## ")[0], re.MULTILINE))
+    said = {item.key: item.value for item in settings(load(tmp_path, {}), {}) if item.key[:4] in ("node", "trai")}
+    assert listed.keys() == said.keys()
+    for key, default in listed.items():
+        written = None if default == "none" else tomllib.loads(f"x = {default.strip('`')}")["x"]
+        assert written == (list(said[key]) if isinstance(said[key], tuple) else said[key]), key
+
+
+def test_the_example_of_the_documentation_is_read(repository: Path, tmp_path: Path) -> None:
+    (text,) = re.findall(r"```toml\n(.*?)```", (repository / "docs" / "node.md").read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "babelmesh.toml").write_text(text)
+    assert load(tmp_path, {}).node.name == "kitchen"
