@@ -20,9 +20,16 @@ from ml.weights import Weights, digest, norm, subtract
 LEAST_WEIGHT = 1e-9
 """A model that weighs less counts nothing."""
 
-REACH = 2.0
+REACH = 1.0
+"""Ways. Half of 2.0, which clips no honest peer, and as good without hostile ones: 5.27 % gain both; with 30 % whose
+updates point the wrong way 5.64 % instead of 5.56. One seed: read it as "costs nothing"."""
+
 LEAST_REACH = 0.5
+"""For a model that has hardly left the start. A first round of local training is 0.7 long."""
+
 SLACK = 0.1
+"""Adopting only what is better on held-out speech took 75 of 408 merges and lost gain (5.02 against 5.27 %); up to 2 %
+worse took 389 and lost none, and nor did adopting all. A tenth stops what goes wrong in earnest."""
 
 Flat = npt.NDArray[np.float32]
 """All numbers of a model, one after another, in the order of its tensors' names."""
@@ -69,17 +76,21 @@ class Merged:
 
 @dataclass(frozen=True)
 class MergeOptions:
-    """How a merge is made. `alpha` is the weight of one's own model."""
+    """How a merge is made. `alpha` is the weight of one's own model.
+
+    The figures are from 34 real speakers, 12 rounds, 3 random peers each (docs/decisions/0005).
+    """
 
     alpha: float = 0.7
     near_best: float = 2.0
     """A model is accepted up to this many times the loss of the best received."""
     near_own: float = 2.0
-    """... and up to this many times the loss of one's own."""
+    """... and up to this many times the loss of one's own. Honest models had 1.13 times in the median, 1.48 at the 99th
+    percentile, 1.9 at most; models flipped tenfold, random or scaled a hundredfold 100 times and more."""
     frames: int = 800
-    """More frames than these give no more weight: a peer can say any number."""
+    """More frames than these (13 s) give no more weight: a peer can say any number. Not tuned."""
     fade: float = 86_400.0
-    """Seconds in which age takes a model's weight down to 1/e; it ends at `faded`."""
+    """Seconds in which age takes a model's weight down to 1/e; it ends at `faded`. By judgement, not measured."""
     faded: float = 0.1
 
 
