@@ -5,6 +5,7 @@ Parses, asks the household, prints. Knows nothing of what is inside a profile or
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -23,6 +24,21 @@ PRIVATE = (
     "The speech to learn from is kept as frames that can be turned back into sound. They lie in this node's home, for "
     "you alone, and never leave this machine."
 )
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Recording:
+    """How to listen to the owner."""
+
+    seconds: float = 60.0
+    "How long to listen."
+
+    device: str | None = None
+    "The microphone, by a part of its name [default: the system's]."
+
+    read: str = "en"
+    "Language of the sentences to read aloud."
 
 
 def add(
@@ -74,9 +90,7 @@ def add(
 def record(
     name: str,
     *,
-    seconds: float = 60.0,
-    device: str | None = None,
-    read: str = "en",
+    recording: Recording | None = None,
     language: str = "es",
     replace: Annotated[bool, Switch] = False,
     no_training: Annotated[bool, Switch] = False,
@@ -90,12 +104,6 @@ def record(
     ----------
     name
         What to call the voice.
-    seconds
-        How long to listen.
-    device
-        The microphone, by a part of its name [default: the system's].
-    read
-        Language of the sentences to read aloud.
     language
         Language that the voice will mostly speak: the synthetic base voice is chosen for it.
     replace
@@ -103,7 +111,8 @@ def record(
     no_training
         Keep statistics only.
     """
-    common = common or Common()
+    common, recording = common or Common(), recording or Recording()
+    seconds = recording.seconds
     if not 5 <= seconds <= 3600:
         raise BadUsage(f"{seconds:g} s is not a time to record for.", "Give --seconds from 5 to 3600.")
     from ml.voice.sentences import passage_for
@@ -113,10 +122,10 @@ def record(
     with household(common) as node:
         more = node.voices.has(name) and not replace
         options = EnrolOptions(language, replace, more, training=not no_training)
-        source = microphone(device)
+        source = microphone(recording.device)
         if not common.json:
             show_line("Read this aloud, as you would to a friend, then go on in your own words:\n")
-            for sentence in passage_for(read):
+            for sentence in passage_for(recording.read):
                 show_line(f"  {sentence}")
             show_line("")
         with progress_bars(f"voice {name}") as progress:
