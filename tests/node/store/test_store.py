@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -384,3 +385,16 @@ def test_a_value_that_was_never_written_is_damage(path: Path):
     file.close()
     with Store.open(path) as store, pytest.raises(StoreDamaged, match="adored"):
         store.peers()
+
+
+def test_several_that_make_the_memory_at_once_make_one(path: Path):
+    def note(at: int) -> int:
+        with Store.open(path) as store:
+            store.add_job(job_row(float(at)))
+            return store.next_sequence()
+
+    with ThreadPoolExecutor(6) as pool:
+        numbers = list(pool.map(note, range(6)))
+    with Store.open(path) as store:
+        assert sorted(row.at for row in store.jobs()) == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    assert len(set(numbers)) == 6
