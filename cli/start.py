@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 from cyclopts import Parameter
 
@@ -25,7 +25,6 @@ from cli.render import console, show_line
 if TYPE_CHECKING:
     from node.config import Config
     from node.running import Running
-    from node.telemetry import Levels
 
 LOG = "node.log"
 """In the home: what the node did, one JSON document per line."""
@@ -142,8 +141,8 @@ async def _run(config: Config, passphrase: str | None, common: Common, ended: th
     from node.telemetry import Telemetry, set_up_logs
 
     stop = asyncio.Event()
-    with _told_to_end(stop), open_mesh(config, passphrase) as mesh:
-        set_up_logs(config.home / LOG, "debug" if common.verbose else "info", as_json=common.json)
+    with _told_to_end(stop), open_mesh(config, passphrase) as mesh, _beside_the_line(common) as stream:
+        set_up_logs(config.home / LOG, "debug" if common.verbose else "info", stream, as_json=common.json)
         running = Running(mesh, config, Telemetry(), stop.set)
         mesh.add_service(ControlApi(running, config.control, config.node.api))
         mesh.add_service(Screen(running, config, common))
@@ -152,6 +151,16 @@ async def _run(config: Config, passphrase: str | None, common: Common, ended: th
         show_line("Ended. What was learnt is on disk.")
     sys.stdout.flush()
     ended.start()
+
+
+@contextmanager
+def _beside_the_line(common: Common) -> Iterator[TextIO]:
+    """Where log lines go besides the file: nowhere when a live line has the terminal, and nobody asked for more."""
+    if sys.stdout.isatty() and not common.json and not common.verbose:
+        with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+            yield nowhere
+    else:
+        yield sys.stderr
 
 
 @contextmanager
@@ -205,7 +214,7 @@ class Screen:
         show_line(f"A friend joins with: node start --peer {shown}")
         show_line("You say yes with:    node peers trust ID      or, both at once: node peers pair")
         show_line("Watch it with:       node stats --watch       in a browser: node stats --web")
-        show_line("End it with Ctrl-C.")
+        show_line(f"It writes down what it does in {self._config.home / LOG}. End it with Ctrl-C.")
         sys.stdout.flush()
 
     async def _tell_events(self) -> None:
@@ -232,32 +241,28 @@ class Screen:
             told = self._running.stats()
             now = (told.phase, told.quality.rounds, [peer.peer for peer in told.peers if peer.connected], told.note)
             if now != before:
-                show_line(self._status())
+                show_line(self._status().replace("\n", " · "))
                 sys.stdout.flush()
                 before = now
             await asyncio.sleep(EVERY)
 
     async def _show_line(self, stop: asyncio.Event) -> None:
+        from rich.console import Group
         from rich.live import Live
         from rich.text import Text
 
-        from node.telemetry import set_up_logs
-
-        level: Levels = "debug" if self._common.verbose else "warning"
         with Live(console=console(), auto_refresh=False, transient=True) as live:
-            set_up_logs(self._config.home / LOG, level, stream=sys.stderr)
-            try:
-                while not stop.is_set():
-                    live.update(Text(self._status(), "bold", overflow="ellipsis", no_wrap=True), refresh=True)
-                    await asyncio.sleep(EVERY)
-            finally:
-                live.stop()
-                set_up_logs(self._config.home / LOG, level)
+            while not stop.is_set():
+                status, _, note = self._status().partition("\n")
+                line = Text(status, "bold", overflow="ellipsis", no_wrap=True)
+                live.update(Group(line, Text(note, "yellow")) if note else line, refresh=True)
+                await asyncio.sleep(EVERY)
 
     def _status(self) -> str:
+        """What the node does, and on a second line what is in its way."""
         from msgspec import to_builtins
 
         from cli.dashboard import status_line
 
         told = to_builtins(self._running.stats())
-        return status_line(told) + (f" · {told['note']}" if told["note"] else "")
+        return status_line(told) + (f"\n{told['note']}" if told["note"] else "")

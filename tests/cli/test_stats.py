@@ -140,3 +140,18 @@ def test_the_live_view_fills_the_terminal_follows_its_size_and_ends_by_a_key(bab
         assert terminal.end() == 0
     assert b"\x1b[?1049l" in terminal.shown, "the screen is given back"
     assert b"Traceback" not in terminal.shown
+
+
+@pytest.mark.slow
+def test_a_started_node_has_one_live_line_and_a_clean_screen(babelmesh_home: Path) -> None:
+    terminal = Terminal("start", "--listen", "/ip4/127.0.0.1/tcp/0")
+    terminal.read_until(b"End it with Ctrl-C.", 60)
+    if b"peers connected" not in terminal.shown:
+        terminal.read_until(b"peers connected")
+    terminal.press(b"\x03")
+    assert terminal.end() == 0
+    assert b"\x1b[?25l" in terminal.shown, "the cursor is hidden"
+    assert b"\x1b[?25h" in terminal.shown, "and given back"
+    assert b"Ended. What was learnt is on disk." in terminal.shown
+    assert b"listening" not in terminal.shown, "log lines do not tear the screen"
+    assert b"listening" in (babelmesh_home / "node.log").read_bytes()
