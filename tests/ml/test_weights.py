@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from ml.errors import ModelDamaged
 from ml.weights import LARGEST_FILE, Layout, Weights, digest, from_bytes, norm, subtract, to_bytes
+
+calm = settings(deadline=None, max_examples=60)
+"""No deadline: a busy machine is no defect."""
 
 LAYOUT = Layout("tiny", {"a.weight": (2, 3), "a.bias": (3,)})
 
@@ -71,6 +74,7 @@ def test_the_digest_sees_every_bit_name_and_shape_but_not_order_or_memory() -> N
     assert digest({"w": np.float32([0.0])}) != digest({"w": np.float32([-0.0])})
 
 
+@calm
 @given(
     arrays.arrays(np.float32, (2, 3), elements=st.floats(width=32, allow_nan=False, allow_infinity=False)),
     arrays.arrays(np.float32, (3,), elements=st.floats(width=32, allow_nan=False, allow_infinity=False)),
@@ -170,11 +174,13 @@ def opened(data: bytes) -> None:
     LAYOUT.check(weights)
 
 
+@calm
 @given(st.binary(max_size=200))
 def test_random_bytes_are_no_model(data: bytes) -> None:
     opened(data)
 
 
+@calm
 @given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=8), st.integers(0, 400))
 def test_damaged_files_are_refused_or_sound(edits: list[tuple[int, int]], cut: int) -> None:
     data = bytearray(to_bytes(some()))
@@ -192,6 +198,7 @@ entries = st.fixed_dictionaries(
 )
 
 
+@calm
 @given(st.dictionaries(st.sampled_from(["a.weight", "a.bias", "__metadata__", "x", ""]), entries, max_size=4))
 def test_files_with_any_header_are_refused_or_sound(header: dict[str, Any]) -> None:
     opened(file_of(header, DATA))

@@ -21,6 +21,9 @@ from ml.federated import diff
 from ml.federated.diff import Encoding, decode, encode
 from ml.weights import Layout, Weights, digest, norm, subtract
 
+calm = settings(deadline=None, max_examples=60)
+"""No deadline: a busy machine is no defect."""
+
 TINY = Layout("tiny", {"w": (3, 5), "b": (3,), "conv": (2, 1, 3)})
 COARSE = (Encoding.INT8, Encoding.INT4, Encoding.TERNARY)
 
@@ -49,6 +52,7 @@ layouts = st.lists(st.lists(st.integers(1, 6), max_size=3), min_size=1, max_size
 )
 
 
+@calm
 @given(layouts, st.sampled_from(Encoding), st.integers(0, 2**32), st.floats(1e-6, 3))
 def test_the_receiver_has_what_the_sender_thinks_it_has(
     layout: Layout, encoding: Encoding, seed: int, spread: float
@@ -74,7 +78,7 @@ def test_finer_encodings_lose_less(encoding: Encoding, within: float) -> None:
     assert left < within
 
 
-@settings(max_examples=40)
+@calm
 @given(layouts, st.sampled_from(COARSE), st.integers(0, 2**32))
 def test_updates_against_the_shadow_converge_to_the_local_weights(
     layout: Layout, encoding: Encoding, seed: int
@@ -280,7 +284,7 @@ def taken(body: bytes, base: Weights, layout: Layout) -> None:
 edits = st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=6)
 
 
-@settings(max_examples=120)
+@calm
 @given(st.sampled_from(Encoding), edits, edits, st.integers(0, 30), st.binary(max_size=3))
 def test_mutated_diffs_are_refused_or_sound(
     encoding: Encoding, inside: list[tuple[int, int]], outside: list[tuple[int, int]], cut: int, tail: bytes
@@ -300,11 +304,13 @@ values = st.recursive(
 )
 
 
+@calm
 @given(st.dictionaries(st.sampled_from(["v", "layout", "encoding", "tensors", "x"]), values), st.booleans())
 def test_any_msgpack_is_refused_or_sound(fields: dict[str, Any], over: bool) -> None:
     taken(packed(unpacked(GOOD[Encoding.INT4]) | fields if over else fields), some(), TINY)
 
 
+@calm
 @given(st.binary(max_size=300))
 def test_any_bytes_are_refused(body: bytes) -> None:
     taken(body, some(), TINY)

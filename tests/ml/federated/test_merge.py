@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from ml.federated.merge import LEAST_REACH, REACH, SLACK, MergeOptions, Received, adopt, merge, reach_of
 from ml.weights import Weights, digest, norm, subtract
+
+calm = settings(deadline=None, max_examples=60)
+"""No deadline: a busy machine is no defect."""
 
 SHAPES = {"w": (2, 3), "b": (3,)}
 GOAL: Weights = {"w": np.ones((2, 3), np.float32), "b": np.zeros(3, np.float32)}
@@ -71,6 +74,7 @@ any_received = st.builds(
 )
 
 
+@calm
 @given(st.lists(any_received, max_size=7), st.floats(0, 1e6), st.floats(0, 1), st.sampled_from([loss, anything]))
 def test_hostile_models_raise_nothing_and_move_no_further_than_their_reach(
     received: list[Received], reach: float, alpha: float, judge: Callable[[Weights], float]
@@ -88,6 +92,7 @@ def test_hostile_models_raise_nothing_and_move_no_further_than_their_reach(
         assert merged.weights is OWN
 
 
+@calm
 @given(st.lists(any_received, max_size=6), st.randoms())
 def test_the_order_of_arrival_changes_nothing(received: list[Received], random: Any) -> None:
     other = list(received)
@@ -101,12 +106,14 @@ def test_the_order_of_arrival_changes_nothing(received: list[Received], random: 
     assert plain(one) == plain(two)
 
 
+@calm
 @given(st.lists(any_received, max_size=5))
 def test_alpha_one_is_own_exactly(received: list[Received]) -> None:
     merged = merge(OWN, received, loss, math.inf, MergeOptions(alpha=1.0))
     assert merged.weights is OWN
 
 
+@calm
 @given(st.integers(1, 5), any_received)
 def test_one_liar_among_honest_peers_has_bounded_influence(honest: int, liar: Received) -> None:
     peers = from_peers(honest)

@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from ml.federated import quantise
 from ml.federated.quantise import cut_int4, cut_int8, cut_ternary
+
+calm = settings(deadline=None, max_examples=60)
+"""No deadline: a busy machine is no defect."""
 
 CUTS = {cut_int8: 127, cut_int4: 7, cut_ternary: 1}
 
@@ -23,6 +26,7 @@ rows = arrays.arrays(
 
 
 @pytest.mark.parametrize("cut", CUTS)
+@calm
 @given(rows)
 def test_levels_stay_in_their_range_and_scales_are_sound(cut: Any, numbers: Any) -> None:
     scales, levels = cut(numbers)
@@ -38,6 +42,7 @@ def test_levels_stay_in_their_range_and_scales_are_sound(cut: Any, numbers: Any)
 
 
 @pytest.mark.parametrize("cut", CUTS)
+@calm
 @given(rows)
 def test_what_is_left_is_never_longer_than_what_was_there(cut: Any, numbers: Any) -> None:
     scales, levels = cut(numbers)
@@ -45,6 +50,7 @@ def test_what_is_left_is_never_longer_than_what_was_there(cut: Any, numbers: Any
     assert np.linalg.norm(left) <= np.linalg.norm(numbers.astype(np.float64)) * 1.0000001
 
 
+@calm
 @given(rows)
 def test_int8_is_within_half_a_step(numbers: Any) -> None:
     scales, levels = cut_int8(numbers)
@@ -65,6 +71,7 @@ def test_equal_magnitudes_are_sent_exactly_as_three_levels() -> None:
     assert (scales, levels.tolist()) == (np.float32(0.5), [[1, -1, 1]])
 
 
+@calm
 @given(st.lists(st.integers(-7, 7), max_size=40))
 def test_nibbles_round_trip(levels: list[int]) -> None:
     packed = quantise.pack_nibbles(np.array(levels, np.int8))
@@ -74,6 +81,7 @@ def test_nibbles_round_trip(levels: list[int]) -> None:
     assert back.tolist() == levels
 
 
+@calm
 @given(st.lists(st.integers(-1, 1), max_size=40))
 def test_trits_round_trip(levels: list[int]) -> None:
     packed = quantise.pack_trits(np.array(levels, np.int8))
@@ -83,6 +91,7 @@ def test_trits_round_trip(levels: list[int]) -> None:
     assert back.tolist() == levels
 
 
+@calm
 @given(st.binary(min_size=1, max_size=12), st.integers(0, 4))
 def test_every_byte_has_one_meaning_or_none(data: bytes, spare: int) -> None:
     for unpack, pack, per in (
