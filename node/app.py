@@ -94,6 +94,8 @@ def assemble(config: Config, around: Surroundings) -> Mesh:
 
     Raises HomeUnusable, StoreFromFuture, BadAddress.
     """
+    import structlog
+
     from ml.federated.diff import Encoding
     from ml.federated.merge import MergeOptions
     from node.exchange import Exchange, Ours
@@ -130,7 +132,8 @@ def assemble(config: Config, around: Surroundings) -> Mesh:
     parts = Parts(store, shelf, around.transport, book, budgets, gate, intake, learner, learning, exchange)
     mesh_options = MeshOptions(train.interval, train.rounds, train.peers_per_round, config.node.open)
     mesh = Mesh(parts, mesh_options, around.rng, around.clock)
-    mesh.live.note = opened.sentence
+    if opened.sentence:
+        structlog.get_logger("store").warning(opened.sentence)
     return mesh
 
 
@@ -155,6 +158,11 @@ def open_mesh(config: Config, passphrase: str | None = None) -> Iterator[Mesh]:
         options = TrainOptions(epochs=config.train.epochs, batch=config.train.batch)
         learner = VoiceLearner(FrameShelf(config.voices), genesis(), options, config.train.voice)
         mesh = assemble(config, Surroundings(identity, Libp2pTransport(identity, host), learner))
+        if config.node.discover:
+            from p2p.discovery import Discovery
+
+            gate = mesh.parts.gate
+            mesh.add_service(Discovery(gate.peer_id, gate.addresses, mesh.meet))
         try:
             yield mesh
         finally:

@@ -33,9 +33,6 @@ from p2p.offers import UNSIGNED, sign_offer
 from p2p.transfer import push
 from p2p.wire import Offer, Refused
 
-RECENT = 100
-"""Updates of a peer among which a repeated offer is looked for; an older one has a stale sequence number."""
-
 log = structlog.get_logger("exchange")
 
 SNAPSHOT = Encoding.INT8
@@ -67,8 +64,7 @@ class Exchange:
 
     def has(self, peer: str, update: str) -> bool:
         """Whether a sound update with this hash came from this peer before."""
-        recent = self._store.updates(limit=RECENT, peer=peer)
-        return any(row.update == update and row.verdict is not Verdict.REFUSED for row in recent)
+        return self._store.has_update(peer, update)
 
     def last_sequence(self, peer: str) -> int:
         """The highest sequence number that was taken from a peer."""

@@ -133,7 +133,7 @@ class VoiceLearner:
                 if enough
                 else (
                     f"The voice {voice} has {state[1]:.1f} s of speech in {len(utterances)} utterances; "
-                    f"{LEAST_SECONDS:.0f} s in two or more are needed: node voice add {voice} RECORDING... --replace"
+                    f"{LEAST_SECONDS:.0f} s in two or more are needed: node voice add {voice} RECORDING... --more"
                 )
             )
             self._speech, self._seen = Speech(voice, state[1], len(utterances), lack), state

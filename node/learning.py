@@ -76,14 +76,14 @@ class Learning:
 
     def weights(self, role: Role) -> Weights:
         """The weights of a role; where a file is damaged its parent's, in the end genesis."""
-        parents = {row.digest: row.parent for row in self._store.models()}
         at: str | None = self._store.roles().get(role)
         while at is not None and at != self._learner.genesis:
             try:
                 return self._shelf.get(at)
             except (ModelDamaged, NotFound) as error:
-                log.warning("model lost, its parent is taken", model=at, parent=parents.get(at), why=str(error))
-                at = parents.get(at)
+                row = self._store.model(at)
+                log.warning("model lost, its parent is taken", model=at, why=error.sentence)
+                at = row.parent if row is not None else None
         return self._learner.origin
 
     async def train(
@@ -157,6 +157,7 @@ class Learning:
             rmse_adopted=score.rmse_db,
             rmse_best=best_score.rmse_db,
             rmse_alone=draft.alone_score.rmse_db if draft.alone_score else None,
+            rmse_genesis=(await self._learner.score(self._learner.origin)).rmse_db,
             mcd_best=best_score.mcd,
             merged=sum(verdict is Verdict.MERGED for _, _, verdict, _, _ in verdicts),
             history=tuple(msgspec.to_builtins(facts) for facts in trained.history),

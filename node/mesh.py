@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -155,6 +155,12 @@ class Mesh:
         if record.trust is Trust.WAITING and not self.options.open:
             return 0.0
         return record.weight
+
+    def meet(self, peer: str, addresses: Sequence[str]) -> None:
+        """Somebody was found nearby: a known peer's addresses are noted, an unknown one waits for the owner's yes."""
+        if not self.parts.book.learn(peer, addresses):
+            for address in addresses:
+                self.parts.book.knock(peer, "", address)
 
     async def _answer(self, peer: str, request: Request) -> Answer:
         """What this household says to a request of a peer that the gate has let through."""

@@ -14,7 +14,10 @@ from typing import Protocol
 
 from p2p.errors import BadMessage, RefusedByPeer
 from p2p.offers import check_offer
-from p2p.wire import LARGEST_UPDATE, PIECE, Answer, Done, Offer, Piece, Refused, Request, Want
+from p2p.wire import LARGEST_UPDATE, Answer, Done, Offer, Piece, Refused, Request, Want
+
+CHUNK = 8 * 1024
+"""Bytes that `push` puts into a piece: a second's worth on a link of 64 kbit/s, so that a cut costs no more."""
 
 
 class Quarantine(Protocol):
@@ -201,7 +204,7 @@ async def push(ask: Ask, peer: str, offer: Offer, body: bytes, wait: float) -> N
     if len(body) != offer.size or hashlib.sha256(body).digest() != offer.update:
         raise ValueError("this body is not the one that is offered")
     request: Offer | Piece = offer
-    for _ in range(4 + 3 * -(-offer.size // PIECE)):
+    for _ in range(4 + 3 * -(-offer.size // CHUNK)):
         try:
             answer = await ask(peer, request, wait)
         except RefusedByPeer as refusal:
@@ -213,5 +216,5 @@ async def push(ask: Ask, peer: str, offer: Offer, body: bytes, wait: float) -> N
             return
         if not isinstance(answer, Want) or answer.offset >= offer.size:
             raise BadMessage("A peer asked for bytes beyond the end of an update.")
-        request = Piece(update=offer.update, offset=answer.offset, data=body[answer.offset : answer.offset + PIECE])
+        request = Piece(update=offer.update, offset=answer.offset, data=body[answer.offset : answer.offset + CHUNK])
     raise BadMessage("A peer keeps asking for pieces that it was sent.")

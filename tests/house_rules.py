@@ -49,11 +49,12 @@ WITHOUT_MIRROR = {
 
 SUPERVISORS = {
     "cli/app.py": "the door turns every error into a sentence and an exit code",
+    "p2p/gate.py": "a defect behind the gate ends one call, not the node",
     "node/trial.py": "an engine that breaks its contract is a finding, not a crash",
 }
 """The modules that may catch everything, and why."""
 
-LONG_LIVED = ("Registry", "ResultStore", "VoiceShelf")
+LONG_LIVED = ("Registry", "ResultStore", "VoiceShelf", "Mesh", "Gate", "Exchange", "Intake")
 """What only the composition root constructs."""
 
 
@@ -223,7 +224,7 @@ RULES: dict[Rule, tuple[list[Module], list[Module]]] = {
         ],
         [
             Module("ml/a.py", "import torch\n"),
-            Module("node/store.py", "import sqlite3\n"),
+            Module("node/store/x.py", "import sqlite3\n"),
             Module("ml/a.py", "import torchlike, pickletools\n"),
         ],
     ),
