@@ -106,6 +106,12 @@ def test_the_order_of_arrival_changes_nothing(received: list[Received], random: 
     assert plain(one) == plain(two)
 
 
+def test_the_order_of_sound_models_changes_no_bit() -> None:
+    peers = [replace(one, frames=100 + 37 * at) for at, one in enumerate(from_peers(20))]
+    bits = {digest(merge(OWN, peers[at:] + peers[:at], anything, 1.0).weights) for at in range(len(peers))}
+    assert len(bits) == 1
+
+
 @calm
 @given(st.lists(any_received, max_size=5))
 def test_alpha_one_is_own_exactly(received: list[Received]) -> None:
