@@ -26,17 +26,18 @@ from cryptography.hazmat.primitives.serialization import PublicFormat
 from ml.federated.diff import Encoding, decode, encode
 from ml.voice.genesis import genesis
 from ml.weights import Weights, digest
+from node.store import Store
+from node.store.rows import Verdict
 from p2p.budget import Budgets
 from p2p.gate import About, Gate
 from p2p.host.transport import HostOptions, Libp2pTransport
 from p2p.identity import Identity
 from p2p.offers import UNSIGNED, sign_offer
-from p2p.peers import PeerBook
+from p2p.peers import PeerBook, PeerRecord, Trust
 from p2p.transfer import Intake, IntakeOptions, push
 from p2p.wire import Answer, Offer, Piece, Refused, Request
+from tests.e2e.nodes import NodeProcess, Voice
 from tests.fakes import DictQuarantine
-
-pytestmark = pytest.mark.slow
 
 SOURCE = Path(__file__).parent / "js"
 SEED = bytes(range(100, 132))
@@ -162,9 +163,9 @@ async def node() -> AsyncIterator[Node]:
     await running.gate.close()
 
 
-def task(node: Node, updates: int) -> dict[str, object]:
+def task(address: str, updates: int) -> dict[str, object]:
     return {
-        "address": node.gate.addresses()[0],
+        "address": address,
         "seed": SEED.hex(),
         "layout": {"name": LAYOUT.name, "tensors": [[name, list(shape)] for name, shape in LAYOUT.shapes.items()]},
         "genesis": {name: START.weights[name].astype("<f4").tobytes().hex() for name in LAYOUT.shapes},
@@ -203,7 +204,9 @@ async def test_a_javascript_peer_brings_and_takes_updates(script: list[str], nod
     """Hello, refusals, an update of its own making, then one of ours in every encoding, each on the one before."""
     peer = peer_id_of(SEED)
     node.book.add(peer)
-    process = await start(script, written(tmp_path / "task.json", task(node, updates=len(Encoding))))
+    process = await start(
+        script, written(tmp_path / "task.json", task(node.gate.addresses()[0], updates=len(Encoding)))
+    )
     events: list[dict] = []
     rng = np.random.default_rng(3)
     try:
@@ -255,7 +258,7 @@ async def test_a_javascript_peer_brings_and_takes_updates(script: list[str], nod
 
 
 async def test_a_javascript_peer_that_nobody_knows_waits_at_the_door(script: list[str], node: Node, tmp_path: Path):
-    process = await start(script, written(tmp_path / "task.json", task(node, updates=0)))
+    process = await start(script, written(tmp_path / "task.json", task(node.gate.addresses()[0], updates=0)))
     try:
         async with asyncio.timeout(60):
             events = [event async for event in events_of(process)]
@@ -267,3 +270,33 @@ async def test_a_javascript_peer_that_nobody_knows_waits_at_the_door(script: lis
     assert told["brought"]["code"] == "not-trusted"
     assert node.household.taken == []
     assert [record.name for record in node.book.all()] == ["JavaScript"]
+
+
+async def test_a_javascript_peer_completes_exchanges_with_a_real_node(
+    script: list[str], tmp_path: Path, voices: tuple[Voice, ...], running: list[NodeProcess]
+):
+    """`node start` in a process of its own: it takes the JavaScript peer's update, and brings its own two ways."""
+    peer = peer_id_of(SEED)
+    real = NodeProcess(tmp_path / "real", voices[2])
+    running.append(real)
+    with Store.open(real.config.store) as store:
+        store.save_peer(PeerRecord(peer=peer, trust=Trust.TRUSTED))
+    real.start("--interval", "1", "--epochs", "2")
+    address = await asyncio.to_thread(lambda: real.address)
+    process = await start(script, written(tmp_path / "task.json", task(address, updates=2)))
+    try:
+        async with asyncio.timeout(90):
+            events = [event async for event in events_of(process)]
+    finally:
+        said = await end(process)
+    assert process.returncode == 0, said
+    told = {event["event"]: event for event in events}
+    assert told["brought"]["t"] == "done"
+    taken = [event for event in events if event["event"] == "taken"]
+    assert [event["encoding"] for event in taken] == ["int8", "int4"], "a snapshot, then what it lacks"
+    assert all(event["result"] == event["announced"] for event in taken)
+    assert taken[1]["size"] < 8_192
+    stats = await asyncio.to_thread(real.wait_for, lambda stats: stats.updates and stats.updates[-1].round is not None)
+    (update,) = (row for row in stats.updates if row.peer == peer)
+    assert update.verdict in (Verdict.MERGED, Verdict.REJECTED), "judged by the owner's own speech"
+    assert real.stop() < 3
