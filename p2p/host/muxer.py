@@ -36,6 +36,8 @@ from p2p.host.wire import Wire
 PROTOCOL = yamux.PROTOCOL_ID.encode()
 LONGEST_FRAME = 256 * 1024
 """Bytes of the longest DATA frame: js-libp2p fills a whole window with one."""
+PIECE = yamux.MAX_MESSAGE_SIZE - yamux.HEADER_SIZE
+"""Bytes of the longest DATA frame that is sent, as libp2p itself does."""
 NOISE_MESSAGE = 65_535 - 16
 """Bytes of plain text in the longest Noise message."""
 MOST_CONTROL = 1_024
@@ -103,6 +105,27 @@ class SafeYamux(yamux.Yamux):
         except trio.EndOfChannel:
             return None
 
+    async def finish(self, stream: YamuxStream, data: bytes) -> None:
+        """Write the last bytes of a stream and close this side of it, in one piece where the window allows it.
+
+        Raises Unreachable when the link ends before.
+        """
+        try:
+            if len(data) > stream.send_window or stream.send_closed or self.event_shutting_down.is_set():
+                await stream.write(data)
+                await stream.close()
+                return
+            stream.send_window -= len(data)
+            stream.send_closed = True
+            frames = []
+            for start in range(0, len(data), PIECE):
+                piece = data[start : start + PIECE]
+                frames += [_frame(yamux.TYPE_DATA, 0, stream.stream_id, len(piece)), piece]
+            frames.append(_frame(yamux.TYPE_WINDOW_UPDATE, yamux.FLAG_FIN, stream.stream_id, 0))
+            await self._written(b"".join(frames))
+        except MuxedStreamError as error:
+            raise Unreachable(f"The link has ended{self._why()}.") from error
+
     async def forget(self, stream: YamuxStream, *, quietly: bool = False) -> None:
         """Be done with a stream, whatever the other side thinks of it.
 
@@ -155,12 +178,14 @@ class SafeYamux(yamux.Yamux):
     async def _write_frame(self, data: bytes) -> None:
         if self.event_shutting_down.is_set():
             raise MuxedStreamError(f"the link has ended{self._why()}")
-        if data[1] != yamux.TYPE_DATA:
-            self._queue(data)
-            await trio.lowlevel.checkpoint()
-            return
+        if data[1] == yamux.TYPE_DATA:
+            await self._written(data)
+        else:
+            self._queue(data)  # and no checkpoint, so that a stream's beginning leaves together with its first bytes
+
+    async def _written(self, block: bytes) -> None:
         written = trio.Event()
-        self._data.append((data, written))
+        self._data.append((block, written))
         self._work.set()
         await written.wait()
         if self.event_shutting_down.is_set():

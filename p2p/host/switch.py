@@ -140,11 +140,10 @@ class Switch:
                 ends = StreamEnds(link.muxer, stream)
                 with breaking(f"{peer} did not answer"):
                     if known := link.spoken:
-                        await stream.write(line(MULTISTREAM) + line(SPOKEN) + frame)
+                        await link.muxer.finish(stream, line(MULTISTREAM) + line(SPOKEN) + frame)
                     else:
                         await propose(ends, SPOKEN)
-                        await stream.write(frame)
-                    await stream.close()
+                        await link.muxer.finish(stream, frame)
                     self._ledger.count(peer, went=len(frame))
                     if known:
                         await agreed(ends, SPOKEN)
@@ -290,8 +289,7 @@ class Switch:
                 body = await self._read_frame(ends, link.peer)
             frame = await self._answer_to(link, body)
             with breaking("An answer did not go out"):
-                await stream.write(frame)
-                await stream.close()
+                await link.muxer.finish(stream, frame)
             self._ledger.count(link.peer, went=len(frame))
             with trio.move_on_after(LINGER), suppress(Unreachable):
                 await ends.read(1)  # nothing comes but the peer's own closing; before it, a reset would take the answer

@@ -253,7 +253,7 @@ async def test_the_listener_on_the_wire_would_read_plain_text(stock: str) -> Non
     assert b"hello" in seen
 
 
-@pytest.mark.parametrize("crumb", [1_220, 536, 100])
+@pytest.mark.parametrize("crumb", [pytest.param(536, marks=pytest.mark.slow), 100])
 async def test_a_link_of_small_segments_carries_large_bodies(victim: Victim, crumb: int) -> None:
     """A stock host closes a link on which a Noise message comes in more than 101 pieces."""
     async with between(victim.addresses[0], bytearray(), crumb, pause=0.0003) as address:

@@ -47,6 +47,27 @@ def test_what_is_written_is_read() -> None:
     limited(main)
 
 
+@pytest.mark.parametrize("size", [1, 65_524, 65_525, 200_000, 300_000])
+def test_the_last_bytes_and_the_end_of_a_stream_come_whole(size: int) -> None:
+    async def main() -> None:
+        data = (BLOCK * 5)[:size]
+        async with links(USUAL) as (one, other), trio.open_nursery() as nursery:
+            sent = await one.open()
+            nursery.start_soon(one.finish, sent, data)
+            got = await other.accept()
+            assert got is not None
+            read = bytearray()
+            while len(read) < size:
+                read += await got.read(size)  # gives new window, which the largest of them needs
+            assert read == data
+            with pytest.raises(Unreachable, match="0 of 1 bytes"):
+                await other.read(got, 1)
+            with pytest.raises(Unreachable):
+                await one.finish(sent, b"more")
+
+    limited(main)
+
+
 def test_a_write_that_is_given_up_leaves_every_other_stream_whole() -> None:
     """libp2p 0.8.1 leaves half a Noise message on the wire, and the link is dead."""
 

@@ -141,6 +141,18 @@ def test_rubbish_is_unreachable_and_is_read_no_further_than_a_line(data: bytes) 
         assert paper.taken <= 258
 
 
+def test_a_long_line_is_refused_before_it_is_read() -> None:
+    """libp2p 0.8.1 takes lines of a megabyte."""
+
+    async def main() -> None:
+        paper = Paper(b"\xff\x7f" + b"a" * 20_000)
+        with pytest.raises(Unreachable, match="16383 bytes"):
+            await read_line(paper)
+        assert paper.taken == 2
+
+    trio.run(main)
+
+
 def test_both_sides_agree() -> None:
     async def main(one: Wire, other: Wire) -> None:
         async with trio.open_nursery() as nursery:
