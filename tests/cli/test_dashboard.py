@@ -112,7 +112,9 @@ def test_the_picture_in_the_documentation_is_what_is_shown(told: dict, repositor
     )
     console.print(dashboard(told, 88))
     svg = console.export_svg(title="node stats", unique_id="node-stats")
-    svg = re.sub(r"@font-face \{.*?\}\s*|<!--.*?-->\s*", "", svg, flags=re.S)  # fonts of another site; any monospaced one will do
+    svg = re.sub(
+        r"@font-face \{.*?\}\s*|<!--.*?-->\s*", "", svg, flags=re.S
+    )  # fonts of another site; any monospaced one will do
     file = repository / "docs" / "pictures" / "node-stats.svg"
     if os.environ.get("UPDATE_GOLDEN"):
         file.parent.mkdir(exist_ok=True)

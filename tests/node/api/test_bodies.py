@@ -23,9 +23,11 @@ schema = schemathesis.openapi.from_asgi(
 
 
 @schema.parametrize()
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_every_answer_is_as_the_schema_says(case: schemathesis.Case) -> None:
     response = case.call(headers=HEADERS)
+    if response.status_code == 413:
+        return  # the guard has refused it by its length, before the schema had a say
     unfit = [ignored_auth]  # the harness cannot take a header away that the guard needs; test_guard.py does
     if "Address" in response.text or "address" in response.text:
         unfit.append(positive_data_acceptance)  # what an address is, no schema can say: p2p/addresses.py does
