@@ -117,12 +117,18 @@ class Switch:
         peer, places = one_peer(addresses)
         if peer == self._peer_id:
             raise BadAddress("That is the address of this node itself.", "Take the other node's address.")
+        end = trio.current_time() + wait
         lock = self._dials[peer]
+        with trio.move_on_at(end):
+            await lock.acquire()
         try:
-            async with lock:
-                if self._live(peer) is None:
-                    await first_that_works(places, wait, self._dial)
+            if lock.statistics().owner is not trio.lowlevel.current_task():
+                raise TimedOut(f"{peer} is being dialled already, and did not answer within {wait:g} seconds.")
+            if self._live(peer) is None:
+                await first_that_works(places, end - trio.current_time(), self._dial)
         finally:
+            if lock.statistics().owner is trio.lowlevel.current_task():
+                lock.release()
             if not lock.statistics().tasks_waiting and not lock.locked():
                 self._dials.pop(peer, None)
         return peer
@@ -176,6 +182,8 @@ class Switch:
                 if remote is None or not self._has_room() or self._from[place] >= self._options.per_address:
                     stream.socket.close()
                     continue
+                self._open += 1
+                self._from[place] += 1
                 self._nursery.start_soon(self._welcome, Wire(stream, initiator=False), remote, place)
 
     def _live(self, peer: str) -> Link | None:
@@ -187,9 +195,7 @@ class Switch:
         return self._open < self._options.connections
 
     async def _welcome(self, wire: Wire, remote: tuple[str, int], place: str) -> None:
-        """One inbound connection, from its first byte to its last."""
-        self._open += 1
-        self._from[place] += 1
+        """One inbound connection, from its first byte to its last; then its place is given back."""
         try:
             muxer = await self._handshake.inbound(wire)
             kind = "ip6" if ":" in remote[0] else "ip4"

@@ -30,7 +30,7 @@ from tests.e2e.attacks.diallers import DIALLERS, dial
 from tests.e2e.attacks.proxies import between
 
 ROOT = Path(__file__).resolve().parents[2]
-GROWTH = 96 * 1024 * 1024
+GROWTH = 32 * 1024 * 1024
 """Bytes that the victim's memory may grow by, at its highest, over all attacks together."""
 WAIT = 10.0
 

@@ -126,6 +126,22 @@ async def test_a_listener_that_never_speaks_costs_its_share_of_the_time_and_no_m
         assert await client.connect([mute, *server.addresses()], 0.4) == server.peer_id
 
 
+async def test_who_waits_for_anothers_dial_waits_no_longer_than_it_said(node: Make) -> None:
+    server, client = await node(), await node()
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        mute = with_peer(f"/ip4/127.0.0.1/tcp/{silent.getsockname()[1]}", server.peer_id)
+        patient = asyncio.ensure_future(client.connect([mute], 1.5))
+        await asyncio.sleep(0.1)
+        with pytest.raises(TimedOut, match="already"):
+            await client.connect([mute], 0.1)
+        assert not patient.done()
+        with pytest.raises(TimedOut):
+            await patient
+    assert await client.connect(server.addresses(), WAIT) == server.peer_id
+
+
 async def test_whoever_failed_is_dialled_again_at_once(node: Make) -> None:
     """libp2p 0.8.1 refuses a peer for a minute after its first failure."""
     server, client = await node(), await node()
