@@ -64,7 +64,7 @@ def build_app() -> App:
         help_epilogue="Also installed as `babelmesh`, for machines where `node` is Node.js.",
     )
     app.command("cli.translate:translate", name="translate", help="Translate recordings, folders, pipes or text.")
-    voice = App(name="voice", help="Keep voice profiles: statistics of a voice, never the recordings.")
+    voice = App(name="voice", help="Keep voices: a profile of each, and frames of the owner's speech to learn from.")
     for verb, what in VOICE.items():
         voice.command(f"cli.voice:{verb if verb != 'list' else 'list_'}", name=verb, help=what)
     app.command(voice)

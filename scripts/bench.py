@@ -1,6 +1,6 @@
 """Runs the benchmarks one after the other and writes benchmarks/results.md and benchmarks/results/*.json.
 
-    python scripts/bench.py [NAME...]     # all of them, or those named: asr latency mt resources sound voice
+    python scripts/bench.py [NAME...]     # all of them, or those named
 
 What stands above the line of measurements in results.md is written by people and stays; each table below it is what the
 benchmark printed, with the machine, the commit and the load average it began under.
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results.md"
 FOLDER = ROOT / "benchmarks" / "results"
 LINE = "<!-- measured: written by make bench -->"
-NAMES = ("asr", "mt", "voice", "latency", "resources", "sound")
+NAMES = ("asr", "mt", "voice", "latency", "resources", "sound", "voice_model", "federated", "links", "exchange")
 
 
 def said(*command: str) -> str:
