@@ -130,12 +130,12 @@ def speech(seed: int, count: int) -> list[LogMel]:
     ]
 
 
-def node(folder: Path, number: int, utterances: int) -> Mesh:
+def node(folder: Path, number: int, utterances: int, control: bool = True) -> Mesh:
     config = Config(
         folder / str(number),
         folder / "models",
         node=NodeSettings(listen=("/ip4/127.0.0.1/tcp/0",), name=str(number)),
-        train=TrainSettings(interval=1e9, epochs=EPOCHS),
+        train=TrainSettings(interval=1e9, epochs=EPOCHS, control=control),
     )
     config.home.mkdir(parents=True)
     shelf = FrameShelf(config.voices)
@@ -203,11 +203,11 @@ async def exchanges(count: int) -> dict[str, list[float]]:
     return taken
 
 
-async def rounds(count: int) -> dict[str, float]:
+async def rounds(count: int, control: bool) -> dict[str, float]:
     """Wall seconds of a round of three nodes that begin together, and CPU seconds of one node's part in it."""
     stop = asyncio.Event()
     with tempfile.TemporaryDirectory() as folder:
-        nodes = [node(Path(folder), number, UTTERANCES) for number in range(NODES)]
+        nodes = [node(Path(folder), number, UTTERANCES, control) for number in range(NODES)]
         async with asyncio.TaskGroup() as group:
             await together(nodes, stop, group)
             await until(lambda: all(one.parts.store.rounds() for one in nodes))
@@ -244,7 +244,8 @@ def main() -> None:
     limit_threads()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     taken = asyncio.run(exchanges(options.updates))
-    ours = asyncio.run(rounds(options.rounds))
+    ours = asyncio.run(rounds(options.rounds, control=True))
+    bare = asyncio.run(rounds(options.rounds, control=False))
     python = os.environ.get("BABELMESH_P2PFL")
     theirs = rival(python, 2) if python else "not here: BABELMESH_P2PFL=/path/to/its/python"
     print(f"one update of two nodes, {options.updates} of them, ms          p50      p95")
@@ -255,14 +256,15 @@ def main() -> None:
         print(f"  {name:<50} {p50:8.1f} {p95:8.1f}")
     title = f"a round of {NODES} nodes, {UTTERANCES} utterances of {SECONDS:.0f} s, {EPOCHS} epochs"
     print(f"{title:<54} wall s  CPU s a node")
-    found["round"] = ours
+    found["round"], found["round without control"] = ours, bare
     print(f"  Babelmesh, with a control trained beside it            {ours['seconds']:8.2f} {ours['cpu']:8.2f}")
+    print(f"  the same without the control                           {bare['seconds']:8.2f} {bare['cpu']:8.2f}")
     found["p2pfl"] = theirs
     if isinstance(theirs, str):
         print(f"  p2pfl 0.4.4: {theirs}")
     else:
         print(f"  p2pfl 0.4.4, in memory, without encryption             {theirs['seconds']:8.2f} {theirs['cpu']:8.2f}")
-        print(f"  p2pfl takes {theirs['seconds'] / ours['seconds']:.1f} times as long")
+        print(f"  p2pfl takes {theirs['seconds'] / bare['seconds']:.1f} times as long as the one without")
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(found, indent=1) + "\n")
