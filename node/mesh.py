@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from ml.errors import BadUpdate, ModelDamaged
-from node.errors import BadRequest, NodeError
+from node.errors import BadRequest, HomeUnusable, NodeError, NotRunning
 from node.events import Broadcast
 from node.exchange import Exchange
 from node.learner import Learner
@@ -100,6 +100,8 @@ class Mesh:
         self._services: list[Service] = []
         self._hurry = asyncio.Event()
         self._wishes: list[Wish] = []
+        self._granted: list[Wish] | None = None
+        """The wishes that the running round fulfils; None between rounds."""
         self._greeted: set[str] = set()
         self._trouble = ""
         self._deliveries: set[asyncio.Task[None]] = set()
@@ -110,14 +112,10 @@ class Mesh:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Listen, keep in touch and learn until `stop` is set. Raises CannotListen, and what a service raises."""
-        gate, transport, store = self.parts.gate, self.parts.transport, self.parts.store
+        gate = self.parts.gate
         await gate.start(self._answer)
-        self.live.peer_id, self.live.addresses = transport.peer_id, transport.addresses()
-        self.live.started_at = self._clock()
-        store.set_fact(PEER_ID, transport.peer_id)
-        store.set_fact(ADDRESSES, " ".join(transport.addresses()))
-        log.info("listening", peer=transport.peer_id, addresses=transport.addresses())
         try:
+            self._introduce()
             async with asyncio.TaskGroup() as group:
                 lasting = [
                     group.create_task(work)
@@ -129,17 +127,22 @@ class Mesh:
                     )
                 ]
                 await stop.wait()
-                self.parts.learner.stop()
                 for task in (*lasting, *self._deliveries):
                     task.cancel()
         finally:
-            for wish in self._wishes:
-                wish.future.cancel()
-            await gate.close()
+            self.parts.learner.stop()
+            ended = NotRunning("The node ended before the round was over.", "Start it again: node start")
+            self._refuse((*self._wishes, *(self._granted or ())), ended)
+            try:
+                await gate.close()
+            except HomeUnusable as error:
+                log.warning("what was counted last is not saved", why=str(error))
 
     async def train_now(self, epochs: int | None = None, batch: int | None = None) -> RoundRow:
         """A round at once, or right after the one that runs; what came of it. Raises BadRequest without speech."""
-        lack = self.parts.learner.listen().lack
+        lack = (
+            self.parts.learner.listen().lack if self._granted is None else ""
+        )  # a round keeps the speech it began with
         if lack:
             raise BadRequest("There is not enough speech to learn from.", lack)
         wish = Wish(asyncio.get_running_loop().create_future(), epochs, batch)
@@ -158,9 +161,21 @@ class Mesh:
 
     def meet(self, peer: str, addresses: Sequence[str]) -> None:
         """Somebody was found nearby: a known peer's addresses are noted, an unknown one waits for the owner's yes."""
-        if not self.parts.book.learn(peer, addresses):
-            for address in addresses:
-                self.parts.book.knock(peer, "", address)
+        try:
+            if not self.parts.book.learn(peer, addresses):
+                for address in addresses:
+                    self.parts.book.knock(peer, "", address)
+        except HomeUnusable as error:
+            log.warning("a peer nearby is not noted", peer=peer, why=str(error))
+
+    def _introduce(self) -> None:
+        """Say who this node is and where, to those who look at it and for when it does not run."""
+        transport, store = self.parts.transport, self.parts.store
+        self.live.peer_id, self.live.addresses = transport.peer_id, transport.addresses()
+        self.live.started_at = self._clock()
+        store.set_fact(PEER_ID, transport.peer_id)
+        store.set_fact(ADDRESSES, " ".join(transport.addresses()))
+        log.info("listening", peer=transport.peer_id, addresses=transport.addresses())
 
     async def _answer(self, peer: str, request: Request) -> Answer:
         """What this household says to a request of a peer that the gate has let through."""
@@ -175,6 +190,9 @@ class Mesh:
         rounds = Rounds(self.options.interval, self.options.rounds, self.parts.store.next_round(), clock())
         while True:
             speech = self.parts.learner.listen()
+            if self._wishes and speech.lack:
+                self._refuse(self._wishes, BadRequest("There is not enough speech to learn from.", speech.lack))
+                self._wishes = []
             if self._wishes:
                 rounds.hurry(clock())
             command = rounds.next(clock(), ready=True) if not speech.lack else None
@@ -191,7 +209,8 @@ class Mesh:
                     await self._hurry.wait()
 
     async def _round(self, rounds: Rounds, number: int, group: asyncio.TaskGroup) -> None:
-        wishes, self._wishes = self._wishes, []
+        wishes = self._granted = self._wishes
+        self._wishes = []
         learning = self.parts.learning
         self._enter(rounds.phase, number)
         try:
@@ -210,9 +229,8 @@ class Mesh:
             self.live.note = self._trouble = str(error)
             self.events.publish("failed", round=number, why=str(error))
             log.warning("round failed", round=number, why=str(error), again_in=wait.until - rounds.due)
-            for wish in wishes:
-                if not wish.future.done():
-                    wish.future.set_exception(error)
+            self._refuse(wishes, error)
+            self._granted = None
             return
         rounds.committed()
         row = commit.round
@@ -223,11 +241,17 @@ class Mesh:
         for wish in wishes:
             if not wish.future.done():
                 wish.future.set_result(row)
+        self._granted = None
         news = row.adopted != row.start
         peers = sorted(peer for peer in self.parts.gate.connected() if news and self.trust(peer) > 0)
         for peer in self._rng.sample(peers, min(len(peers), self.options.peers_per_round)):
             self._send(group, peer, row)
         self._tidy()
+
+    def _refuse(self, wishes: Sequence[Wish], error: Exception) -> None:
+        for wish in wishes:
+            if not wish.future.done():
+                wish.future.set_exception(error)
 
     def _enter(self, phase: Phase, number: int) -> None:
         self.live.phase, self.live.next_round_at = phase.value, None
@@ -269,4 +293,8 @@ class Mesh:
         keep = set(self.parts.store.needed())
         for row in self.parts.store.rounds(limit=PARENTS):
             keep.update((row.start, row.trained, row.adopted))
-        self.parts.shelf.keep_only(keep)
+        try:
+            self.parts.shelf.keep_only(keep)
+        except (HomeUnusable, OSError) as error:
+            self.live.note = self._trouble = str(error)
+            log.warning("old models are not swept away", why=str(error))

@@ -8,8 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from node import peering
 from node.config import Config
+from node.errors import HomeUnusable
 from node.events import Broadcast
 from node.mesh import Mesh
 from node.stats import Stats, collect
@@ -53,8 +56,13 @@ class Running:
         live.counters = numbers(parts.gate.tally)
         full = self._config.node.bytes_per_hour // 2  # an account holds half of the hour's bytes, and earns the rest
         live.budget_used = {peer: max(0, full - parts.budgets.left(peer)[1]) for peer in live.connected}
-        parts.book.flush()
-        return collect(parts.store, self._config, live)
+        trouble = ""
+        try:
+            parts.book.flush()
+        except HomeUnusable as error:  # the counts stay in memory, and are saved when the disk takes them again
+            trouble = error.sentence
+        stats = collect(parts.store, self._config, live)
+        return msgspec.structs.replace(stats, note=trouble) if trouble else stats
 
     def peers(self) -> tuple[PeerRecord, ...]:
         """The peer book."""

@@ -217,8 +217,11 @@ class Gate:
             self._log.debug("dial failed", peer=peer, why=error.sentence)
         except Exception:  # noqa: BLE001 a defect behind the gate ends one call, not the node
             self.tally.faults += 1
-            self._book.failed(peer)
             self._log.exception("a dial ended by a defect", peer=peer)
+            with suppress(
+                Exception
+            ):  # the book may be what failed: it has noted the failure then, and could not save it
+                self._book.failed(peer)
         finally:
             self._dialling.discard(peer)
 

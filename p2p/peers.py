@@ -300,11 +300,15 @@ class PeerBook:
 
     def _struck(self, peer: str, now: float) -> PeerRecord | None:
         """The record that holds a peer's strikes. A strike from the future (the clock has jumped back) is dated now,
-        else a ban would last until the clock has caught up."""
+        else a ban would last until the clock has caught up. Who only asks does not wait for the disk: see `flush`."""
         record = self._records.get(peer) or self._strangers.get(peer)
         if record is not None and record.struck_at > now:
             record = msgspec.structs.replace(record, struck_at=now)
-            self._keep(record)
+            if peer in self._records:
+                self._records[peer] = record
+                self._uncounted.add(peer)
+            else:
+                self._strangers[peer] = record
         return record
 
     def _decayed(self, record: PeerRecord, now: float) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from node.errors import BadRequest, HomeUnusable
+from node.errors import BadRequest, HomeUnusable, NotRunning
 from node.mesh import Mesh
 from node.rounds import Phase
 from node.stats import ADDRESSES, PEER_ID
@@ -196,3 +196,107 @@ def test_files_that_nothing_stands_on_are_swept_away(memory_folder: Path) -> Non
             assert names >= {name for name in mesh.parts.store.roles().values() if name != member.learner.genesis}
 
     run(memory_folder, act, count=3)
+
+
+def full(*_: object) -> None:
+    raise HomeUnusable("The disk is full.", "Make room.")
+
+
+def test_a_full_disk_and_a_peer_that_is_away_do_not_end_the_node(memory_folder: Path) -> None:
+    async def act(swarm: Swarm) -> None:
+        one, other = swarm.members
+        mesh = mesh_of(one)
+        await swarm.end(other)
+        mesh.parts.book._save = full
+        await asyncio.sleep(400)
+        assert not one.task.done()
+        assert mesh.parts.book.get(fake_identity(1).peer_id).failures >= 5, "and it goes on trying, ever more rarely"
+        mesh.parts.book._save = mesh.parts.store.save_peer
+
+    run(memory_folder, act, count=2)
+
+
+def test_it_ends_in_good_order_on_a_full_disk(memory_folder: Path) -> None:
+    async def act(swarm: Swarm) -> None:
+        mesh = mesh_of(swarm.members[0])
+        await asyncio.sleep(70)
+        mesh.parts.book._save = full
+        await swarm.end(swarm.members[0])
+
+    run(memory_folder, act, count=2)
+
+
+def test_a_start_on_a_full_disk_leaves_no_open_door(memory_folder: Path) -> None:
+    async def main() -> None:
+        swarm = Swarm(memory_folder, 1, seed=7)
+        swarm.start(swarm.members[0])
+        mesh = mesh_of(swarm.members[0])
+        mesh.parts.store.set_fact = full
+        closed: list[bool] = []
+        real = mesh.parts.gate.close
+
+        async def close() -> None:
+            closed.append(True)
+            await real()
+
+        mesh.parts.gate.close = close
+        with pytest.raises(HomeUnusable):
+            await swarm.members[0].task
+        assert closed
+        mesh.parts.store.close()
+
+    run_virtually(main())
+
+
+def test_a_folder_that_cannot_be_swept_does_not_end_the_node(memory_folder: Path) -> None:
+    async def act(swarm: Swarm) -> None:
+        mesh = mesh_of(swarm.members[0])
+        mesh.parts.shelf.keep_only = full
+        await asyncio.sleep(200)
+        assert not swarm.members[0].task.done()
+        assert len(mesh.parts.store.rounds()) >= 3
+        assert mesh.live.note == "The disk is full."
+
+    run(memory_folder, act)
+
+
+def test_when_a_service_fails_the_training_is_given_up_and_who_waits_is_told(memory_folder: Path) -> None:
+    class Breaking:
+        async def run(self, stop: asyncio.Event) -> None:
+            await asyncio.sleep(1)
+            raise HomeUnusable("The control API cannot listen.", "Take another port.")
+
+    async def main() -> None:
+        swarm = Swarm(memory_folder, 1, seed=7)
+        member = swarm.members[0]
+        swarm.start(member)
+        mesh = mesh_of(member)
+        mesh.add_service(Breaking())
+        waiting = [asyncio.create_task(mesh.train_now())]
+        await asyncio.sleep(0.5)
+        assert mesh.live.phase == Phase.TRAINING.value
+        waiting.append(asyncio.create_task(mesh.train_now()))
+        with pytest.raises(BaseExceptionGroup):
+            await member.task
+        assert member.learner.stopped
+        told = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(one) for one in told] == [NotRunning, NotRunning]
+        mesh.parts.store.close()
+
+    run_virtually(main())
+
+
+def test_a_round_that_was_asked_for_does_not_wait_for_ever_when_the_speech_goes(memory_folder: Path) -> None:
+    async def act(swarm: Swarm) -> None:
+        member = swarm.members[0]
+        mesh = mesh_of(member)
+        await asyncio.sleep(61)
+        assert mesh.live.phase == Phase.TRAINING.value
+        wanted = asyncio.create_task(mesh.train_now())
+        await asyncio.sleep(0)
+        member.learner.lack = "The voice was removed."
+        with pytest.raises(BadRequest, match="not enough speech"):
+            async with asyncio.timeout(30):
+                await wanted
+
+    run(memory_folder, act)

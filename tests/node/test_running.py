@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from node.config import Config
-from node.errors import NotFound
+from node.errors import HomeUnusable, NotFound
 from node.running import Running, numbers
 from node.telemetry import Telemetry
 from p2p.errors import BadAddress
@@ -116,3 +116,19 @@ def test_counts_have_names_that_fit_a_label() -> None:
     assert counted["answered_offer_want"] == 2
     assert counted["asked_hello_unreachable"] == 1
     assert counted["strikes_bad-hash"] == 3
+
+
+def test_on_a_full_disk_the_picture_is_shown_all_the_same_and_says_so(memory_folder: Path) -> None:
+    async def act(running: Running, swarm: Swarm) -> None:
+        def full(record: object) -> None:
+            raise HomeUnusable("The disk is full.", "Make room.")
+
+        mesh = swarm.members[0].mesh
+        mesh.parts.book.count(OTHER, 10, 10)
+        mesh.parts.book._save = full
+        assert running.stats().note == "The disk is full."
+        assert swarm.members[0].task.done() is False
+        mesh.parts.book._save = mesh.parts.store.save_peer
+        assert running.stats().note == ""
+
+    run(memory_folder, act)
