@@ -71,7 +71,8 @@ class Learner(Protocol):
         """The weights that every node begins with."""
 
     def listen(self) -> Speech:
-        """Look whether there is new speech; quick when there is none."""
+        """Look whether there is new speech; quick when there is none. Training and scores are of the speech that was
+        there at the last look, so who looks between two steps of a round changes what they are judged by."""
 
     async def train(self, start: Weights, plan: Plan, progress: Progress) -> Trained:
         """Train on the owner's speech from `start` on. Raises BadRequest when there is too little of it."""
@@ -117,6 +118,14 @@ class VoiceLearner:
 
     def listen(self) -> Speech:
         """Which voice there is speech of, and how much; reads the frames only when they have changed."""
+        try:
+            return self._look()
+        except OSError as error:  # a voice that is removed at this moment, for one
+            lack = f"The speech cannot be read: {error.strerror or error}. Check the rights of the folder of voices."
+            self._speech, self._split, self._seen = Speech(self._voice, 0.0, 0, lack), None, None
+            return self._speech
+
+    def _look(self) -> Speech:
         voice, lack = self._whose()
         if voice is None:
             self._speech, self._split, self._seen = Speech(None, 0.0, 0, lack), None, None
@@ -190,7 +199,8 @@ class VoiceLearner:
         self._stopped.set()
 
     def _ready(self) -> Split:
-        speech = self.listen()
+        """The speech as it was when somebody listened last: scores of one round are of one and the same speech."""
+        speech = self._speech if self._split is not None else self.listen()
         if self._split is None:
             raise BadRequest("There is not enough speech to learn from.", speech.lack)
         return self._split

@@ -139,10 +139,12 @@ class Mesh:
                 log.warning("what was counted last is not saved", why=str(error))
 
     async def train_now(self, epochs: int | None = None, batch: int | None = None) -> RoundRow:
-        """A round at once, or right after the one that runs; what came of it. Raises BadRequest without speech."""
-        lack = (
-            self.parts.learner.listen().lack if self._granted is None else ""
-        )  # a round keeps the speech it began with
+        """A round at once, or right after the one that runs; what came of it.
+
+        Raises BadRequest without speech, NotRunning when the node ends before, and what made the round fail.
+        """
+        # While a round runs nobody listens: it is judged by the speech that it began with.
+        lack = self.parts.learner.listen().lack if self._granted is None else ""
         if lack:
             raise BadRequest("There is not enough speech to learn from.", lack)
         wish = Wish(asyncio.get_running_loop().create_future(), epochs, batch)

@@ -218,9 +218,7 @@ class Gate:
         except Exception:  # noqa: BLE001 a defect behind the gate ends one call, not the node
             self.tally.faults += 1
             self._log.exception("a dial ended by a defect", peer=peer)
-            with suppress(
-                Exception
-            ):  # the book may be what failed: it has noted the failure then, and could not save it
+            with suppress(Exception):  # the book may be what failed; what it could not save it has in memory
                 self._book.failed(peer)
         finally:
             self._dialling.discard(peer)

@@ -120,3 +120,29 @@ async def test_work_runs_off_the_event_loop(tmp_path: Path) -> None:
 
     made = learner(tmp_path, {})
     assert await made.work(threading.get_ident) != threading.get_ident()
+
+
+async def test_speech_that_comes_in_the_middle_of_a_round_does_not_change_what_it_is_judged_by(tmp_path: Path) -> None:
+    made = learner(tmp_path, {"me": [4.0] * 4})
+    assert not made.listen().lack
+    before, loss = await made.score(made.origin), made.loss()(made.origin)
+    FrameShelf(tmp_path).add("me", [speech(70 + number, 6.0) for number in range(6)])
+    trained = await made.train(made.origin, Plan(seed=1), lambda facts: None)
+    assert trained.before == before == await made.score(made.origin)
+    assert made.loss()(made.origin) == loss
+    assert not made.listen().lack
+    assert await made.score(made.origin) != before
+
+
+def test_a_voice_that_is_removed_while_it_is_read_is_speech_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = learner(tmp_path, {"me": [4.0] * 3})
+
+    def gone(self: FrameShelf, voice: str) -> None:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FrameShelf, "utterances", gone)
+        assert "No such file" in made.listen().lack
+    assert made.listen().lack == ""
