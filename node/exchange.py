@@ -38,6 +38,9 @@ log = structlog.get_logger("exchange")
 SNAPSHOT = Encoding.INT8
 """How a first contact is encoded: exact enough to stand on, and no larger than a photograph's thumbnail."""
 
+OVERTAKEN = "A later update came before the merge."
+"""Why an update is closed without a judgement."""
+
 
 @dataclass(frozen=True)
 class Ours:
@@ -76,7 +79,8 @@ class Exchange:
             return Refused(code="bad-update", sentence="An update that no speech went into has no weight here.")
         if not self._knows(peer, offer.base.hex()):
             return Refused(code="unknown-base", sentence="That base is not here: offer a snapshot against genesis.")
-        self._began.setdefault(peer, (offer.update, asyncio.get_running_loop().time()))
+        if self._began.get(peer, (b"", 0.0))[0] != offer.update:
+            self._began[peer] = offer.update, asyncio.get_running_loop().time()
         return None
 
     async def complete(self, peer: str, offer: Offer, body: bytes) -> Refused | None:
@@ -105,9 +109,20 @@ class Exchange:
             return Refused(code="bad-update", sentence=error.sentence[:200])
         self._keep(row.result, weights, base, Origin.RECEIVED)
         self._store.push_shadow(peer, "received", row.result)
-        self._store.add_update(row)  # last: from here on the sender is told that it is done
+        self._store.add_update(row)  # from here on the sender is told that it is done
+        self._close_older(row)
         log.info("update received", peer=peer, bytes=row.size, sequence=row.sequence, encoding=row.encoding)
         return None
+
+    def _close_older(self, row: UpdateRow) -> None:
+        """One update of a peer waits for the merge, so that who sends all the time fills no disk. A crash before this
+        leaves it to the next update or round."""
+        waiting = self._store.updates(peer=row.peer, verdict=Verdict.PENDING)
+        older = [
+            (one.peer, one.update, Verdict.REPLACED, OVERTAKEN, None) for one in waiting if one.sequence < row.sequence
+        ]
+        if older:
+            self._store.set_verdicts(older)
 
     def _knows(self, peer: str, base: str) -> bool:
         """Whether a diff of this peer can stand on the weights with digest `base`."""

@@ -124,7 +124,8 @@ class Learning:
         taken = mixed is not own and adopt(own_score.mse, score.mse)
         if not taken:
             mixed, score = own, own_score
-        return await self._commit(draft, mixed, score, self._verdicts(chosen, judged, taken))
+        verdicts = (*self._verdicts(chosen, judged, taken), *self._untrusted(chosen, trust))
+        return await self._commit(draft, mixed, score, verdicts)
 
     async def _commit(self, draft: Draft, adopted: Weights, score: Score, verdicts: Verdicts) -> Commit:
         trained, origin = draft.trained, self._learner.genesis
@@ -212,6 +213,15 @@ class Learning:
             if row.sequence < newest.get(row.peer, -1)
         )
         return tuple(verdicts)
+
+    def _untrusted(self, chosen: Sequence[UpdateRow], trust: Callable[[str], float]) -> Verdicts:
+        """Others that nobody will ask for again: their peers were trusted when they sent them, and are not now."""
+        judged = {(row.peer, row.update) for row in chosen}
+        return tuple(
+            (row.peer, row.update, Verdict.REJECTED, "This node's owner gives the peer no weight.", None)
+            for row in self._store.updates(limit=None, verdict=Verdict.PENDING)
+            if (row.peer, row.update) not in judged and not trust(row.peer) > 0
+        )
 
     def _row(self, name: str, parent: str, origin: Origin, at: float, score: Score) -> ModelRow:
         return ModelRow(

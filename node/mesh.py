@@ -42,6 +42,8 @@ log = structlog.get_logger("mesh")
 
 LOOK = 1.0
 """Seconds between two looks at who is connected and whether a round is due."""
+SWEEP = 60.0
+"""Seconds between two sweeps of the folder of models while no round runs."""
 PARENTS = 5
 """Rounds whose models are kept, to fall back on when a file is damaged."""
 
@@ -190,6 +192,7 @@ class Mesh:
     async def _learn(self, group: asyncio.TaskGroup) -> None:
         clock = asyncio.get_running_loop().time
         rounds = Rounds(self.options.interval, self.options.rounds, self.parts.store.next_round(), clock())
+        sweep_at = clock() + SWEEP
         while True:
             speech = self.parts.learner.listen()
             if self._wishes and speech.lack:
@@ -201,6 +204,9 @@ class Mesh:
             if isinstance(command, Train):
                 await self._round(rounds, command.number, group)
                 continue
+            if clock() >= sweep_at:  # never while a round runs: what it has put on the shelf nothing points at yet
+                self._tidy()
+                sweep_at = clock() + SWEEP
             self.live.phase = rounds.phase.value
             self.live.note = speech.lack or self._trouble
             resting = speech.lack or isinstance(command, Rest)

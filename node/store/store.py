@@ -106,11 +106,15 @@ class Store:
             )
 
     def forget_peer(self, peer: str) -> None:
-        """Drop the record and the shadows of a peer. What it sent stays in the history, and so does its last sequence
-        number: forgetting is no way to have an old update taken again."""
+        """Drop the record and the shadows of a peer. What it sent stays in the history, what waits of it is closed, and
+        its last sequence number stays: forgetting is no way to have an old update taken again."""
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM peers WHERE peer = ?", (peer,))
             connection.execute("DELETE FROM shadows WHERE peer = ?", (peer,))
+            connection.execute(
+                "UPDATE updates SET verdict = ?, reason = ? WHERE peer = ? AND verdict = ?",
+                (Verdict.REJECTED.value, "The peer was forgotten before the merge.", peer, Verdict.PENDING.value),
+            )
 
     # -- rounds, models, roles --
 

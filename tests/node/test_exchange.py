@@ -86,7 +86,7 @@ def test_the_first_update_is_a_snapshot_and_the_next_stands_on_it(ends) -> None:
     assert offers[1].sequence > offers[0].sequence
     assert all(check_offer(ALICE.peer_id, offer) for offer in offers)
     rows = bob.store.updates()
-    assert [row.verdict for row in rows] == [Verdict.PENDING, Verdict.PENDING]
+    assert [row.verdict for row in rows] == [Verdict.PENDING, Verdict.REPLACED]
     assert all(row.seconds == pytest.approx(0.1) for row in rows), "from the offer to the last byte"
     assert bob.store.shadow(ALICE.peer_id, "received") == alice.store.shadow(BOB.peer_id, "sent")
     held = bob.shelf.get(rows[0].result)
@@ -219,3 +219,19 @@ def test_an_old_update_replayed_is_stale(ends) -> None:
     answer = run_virtually(send(bob, old, old_body))
     assert isinstance(answer, Refused)
     assert answer.code == "stale"
+
+
+def test_a_later_update_closes_the_ones_that_wait(ends) -> None:
+    alice, bob = ends
+
+    async def main() -> None:
+        for number in range(8):
+            await alice.exchange.deliver(BOB.peer_id, vector(number), 500, number)
+
+    run_virtually(main())
+    waiting = bob.store.updates(verdict=Verdict.PENDING)
+    assert [row.sequence for row in waiting] == [max(row.sequence for row in bob.store.updates())]
+    closed = bob.store.updates(verdict=Verdict.REPLACED)
+    assert len(closed) == 7
+    assert {row.reason for row in closed} == {"A later update came before the merge."}
+    assert len(bob.store.needed()) <= 5, "four that both sides have, and what the last one stands on"

@@ -108,10 +108,24 @@ def test_a_good_peer_takes_a_node_further_than_it_gets_alone(desk: Desk) -> None
     assert merged.share == pytest.approx(1.0)
 
 
-def test_a_peer_without_trust_is_left_waiting(desk: Desk) -> None:
+def test_a_peer_without_trust_goes_into_no_merge(desk: Desk) -> None:
     desk.receive("stranger", truth_of(desk))
     run_virtually(desk.round(trust=0.0))
-    assert desk.store.verdicts() == {Verdict.PENDING: 1}
+    assert desk.store.verdicts() == {Verdict.REJECTED: 1}
+    assert desk.store.rounds(1)[0].merged == 0
+
+
+def test_what_a_peer_that_is_blocked_by_now_has_sent_is_closed_with_the_next_round(desk: Desk) -> None:
+    friend, blocked = desk.receive("friend", truth_of(desk)), desk.receive("blocked", truth_of(desk))
+
+    async def main() -> None:
+        draft = await desk.learning.train(1, lambda facts: None)
+        desk.store.commit(await desk.learning.merge(draft, lambda peer: 1.0 if peer == "friend" else 0.0))
+
+    run_virtually(main())
+    verdicts = {row.update: (row.verdict, row.reason) for row in desk.store.updates()}
+    assert verdicts[friend.update][0] is Verdict.MERGED
+    assert verdicts[blocked.update] == (Verdict.REJECTED, "This node's owner gives the peer no weight.")
 
 
 def test_only_the_latest_of_a_peer_counts_and_the_older_ones_are_closed(desk: Desk) -> None:

@@ -5,13 +5,14 @@ from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from node.errors import BadRequest, HomeUnusable, NotRunning
-from node.mesh import Mesh
+from node.mesh import SWEEP, Mesh
 from node.rounds import Phase
 from node.stats import ADDRESSES, PEER_ID
-from node.store.rows import RoundRow
+from node.store.rows import RoundRow, Verdict
 from p2p.peers import Trust
 from tests.fakes import fake_identity, run_virtually
 from tests.p2p.simulated.swarm import Member, Swarm
@@ -300,3 +301,39 @@ def test_a_round_that_was_asked_for_does_not_wait_for_ever_when_the_speech_goes(
                 await wanted
 
     run(memory_folder, act)
+
+
+def test_who_sends_all_the_time_fills_no_disk_while_there_are_no_rounds(memory_folder: Path) -> None:
+    async def act(swarm: Swarm) -> None:
+        one, other = (mesh_of(member) for member in swarm.members)
+        await asyncio.sleep(30)
+        me, peer = fake_identity(0).peer_id, fake_identity(1).peer_id
+        rng = np.random.default_rng(1)
+        for number in range(100):
+            weights = {"v": rng.normal(size=(4, 8)).astype(np.float32)}
+            row = await other.parts.exchange.deliver(me, weights, 500, number)
+            assert row is not None
+            assert row.outcome == "done"
+            await asyncio.sleep(0.5)
+        assert len(one.parts.store.updates(peer=peer)) >= 100
+        await asyncio.sleep(SWEEP + 2)
+        assert len(one.parts.shelf.digests()) < 25
+        assert len(one.parts.store.updates(peer=peer, verdict=Verdict.PENDING)) == 1
+
+    run(memory_folder, act, count=2, rounds=1)
+
+
+def test_nothing_of_a_peer_that_was_forgotten_waits_for_ever(memory_folder: Path) -> None:
+    async def act(swarm: Swarm) -> None:
+        one, other = (mesh_of(member) for member in swarm.members)
+        await asyncio.sleep(30)
+        me, peer = fake_identity(0).peer_id, fake_identity(1).peer_id
+        await other.parts.exchange.deliver(me, {"v": np.ones((4, 8), np.float32)}, 500, 9)
+        (row,) = one.parts.store.updates(peer=peer, verdict=Verdict.PENDING)
+        one.parts.book.remove(peer)
+        assert one.parts.store.updates(peer=peer, verdict=Verdict.PENDING) == ()
+        assert one.parts.store.last_sequence(peer) == row.sequence
+        await asyncio.sleep(SWEEP + 2)
+        assert not one.parts.shelf.has(row.result)
+
+    run(memory_folder, act, count=2, rounds=1)
