@@ -131,11 +131,15 @@ class Learning:
         trained, origin = draft.trained, self._learner.genesis
         start, own, after = digest(draft.start), self._shelf.put(trained.weights), self._shelf.put(adopted)
         now = self._clock()
-        models = [self._row(own, start, Origin.TRAINED, now, trained.after)]
+        genesis = await self._learner.score(self._learner.origin)
+        models = [
+            self._row(origin, origin, Origin.GENESIS, now, genesis),
+            self._row(own, start, Origin.TRAINED, now, trained.after),
+        ]
         if after != own:
             models.append(self._row(after, own, Origin.MERGED, now, score))
         roles = {Role.WORKING: after}
-        best, best_score = await self._best((after, adopted, score), (own, trained.weights, trained.after))
+        best, best_score = await self._best((after, score), (own, trained.after), (origin, genesis))
         if draft.alone is not None and draft.alone_score is not None:
             alone = self._shelf.put(draft.alone)
             models.append(
@@ -158,18 +162,18 @@ class Learning:
             rmse_adopted=score.rmse_db,
             rmse_best=best_score.rmse_db,
             rmse_alone=draft.alone_score.rmse_db if draft.alone_score else None,
-            rmse_genesis=(await self._learner.score(self._learner.origin)).rmse_db,
+            rmse_genesis=genesis.rmse_db,
             mcd_best=best_score.mcd,
             merged=sum(verdict is Verdict.MERGED for _, _, verdict, _, _ in verdicts),
             history=tuple(msgspec.to_builtins(facts) for facts in trained.history),
         )
         return Commit(round=row, models=tuple(models), roles=roles, verdicts=verdicts)
 
-    async def _best(self, *new: tuple[str, Weights, Score]) -> tuple[str, Score]:
-        """The best on today's held-out speech of what was best before and the newcomers."""
+    async def _best(self, *others: tuple[str, Score]) -> tuple[str, Score]:
+        """The best on today's held-out speech of what was best before and others; the speech may be new as well."""
         before = self.weights(Role.BEST)
         best, best_score = digest(before), await self._learner.score(before)
-        for name, _, score in new:
+        for name, score in others:
             if score.mse < best_score.mse:
                 best, best_score = name, score
         return best, best_score

@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -156,6 +157,39 @@ def test_a_damaged_model_gives_way_to_its_parent(desk: Desk, tmp_path: Path) -> 
     assert digest(desk.learning.weights(Role.WORKING)) == first
     (tmp_path / "weights" / f"{first}.safetensors").unlink()
     assert digest(desk.learning.weights(Role.WORKING)) == desk.learner.genesis
+
+
+async def learn_other_speech(desk: Desk) -> None:
+    """Rounds until the model is far on its way, and then a voice that lies on the other side of the shared start."""
+    for _ in range(4):
+        await desk.round()
+    desk.learner.truth, desk.learner.sight = -0.5 * desk.learner.truth, -0.5 * desk.learner.sight
+
+
+def test_with_other_speech_the_shared_start_speaks_until_something_is_better(desk: Desk) -> None:
+    async def main() -> None:
+        await learn_other_speech(desk)
+        assert desk.error(Role.BEST) > desk.learner.loss()(desk.learner.origin)
+        await desk.round()
+
+    run_virtually(main())
+    row = desk.store.rounds(1)[0]
+    assert row.rmse_trained > row.rmse_genesis == row.rmse_best
+    assert desk.store.roles()[Role.BEST] == desk.learner.genesis
+    assert desk.error(Role.BEST) == desk.learner.loss()(desk.learner.origin)
+
+
+def test_a_lost_best_model_may_give_way_to_the_shared_start(desk: Desk, tmp_path: Path) -> None:
+    async def main() -> None:
+        await learn_other_speech(desk)
+        lost = desk.shelf.put({"v": np.ones((4, 8), np.float32)})
+        row = msgspec.structs.replace(desk.store.models()[0], digest=lost, parent=desk.learner.genesis)
+        desk.store.add_models([row], {Role.BEST: lost})
+        (tmp_path / "weights" / f"{lost}.safetensors").unlink()
+        await desk.round()
+
+    run_virtually(main())
+    assert desk.store.roles()[Role.BEST] == desk.learner.genesis
 
 
 def test_a_round_that_was_not_committed_has_not_happened(desk: Desk) -> None:
