@@ -205,7 +205,7 @@ class Mesh:
                 await self._round(rounds, command.number, group)
                 continue
             if clock() >= sweep_at:  # never while a round runs: what it has put on the shelf nothing points at yet
-                self._tidy()
+                self.tidy()
                 sweep_at = clock() + SWEEP
             self.live.phase = rounds.phase.value
             self.live.note = speech.lack or self._trouble
@@ -254,7 +254,7 @@ class Mesh:
         peers = sorted(peer for peer in self.parts.gate.connected() if news and self.trust(peer) > 0)
         for peer in self._rng.sample(peers, min(len(peers), self.options.peers_per_round)):
             self._send(group, peer, row)
-        self._tidy()
+        self.tidy()
 
     def _refuse(self, wishes: Sequence[Wish], error: Exception) -> None:
         for wish in wishes:
@@ -296,8 +296,8 @@ class Mesh:
         if sent is not None:
             self.events.publish("sent", **msgspec.to_builtins(sent))
 
-    def _tidy(self) -> None:
-        """Forget the weights that nothing stands on any more."""
+    def tidy(self) -> None:
+        """Forget the weights that nothing stands on any more. Not while a round runs."""
         keep = set(self.parts.store.needed())
         for row in self.parts.store.rounds(limit=PARENTS):
             keep.update((row.start, row.trained, row.adopted))

@@ -5,6 +5,7 @@ The same steps as a running node's round: what peers have sent before is judged 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -22,12 +23,17 @@ async def one_round(
     epochs: int | None = None,
     batch: int | None = None,
 ) -> RoundRow:
-    """Train, merge what waits, commit. Raises BadRequest when there is too little speech, HomeUnusable."""
+    """Train, merge what waits, commit, sweep. Raises BadRequest when there is too little speech, HomeUnusable."""
     parts = mesh.parts
     lack = parts.learner.listen().lack
     if lack:
         raise BadRequest("There is not enough speech to learn from.", lack)
-    draft = await parts.learning.train(parts.store.next_round(), progress, epochs, batch)
-    commit = await parts.learning.merge(draft, mesh.trust)
-    parts.store.commit(commit)
+    try:
+        draft = await parts.learning.train(parts.store.next_round(), progress, epochs, batch)
+        commit = await parts.learning.merge(draft, mesh.trust)
+        parts.store.commit(commit)
+    except asyncio.CancelledError:
+        parts.learner.stop()  # else the program would not end before the training thread does
+        raise
+    mesh.tidy()
     return commit.round

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,4 +42,25 @@ async def test_without_speech_nothing_is_written(mesh: Mesh) -> None:
     with pytest.raises(BadRequest) as caught:
         await one_round(mesh, lambda facts: None)
     assert caught.value.remedy == "Say something."
+    assert mesh.parts.store.rounds() == ()
+
+
+async def test_rounds_one_after_the_other_do_not_fill_the_disk(mesh: Mesh) -> None:
+    for _ in range(12):
+        mesh.parts.learner.sight += 0.5  # type: ignore[attr-defined]
+        mesh.parts.learner.truth += 0.5  # type: ignore[attr-defined]
+        await one_round(mesh, lambda facts: None)
+    roles = set(mesh.parts.store.roles().values())
+    assert roles <= set(mesh.parts.shelf.digests())
+    assert len(mesh.parts.shelf.digests()) < 12
+
+
+async def test_who_breaks_it_off_does_not_wait_for_the_training(mesh: Mesh) -> None:
+    mesh.parts.learner.seconds = 100.0  # type: ignore[attr-defined]
+    task = asyncio.create_task(one_round(mesh, lambda facts: None))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert mesh.parts.learner.stopped  # type: ignore[attr-defined]
     assert mesh.parts.store.rounds() == ()
