@@ -11,6 +11,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, validators
@@ -18,11 +20,13 @@ from cyclopts import Parameter, validators
 from cli.client import Client
 from cli.common import Common
 from cli.errors import CliError
+from cli.identity import read_passphrase
 from cli.render import console, show_line, write_json
 from cli.words import span
 from node.errors import NotRunning
 
 if TYPE_CHECKING:
+    from ml.voice.training import EpochFacts
     from node.config import Config
 
 Positive = Parameter(validator=validators.Number(gte=1))
@@ -35,11 +39,21 @@ HELPS = {
 """What more speech would bring, by how much there must be of it, in seconds."""
 
 
+@dataclass(frozen=True)
+class Options:
+    """What was asked for on the command line; None is as the settings say."""
+
+    epochs: int | None
+    batch: int | None
+    passphrase: str | None
+
+
 def train(
     *,
     epochs: Annotated[int | None, Positive] = None,
     batch: Annotated[int | None, Positive] = None,
     rounds: Annotated[int, Positive] = 1,
+    passphrase_file: Path | None = None,
     common: Common | None = None,
 ) -> int:
     """Learn from the speech of your voice now: one round of local training, and what peers have sent is merged.
@@ -52,15 +66,18 @@ def train(
         Frames per step.
     rounds
         Rounds to do, one after the other.
+    passphrase_file
+        File with the passphrase of the key, when it has one and the node does not run.
     """
     common = common or Common()
     from node.config import load
 
     config = load(common.home, os.environ)
+    options = Options(epochs, batch, read_passphrase(passphrase_file))
     done = []
     for number in range(rounds):
         with _bar(f"round {number + 1} of {rounds}", epochs or config.train.epochs) as tell:
-            done.append(_round(config, epochs, batch, tell))
+            done.append(_round(config, options, tell))
         if not common.json:
             for line in outcome(done[-1]):
                 show_line(line)
@@ -96,18 +113,17 @@ def outcome(row: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _round(config: Config, epochs: int | None, batch: int | None, tell: Tell) -> dict[str, Any]:
+def _round(config: Config, options: Options, tell: Tell) -> dict[str, Any]:
     try:
-        client = Client.of(config.control)
-    except NotRunning:
-        return _here(config, epochs, batch, tell)
-    with client:
-        listening = threading.Thread(target=_listen, args=(client, tell), daemon=True)
-        listening.start()
-        return client.train(epochs, batch)
+        with Client.of(config.control) as client:
+            listening = threading.Thread(target=_listen, args=(client, tell), daemon=True)
+            listening.start()
+            return client.train(options.epochs, options.batch)
+    except NotRunning:  # also when a node that was killed has left its control file
+        return _here(config, options, tell)
 
 
-def _here(config: Config, epochs: int | None, batch: int | None, tell: Tell) -> dict[str, Any]:
+def _here(config: Config, options: Options, tell: Tell) -> dict[str, Any]:
     from ml.threads import limit_threads
 
     limit_threads()
@@ -116,8 +132,11 @@ def _here(config: Config, epochs: int | None, batch: int | None, tell: Tell) -> 
     from node.app import open_mesh
     from node.single import one_round
 
-    with open_mesh(config) as mesh:
-        row = asyncio.run(one_round(mesh, lambda facts: tell(msgspec.to_builtins(facts)), epochs, batch))
+    def progress(facts: EpochFacts) -> None:
+        tell(msgspec.to_builtins(facts))
+
+    with open_mesh(config, options.passphrase) as mesh:
+        row = asyncio.run(one_round(mesh, progress, options.epochs, options.batch))
     return dict(msgspec.to_builtins(row))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from cli.app import run
 from cli.train import outcome
 from ml.audio.logmel import HOP_SECONDS
+from p2p.identity import Identity
 from tests.fakes import running_node
 
 ROW = {
@@ -39,6 +42,29 @@ def test_without_speech_it_says_what_to_do(capsys: pytest.CaptureFixture[str]) -
     told = capsys.readouterr().err
     assert "not enough speech" in told
     assert "node voice add" in told
+
+
+def test_a_key_with_a_passphrase_opens_with_it(
+    babelmesh_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Identity.create(babelmesh_home / "identity.pem", "open sesame")
+    secret = tmp_path / "secret"
+    secret.write_text("open sesame\n")
+    assert run(["train"]) == 2
+    assert "passphrase" in capsys.readouterr().err
+    assert run(["train", "--passphrase-file", str(secret)]) == 2
+    assert "not enough speech" in capsys.readouterr().err
+    assert run(["train", "--passphrase-file", str(tmp_path / "nothing")]) == 2
+    assert "nothing" in capsys.readouterr().err
+
+
+def test_what_a_killed_node_has_left_is_no_obstacle(babelmesh_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        left = {"url": f"http://127.0.0.1:{taken.getsockname()[1]}", "token": "x", "pid": os.getpid(), "started_at": 0}
+        (babelmesh_home / "control.json").write_text(json.dumps(left))
+        assert run(["train"]) == 2
+    assert "not enough speech" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--epochs", "--batch", "--rounds"])
