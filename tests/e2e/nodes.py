@@ -38,8 +38,10 @@ class Voice:
 class NodeProcess:
     """A home, and the node that runs in it when it runs."""
 
-    def __init__(self, home: Path, voice: Voice | None, **environment: str) -> None:
+    def __init__(self, home: Path, voice: Voice | None, prefix: Sequence[str] = (), **environment: str) -> None:
+        """`prefix` are the words before each of its commands, such as those that run it on a network of its own."""
         self.home = home
+        self.prefix = prefix
         self.voice = voice
         self.config: Config = load(home, {})
         self.log = home.with_suffix(".log")
@@ -62,7 +64,7 @@ class NodeProcess:
 
     def start(self, *options: object) -> NodeProcess:
         """Start it; `options` go to `node start`."""
-        arguments = [*NODE, "start", "--home", str(self.home), "--json", *map(str, options)]
+        arguments = [*self.prefix, *NODE, "start", "--home", str(self.home), "--json", *map(str, options)]
         if "--listen" not in options:
             arguments += ["--listen", LOOPBACK]
         with self.log.open("ab") as log:
@@ -72,7 +74,7 @@ class NodeProcess:
     def command(self, *arguments: object) -> subprocess.CompletedProcess[str]:
         """Run another command on the same home; it must end well."""
         done = subprocess.run(
-            [*NODE, *map(str, arguments), "--home", str(self.home)],
+            [*self.prefix, *NODE, *map(str, arguments), "--home", str(self.home)],
             env=self.environment,
             capture_output=True,
             text=True,
