@@ -41,7 +41,10 @@ Answering = Callable[[str, Request], Awaitable[Answer]]
 """The household's answer to a trusted peer's Offer or Piece."""
 
 STRANGERS = ""
-"""The account that all peers share who are not trusted, so that many ids have no more than one."""
+"""The account that all peers share who are not trusted, so that many ids have no more than one, at an open door too."""
+
+CROWDED = "Strangers together have used up their share here."
+"""Said to a stranger for whom that account is empty. It may be others' doing, and is no strike."""
 
 WEIGHTS = {
     "bad-message": 1.0,
@@ -265,7 +268,7 @@ class Gate:
             answer, raw = _BUSY, encode(_BUSY)
         outcome = answer.code if isinstance(answer, Refused) else kind(answer)
         self.tally.answered[label, outcome] += 1
-        if outcome in WEIGHTS and isinstance(answer, Refused):
+        if outcome in WEIGHTS and isinstance(answer, Refused) and answer.sentence != CROWDED:
             self._strike(peer, outcome)
         self._count(peer, len(body), len(raw))
         return raw
@@ -276,9 +279,12 @@ class Gate:
             banned = self._book.banned_for(peer)
             return Refused(code="blocked", retry_after=min(banned, 86_400.0) or None), "unreadable"
         allowed = self._allows(peer)
-        wait = self._budgets.take(peer, len(body)) or (0.0 if allowed else self._budgets.take(STRANGERS, len(body)))
+        said, wait = "", self._budgets.take(peer, len(body))
+        if not wait and not self._book.trusts(peer):
+            said, wait = CROWDED, self._budgets.take(STRANGERS, len(body))
         if wait > 0:
-            return Refused(code="budget", retry_after=min(math.ceil(wait * 10) / 10, 86_400.0)), "unreadable"
+            again = min(math.ceil(wait * 10) / 10, 86_400.0)
+            return Refused(code="budget", sentence=said, retry_after=again), "unreadable"
         try:
             request = decode_request(body)
         except BadMessage as error:

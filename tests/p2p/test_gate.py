@@ -216,6 +216,24 @@ async def test_many_strangers_have_one_budget_and_take_nothing_from_friends():
 
 
 @virtually
+async def test_with_an_open_door_many_ids_have_one_budget_too_and_friends_have_their_own():
+    net = network()
+    b = await TestNode(net, 0, open=True, allowance=Allowance(requests_per_minute=4)).start()
+    friend = await TestNode(net, 1).start()
+    b.trusts(friend)
+    strangers = [await TestNode(net, number).start() for number in (2, 3, 4)]
+    answers = []
+    for stranger in strangers:
+        await stranger.linked(b)
+        answers.append(await stranger.raw(b, hello()))
+    assert [type(answer) for answer in answers] == [Welcome, Welcome, Refused]
+    assert code(answers[2]) == "budget"
+    assert b.book.strikes(strangers[2].peer) == 0, "others have used it up"
+    await friend.linked(b)
+    assert isinstance(await friend.raw(b, hello()), Welcome)
+
+
+@virtually
 async def test_a_household_that_fails_answers_badly_or_hangs_is_busy_and_the_gate_lives():
     a, b = await pair_of(options=GateOptions(answer_wait=3.0))
 
