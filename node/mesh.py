@@ -273,7 +273,9 @@ class Mesh:
         """Whoever is here for the first time gets what we have, without waiting for the next round."""
         while True:
             await asyncio.sleep(LOOK)
-            new = [peer for peer in self.parts.gate.connected() if peer not in self._greeted and self.trust(peer) > 0]
+            here = self.parts.gate.connected()
+            self._greeted &= set(here)  # who comes back with nothing of ours, after a cut for one, is new again
+            new = [peer for peer in here if peer not in self._greeted and self.trust(peer) > 0]
             rounds = self.parts.store.rounds(limit=1) if new else ()
             for peer in new if rounds else ():
                 self._greeted.add(peer)

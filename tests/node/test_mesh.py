@@ -14,6 +14,7 @@ from node.rounds import Phase
 from node.stats import ADDRESSES, PEER_ID
 from node.store.rows import RoundRow, Verdict
 from p2p.peers import Trust
+from p2p.wire import Piece
 from tests.fakes import fake_identity, run_virtually
 from tests.p2p.simulated.swarm import Member, Swarm
 
@@ -337,3 +338,32 @@ def test_nothing_of_a_peer_that_was_forgotten_waits_for_ever(memory_folder: Path
         assert not one.parts.shelf.has(row.result)
 
     run(memory_folder, act, count=2, rounds=1)
+
+
+def test_a_first_delivery_that_was_cut_goes_on_when_the_peer_comes_back(memory_folder: Path) -> None:
+    async def act(swarm: Swarm) -> None:
+        old, new = swarm.members
+        await swarm.end(new)
+        await asyncio.sleep(30)
+        mesh = mesh_of(old)
+        real, cut = mesh.parts.gate.ask, [False]
+
+        async def ask(peer: str, request: object, wait: float) -> object:
+            if isinstance(request, Piece) and not cut[0]:
+                cut[0] = True
+                swarm.network.crash(peer)
+            return await real(peer, request, wait)
+
+        mesh.parts.gate.ask = ask
+        swarm.start(new)
+        await asyncio.sleep(10)
+        assert cut == [True]
+        await swarm.crash(new)
+        await asyncio.sleep(120)
+        swarm.start(new)
+        await asyncio.sleep(400)
+        outcomes = [row.outcome for row in mesh.parts.store.deliveries(peer=fake_identity(1).peer_id)]
+        assert outcomes[0] == "done"
+        assert outcomes[-1] in {"unreachable", "timed-out"}
+
+    run(memory_folder, act, count=2, interval=36000.0)
