@@ -22,6 +22,8 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 MAKE = re.compile(r"`(?:[A-Z_]+=\S+ )?make ([a-z][a-z-]*)|^\s*make ([a-z][a-z-]*)", re.MULTILINE)
 NODE = re.compile(r"(?:`|bin/|^\s*)node ([a-z]+)(?: ([a-z]+)\b)?", re.MULTILINE)
 
+TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
+
 
 def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
@@ -36,6 +38,31 @@ def broken_links(page: Path) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_link_leads_somewhere(page: Path) -> None:
     assert broken_links(page) == []
+
+
+def missing_tests(page: Path) -> list[str]:
+    """Tests that a page names and that are not there."""
+    return [
+        f"{file}::{name}"
+        for file, name in TEST.findall(page.read_text(encoding="utf-8"))
+        if not (ROOT / file).is_file() or not re.search(rf"def {name}\(", (ROOT / file).read_text(encoding="utf-8"))
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_test_that_is_named_exists(page: Path) -> None:
+    assert missing_tests(page) == []
+
+
+def test_a_missing_test_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text(
+        "`tests/test_docs.py::test_a_missing_test_is_seen` `tests/test_docs.py::test_nothing`"
+    )
+    assert missing_tests(tmp_path / "a.md") == ["tests/test_docs.py::test_nothing"]
+
+
+def test_the_threat_model_names_tests() -> None:
+    assert len(TEST.findall((ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8"))) > 20
 
 
 def test_a_broken_link_is_seen(tmp_path: Path) -> None:
