@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
@@ -147,10 +147,11 @@ async def _run(config: Config, passphrase: str | None, common: Common, ended: th
         mesh.add_service(ControlApi(running, config.control, config.node.api))
         mesh.add_service(Screen(running, config, common))
         await mesh.run(stop)
-    if not common.json:
-        show_line("Ended. What was learnt is on disk.")
-    sys.stdout.flush()
     ended.start()
+    with suppress(OSError):  # nobody is there to read it, or there is no room for it
+        if not common.json:
+            show_line("Ended. What was learnt is on disk.")
+        sys.stdout.flush()
 
 
 @contextmanager
@@ -190,7 +191,16 @@ class Screen:
         self._running, self._config, self._common = running, config, common
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop` is set."""
+        """Until `stop` is set. A full disk under the output, or a reader that has gone, ends no more than the show."""
+        try:
+            await self._show(stop)
+        except OSError as error:
+            import structlog
+
+            structlog.get_logger("screen").warning("nothing is shown any more", why=error.strerror)
+            await stop.wait()
+
+    async def _show(self, stop: asyncio.Event) -> None:
         if self._common.json:
             await self._tell_events()
             return

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -26,13 +27,11 @@ BOB = f"/ip4/192.168.1.21/tcp/4710/p2p/{PEER_IDS[2]}"
 
 
 @contextmanager
-def started(home: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def started(home: Path, *arguments: str, out: int | TextIO = subprocess.PIPE) -> Iterator[subprocess.Popen[str]]:
     """`node start` in a process of its own, until its API answers."""
     command = [sys.executable, "-c", "from cli.app import main; main()", "start", "--listen", "/ip4/127.0.0.1/tcp/0"]
     environment = os.environ | {"BABELMESH_HOME": str(home)}
-    process = subprocess.Popen(
-        [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
+    process = subprocess.Popen([*command, *arguments], stdout=out, stderr=subprocess.PIPE, text=True, env=environment)
     try:
         end = time.monotonic() + 60
         while not (home / "control.json").exists():
@@ -112,3 +111,17 @@ def test_a_program_reads_it_line_by_line_and_ends_it(tmp_path: Path) -> None:
         out, err = process.communicate(timeout=20)
     assert process.returncode == 0, err
     assert all(json.loads(line)["event"] for line in out.splitlines())
+
+
+def test_a_full_disk_under_the_output_does_not_end_the_node(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full, started(tmp_path, out=full) as process:
+        end = time.monotonic() + 20
+        while "nothing is shown any more" not in (tmp_path / "node.log").read_text():
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode in {0, 120}, "120 is what Python says when it cannot flush its output"
+    assert "Traceback" not in err
+    assert not (tmp_path / "control.json").exists()
