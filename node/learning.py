@@ -205,7 +205,8 @@ class Learning:
             if one is None:
                 verdicts.append((row.peer, row.update, Verdict.REFUSED, "Its file is damaged here.", None))
             elif one.accepted and taken:
-                verdicts.append((row.peer, row.update, Verdict.MERGED, one.reason, one.share))
+                more = "" if one.reason == Verdict.MERGED.value else one.reason
+                verdicts.append((row.peer, row.update, Verdict.MERGED, more, one.share))
             else:
                 reason = one.reason if not one.accepted else "The mixture was worse on this node's held-out speech."
                 verdicts.append((row.peer, row.update, Verdict.REJECTED, reason, None))

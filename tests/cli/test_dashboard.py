@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 from pathlib import Path
 
 import msgspec
@@ -104,20 +103,3 @@ def test_one_peer_has_only_its_own_updates(told: dict) -> None:
     assert PEER_IDS[2] in shown
     assert "studio" in shown
     assert "Ana" not in shown
-
-
-def test_the_picture_in_the_documentation_is_what_is_shown(told: dict, repository: Path) -> None:
-    console = Console(
-        width=88, file=io.StringIO(), record=True, highlight=False, force_terminal=True, legacy_windows=False
-    )
-    console.print(dashboard(told, 88))
-    svg = console.export_svg(title="node stats", unique_id="node-stats")
-    svg = re.sub(
-        r"@font-face \{.*?\}\s*|<!--.*?-->\s*", "", svg, flags=re.S
-    )  # fonts of another site; any monospaced one will do
-    file = repository / "docs" / "pictures" / "node-stats.svg"
-    if os.environ.get("UPDATE_GOLDEN"):
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(svg, encoding="utf-8")
-    assert svg == file.read_text(encoding="utf-8")
-    assert "https://" not in svg
