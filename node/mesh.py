@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("mesh")
 
+STRANGERS = 8
+"""Transfers that may be under way when one of a peer that is not trusted begins: the other places are for friends."""
 LOOK = 1.0
 """Seconds between two looks at who is connected and whether a round is due."""
 SWEEP = 60.0
@@ -184,6 +186,8 @@ class Mesh:
     async def _answer(self, peer: str, request: Request) -> Answer:
         """What this household says to a request of a peer that the gate has let through."""
         if isinstance(request, Offer):
+            if self.parts.intake.open >= STRANGERS and not self.parts.book.trusts(peer):
+                return Refused(code="busy", sentence="No room for another stranger now.", retry_after=30.0)
             return await self.parts.intake.offer(peer, request)
         if isinstance(request, Piece):
             return await self.parts.intake.piece(peer, request)
@@ -232,8 +236,9 @@ class Mesh:
             rounds.merged()
             self._enter(rounds.phase, number)
             self.parts.store.commit(commit)
-        except (NodeError, ModelDamaged, OSError) as error:
+        except (NodeError, ModelDamaged, OSError, ValueError) as error:
             wait = rounds.failed(asyncio.get_running_loop().time())
+            rounds.number = self.parts.store.next_round()  # a commit may have reached the disk and failed after it
             self.live.note = self._trouble = str(error)
             self.events.publish("failed", round=number, why=str(error))
             log.warning("round failed", round=number, why=str(error), again_in=wait.until - rounds.due)

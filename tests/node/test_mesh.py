@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,9 +14,11 @@ from node.errors import BadRequest, HomeUnusable, NotRunning
 from node.mesh import SWEEP, Mesh
 from node.rounds import Phase
 from node.stats import ADDRESSES, PEER_ID
-from node.store.rows import RoundRow, Verdict
+from node.store.rows import Commit, RoundRow, Verdict
+from p2p.identity import Identity
+from p2p.offers import UNSIGNED, sign_offer
 from p2p.peers import Trust
-from p2p.wire import Piece
+from p2p.wire import Offer, Piece, Want
 from tests.fakes import fake_identity, run_virtually
 from tests.p2p.simulated.swarm import Member, Swarm
 
@@ -367,3 +371,52 @@ def test_a_first_delivery_that_was_cut_goes_on_when_the_peer_comes_back(memory_f
         assert outcomes[-1] in {"unreachable", "timed-out"}
 
     run(memory_folder, act, count=2, interval=36000.0)
+
+
+def test_a_commit_that_failed_after_it_was_on_the_disk_costs_no_more_than_its_news(memory_folder: Path) -> None:
+    async def act(swarm: Swarm) -> None:
+        mesh = mesh_of(swarm.members[0])
+        await asyncio.sleep(70)
+        number = mesh.parts.store.next_round()
+        real = mesh.parts.store.commit
+
+        def late(commit: Commit) -> None:
+            real(commit)
+            raise HomeUnusable("The disk failed.", "Look at it.")
+
+        mesh.parts.store.commit = late
+        with pytest.raises(HomeUnusable):
+            await mesh.train_now()
+        mesh.parts.store.commit = real
+        assert mesh.parts.store.next_round() == number + 1
+        assert (await mesh.train_now()).number == number + 1
+
+    run(memory_folder, act)
+
+
+def test_strangers_leave_room_for_friends(memory_folder: Path) -> None:
+    async def act(swarm: Swarm) -> None:
+        mesh = mesh_of(swarm.members[0])
+        friend, mesh.options = fake_identity(1).peer_id, replace(mesh.options, open=True)
+        strangers = [fake_identity(100 + number) for number in range(12)]
+        answers = [await mesh._answer(one.peer_id, offer_by(mesh, one)) for one in strangers]
+        assert [type(answer).__name__ for answer in answers] == ["Want"] * 8 + ["Refused"] * 4
+        assert {answer.code for answer in answers[8:]} == {"busy"}
+        assert isinstance(await mesh._answer(friend, offer_by(mesh, fake_identity(1))), Want)
+
+    run(memory_folder, act, count=2)
+
+
+def offer_by(mesh: Mesh, who: Identity) -> Offer:
+    unsigned = Offer(
+        update=hashlib.sha256(who.peer_id.encode()).digest(),
+        size=1_000,
+        layout="vector",
+        base=bytes.fromhex(mesh.parts.learner.genesis),
+        result=bytes(32),
+        encoding="int8",
+        sequence=2**50,
+        frames=100,
+        signature=UNSIGNED,
+    )
+    return sign_offer(who, unsigned)
