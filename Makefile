@@ -50,10 +50,12 @@ demo: install packages models ## Translate a recording that ships with the proje
 	@echo; echo "2. The same with the speaker's notes (--notes $(DEMO_NOTES)):"
 	@$(BIN)/node translate $(DEMO_AUDIO) --to $(DEMO_LANGUAGE) --notes $(DEMO_NOTES) \
 		-o demo/demo.$(DEMO_LANGUAGE).wav --srt --vtt
-	@echo; echo "3. Learn together: two nodes on this machine, as docs/two-nodes.md tells it."
-	@echo "   Terminal 1:  $(BIN)/node voice add me RECORDING...   then   $(BIN)/node start"
-	@echo "   Terminal 2:  export BABELMESH_HOME=~/babelmesh-2;  $(BIN)/node voice add me OTHER-RECORDING..."
+	@echo; echo "3. Learn together: start a second node. docs/two-nodes.md has the whole story; in short, on this machine:"
+	@echo "   terminal 1   $(BIN)/node voice add me RECORDINGS/ && $(BIN)/node start"
+	@echo "   terminal 2   export BABELMESH_HOME=~/babelmesh-2; $(BIN)/node voice add me OTHER-RECORDINGS/"
 	@echo "                $(BIN)/node start --listen /ip4/127.0.0.1/tcp/0 --peer ADDRESS-THAT-TERMINAL-1-SHOWS"
+	@echo "   terminal 3   $(BIN)/node peers list, then: $(BIN)/node peers trust ID-OF-THE-SECOND"
+	@echo "                $(BIN)/node stats --watch"
 
 install: $(INSTALLED) ## Create .venv and install the project with the tested versions
 

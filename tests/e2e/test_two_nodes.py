@@ -11,16 +11,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from ml.audio.read import read
 from ml.audio.write import AudioWriter
-from ml.engines.espeak import SPEC
-from ml.engines.protocols import EngineHome
-from ml.types import Delivery
-from tests.e2e.conftest import SENTENCES
 from tests.e2e.nodes import NODE
 
 EVERY_ROUND = ["--interval", "2", "--epochs", "2", "--json"]
@@ -72,24 +71,28 @@ def commands(page: str, heading: str) -> list[str]:
     return re.findall(r"^\$ (.+)$", section, re.MULTILINE)
 
 
-def record(folder: Path, voice: str, f0: float) -> None:
-    """Twelve sentences of somebody."""
+def record(folder: Path, recording: Path) -> None:
+    """A folder with what one person has said, each utterance in a file of its own, cut at the pauses."""
     folder.mkdir()
-    engine = SPEC.factory(EngineHome(folder))
-    try:
-        for number, text in enumerate(SENTENCES):
-            with AudioWriter(folder / f"{number}.flac") as writer:
-                writer.write(engine.speak(text, "en", Delivery(voice=voice, f0_hz=f0)).audio.samples)
-    finally:
-        engine.close()
+    samples = read(recording).samples
+    loud = np.convolve(np.abs(samples), np.ones(1600) / 1600, "same")
+    third = len(samples) // 3
+    cuts = [
+        0,
+        *(place + int(np.argmin(loud[place : place + third // 2])) for place in (third, 2 * third)),
+        len(samples),
+    ]
+    for number, (begin, end) in enumerate(pairwise(cuts)):
+        with AudioWriter(folder / f"{number}.flac") as writer:
+            writer.write(samples[begin:end])
 
 
 @pytest.fixture
-def terminals(tmp_path: Path, models_dir: Path) -> Iterator[tuple[Terminal, Terminal]]:
+def terminals(tmp_path: Path, models_dir: Path, repository: Path) -> Iterator[tuple[Terminal, Terminal]]:
     first = Terminal(tmp_path / "home-1", tmp_path, models_dir)
     second = Terminal(tmp_path / "home-2", tmp_path, models_dir)
-    record(tmp_path / "my-recordings", "m3", 105.0)
-    record(tmp_path / "other-recordings", "bm-high", 190.0)
+    record(tmp_path / "my-recordings", repository / "examples" / "audio" / "demo.flac")
+    record(tmp_path / "other-recordings", repository / "examples" / "audio" / "lj.flac")
     yield first, second
     for terminal in (first, second):
         if terminal.started is not None:
