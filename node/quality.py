@@ -61,7 +61,10 @@ def judge(rounds: Sequence[RoundRow]) -> Quality:
 
 def reduction(before: float | None, after: float | None) -> float | None:
     """The share of the mean squared error that is gone between two RMSEs."""
-    return 1.0 - (after / before) ** 2 if before and after is not None else None
+    if not before or after is None:
+        return None
+    ratio = after / before
+    return 1.0 - ratio * ratio
 
 
 def _sentence(gain: float | None, of_peers: float | None, merged: int) -> str:
