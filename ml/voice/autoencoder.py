@@ -10,6 +10,7 @@ Knows nothing of training, files, people or peers.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, Protocol
@@ -69,7 +70,7 @@ class Autoencoder(Protocol):
         ...
 
 
-class BlockAutoencoder:
+class BlockAutoencoder(ABC):
     """What all bodies share: frames into rows of blocks and back. A body adds `_squeeze` and `_unfold`."""
 
     name: str
@@ -102,11 +103,13 @@ class BlockAutoencoder:
         """Frames `[T, 80]` through the bottleneck and back."""
         return self.decode(weights, self.encode(weights, frames))[: len(frames)]
 
+    @abstractmethod
     def _squeeze(self, tensors: Tensors, rows: Any) -> Any:  # noqa: ANN401
-        raise NotImplementedError
+        """Standardised rows into latents."""
 
+    @abstractmethod
     def _unfold(self, tensors: Tensors, latents: Any) -> Any:  # noqa: ANN401
-        raise NotImplementedError
+        """Latents into standardised rows."""
 
 
 class ResidualFrames(BlockAutoencoder):
