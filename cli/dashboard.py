@@ -1,11 +1,12 @@
 """The terminal dashboard: a node's stats, as plain JSON values, turned into something to look at.
 
-Pure: the same stats, width and height give the same picture, readable from 60 columns on. Knows nothing of where the
+The same stats, width and height give the same picture, readable from 60 columns on. Knows nothing of where the
 stats come from. Text of peers is shown as text, never as markup.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ STYLES = {
 LISTED = (12, 8, 6, 5, 4, 3, 2, 1)
 """Rows per list, from roomy to tight."""
 USUAL = 6
+WIDE = 90
+"""Columns from which a figure is said in full beside its line."""
 
 
 def dashboard(stats: Stats, width: int, height: int | None = None) -> RenderableType:
@@ -112,17 +115,29 @@ def peer_view(stats: Stats, peer: Mapping[str, Any], width: int) -> RenderableTy
     )
 
 
-def status_line(stats: Stats) -> str:
-    """One line of what the node does now."""
+def status_line(stats: Stats, width: int | None = None) -> str:
+    """One line of what the node does now. What matters least is left out first when `width` columns do not hold it.
+
+    Without `width` it is that of the terminal, or 80 columns where there is none.
+    """
+    width = shutil.get_terminal_size().columns if width is None else width
     connected = sum(1 for peer in stats["peers"] if peer["connected"])
     waiting = sum(1 for peer in stats["peers"] if peer["trust"] == "waiting")
-    best = stats["quality"]["rmse_best"]
-    parts = [_phase(stats), f"{connected} of {len(stats['peers'])} peers connected"]
-    parts += [f"{waiting} at the door"] if waiting else []
-    parts += [f"round {stats['quality']['rounds']}, {best:.3f} dB"] if best is not None else []
-    traffic = stats["traffic"]
-    parts += [f"{size(traffic['bytes_in'])} in, {size(traffic['bytes_out'])} out"]
-    return " · ".join(parts)
+    known, traffic, best = len(stats["peers"]), stats["traffic"], stats["quality"]["rmse_best"]
+    phase, peers, few = _phase(stats), f"{connected} of {known} peers connected", f"{connected}/{known} peers"
+    error = f"{best:.3f} dB" if best is not None else ""
+    rounds = f"round {stats['quality']['rounds']}, {error}" if error else ""
+    door = f"{waiting} at the door: node peers list" if waiting else ""
+    moved = f"{size(traffic['bytes_in'])} in, {size(traffic['bytes_out'])} out"
+    tries = [
+        (phase, peers, door, rounds, moved),
+        (phase, peers, door, rounds),
+        (phase, peers, door, error),
+        (phase, few, door, error),
+        (str(stats["phase"]), few, door, error),
+    ]
+    lines = [" · ".join(filter(None, parts)) for parts in tries]
+    return next((line for line in lines if len(line) < width), lines[-1])
 
 
 def _phase(stats: Stats) -> str:
@@ -157,14 +172,17 @@ def _model(stats: Stats, width: int) -> list[RenderableType]:
     lines: list[RenderableType] = [Text(quality["sentence"])]
     if quality["rmse_best"] is None:
         return lines
-    room = max(8, width - 44)
+    wide = width >= WIDE
+    figures = 41 if wide else 27
+    room = max(8, width - figures - 17)
     best, alone = [r["rmse_best"] for r in rounds], [r["rmse_alone"] for r in rounds]
     marks = _together(best, alone, room)
     start = f"{quality['rmse_genesis']:.2f} -> " if quality["rmse_genesis"] is not None else ""
-    gain = f", {quality['gain']:.0%} less" if quality["gain"] is not None and quality["gain"] > 0 else ""
-    lines.append(_spark("your model", f"{start}{quality['rmse_best']:.2f} dB{gain}", marks[0], "green"))
+    known = wide and quality["gain"] is not None and quality["gain"] > 0
+    gain = f", {quality['gain']:.0%} less squared error" if known else ""
+    lines.append(_spark("your model", f"{start}{quality['rmse_best']:.2f} dB{gain}".ljust(figures), marks[0], "green"))
     if quality["rmse_alone"] is not None:
-        lines.append(_spark("training alone", f"{quality['rmse_alone']:.2f} dB", marks[1], "yellow"))
+        lines.append(_spark("training alone", f"{quality['rmse_alone']:.2f} dB".ljust(figures), marks[1], "yellow"))
     return lines
 
 
@@ -178,7 +196,7 @@ def _together(one: Sequence[float | None], other: Sequence[float | None], room: 
 def _spark(what: str, value: str, marks: str, style: str) -> Text:
     from rich.text import Text
 
-    return Text.assemble((f"{what:<15}", "dim"), f"{value:<27}", (marks, style), overflow="crop", no_wrap=True)
+    return Text.assemble((f"{what:<15}", "dim"), value, (marks, style), overflow="crop", no_wrap=True)
 
 
 def _peers(stats: Stats, width: int, listed: int, tight: bool = False) -> RenderableType:

@@ -256,11 +256,11 @@ def _show(facts: VoiceFacts, common: Common) -> None:
 
 
 def advice(seconds: float) -> str:
-    """What so much speech is good for in learning, in words; the figures are those of docs/genesis.md."""
+    """What so much speech is good for in learning, in words: the share of the mean squared error, as in docs/genesis.md."""
     if seconds < 5:
         return "Learning needs 5 s of speech in two utterances; half a minute is a start, a minute is good."
     if seconds < 30:
-        return "Enough to begin with: expect an error 1 to 3 % below everybody's start; 40 s bring about 4 %."
+        return "Enough to begin with: expect 1 to 3 % less squared error than everybody's start; 40 s bring about 4 %."
     if seconds < 120:
-        return "A good start: expect an error about 4 % below everybody's start; more speech brings more, slowly."
+        return "A good start: expect 3 to 5 % less squared error than everybody's start, and a little more with more rounds."
     return "Plenty to learn from."

@@ -13,7 +13,7 @@ import msgspec
 from node.store.rows import RoundRow
 
 NOTICEABLE = 0.005
-"""A difference below half a percent of the error is called none."""
+"""A difference below half a percent of the squared error is called none."""
 
 
 class Quality(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +71,7 @@ def _sentence(gain: float | None, of_peers: float | None, merged: int) -> str:
     if gain is None:
         learned = "The model has learned from your voice"
     elif gain > NOTICEABLE:
-        learned = f"The model makes {gain:.0%} less error on your voice than the one everybody starts with"
+        learned = f"The model makes {gain:.0%} less squared error on your voice than the one everybody starts with"
     else:
         learned = "The model is not better on your voice than the one everybody starts with"
     if not merged:
@@ -79,7 +79,7 @@ def _sentence(gain: float | None, of_peers: float | None, merged: int) -> str:
     if of_peers is None:
         return f"{learned}; what peers add is not known, because the control is off."
     if of_peers > NOTICEABLE:
-        return f"{learned}; peers account for {of_peers:.1%} less error than training alone."
+        return f"{learned}; peers account for {of_peers:.1%} less squared error than training alone."
     if of_peers < -NOTICEABLE:
-        return f"{learned}; training alone would make {1 - 1 / (1 - of_peers):.1%} less error."
+        return f"{learned}; training alone would make {1 - 1 / (1 - of_peers):.1%} less squared error."
     return f"{learned}; training alone would be as good: peers have made no difference so far."

@@ -72,7 +72,31 @@ def test_it_says_what_matters(told: dict) -> None:
     ):
         assert fact in shown
     assert "no node runs" not in shown
-    assert "1 of 3 peers connected · 1 at the door · round 14" in status_line(told)
+    assert "1 of 3 peers connected · 1 at the door: node peers list · round 14" in status_line(told, 200)
+
+
+def test_a_share_of_the_error_says_which_error(told: dict) -> None:
+    assert "% less squared error" in drawn(dashboard(told, 80), 80)
+    for width in (60, 80, 100, 120):
+        shown = " ".join(drawn(dashboard(told, width), width).split())
+        assert shown.count("% less") == shown.count("% less squared error")
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{}, {"epoch": {}, "phase": "waiting", "next_round_at": 1_800_000_590.0}, {"epoch": {}, "phase": "exchanging"}],
+)
+def test_a_narrow_line_keeps_what_matters_and_drops_bytes_first(told: dict, facts: dict) -> None:
+    told = told | facts
+    best = f"{told['quality']['rmse_best']:.3f} dB"
+    for width in range(80, 201):
+        line = status_line(told, width)
+        assert len(line) < width
+        for part in (told["phase"], "peers", best, "1 at the door: node peers list"):
+            assert part in line
+    assert "kB in" in status_line(told, 200)
+    without = len(status_line(told, 200).rpartition(" · ")[0]) + 1
+    assert status_line(told, without) == status_line(told, 200).rpartition(" · ")[0]
 
 
 def test_an_empty_home_says_what_to_do(tmp_path: Path) -> None:
@@ -80,7 +104,7 @@ def test_an_empty_home_says_what_to_do(tmp_path: Path) -> None:
     shown = drawn(dashboard(empty, 80), 80)
     for fact in ("No round of training", "node peers pair", "node start", "stopped"):
         assert fact in shown
-    assert "0 of 0 peers connected" in status_line(empty)
+    assert "0 of 0 peers connected" in status_line(empty, 80)
 
 
 @settings(max_examples=8, deadline=None)

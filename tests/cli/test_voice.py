@@ -110,4 +110,5 @@ def test_a_recording_without_speech_makes_no_voice(capsys, in_folder, models_dir
 def test_advice_goes_with_the_amount_of_speech():
     assert len({advice(seconds) for seconds in (1, 8, 20, 45, 600)}) >= 4
     assert "5 s" in advice(0)
+    assert all("squared error" in advice(seconds) for seconds in (8, 45)), "the same unit as node train"
     assert advice(600) == "Plenty to learn from."

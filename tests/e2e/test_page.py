@@ -69,6 +69,25 @@ def test_the_page_shows_the_node(mesh: FakeMesh, browser, tmp_path: Path, width:
     )
 
 
+def test_what_coincides_is_seen_and_a_large_dot_is_the_peers_work(mesh: FakeMesh, browser, tmp_path: Path) -> None:
+    first = mesh.picture.rounds[-1]
+    figures = [(1, 0, 2.3, 2.3), (2, 2, 2.2, 2.25), (3, 1, 2.2, 2.21), (4, 1, 2.1, 2.1), (5, 0, 2.0, 2.05)]
+    rounds = [
+        msgspec.structs.replace(first, number=n, merged=merged, rmse_best=best, rmse_alone=alone)
+        for n, merged, best, alone in figures
+    ]
+    mesh.picture = msgspec.structs.replace(mesh.picture, rounds=tuple(reversed(rounds)))
+    page = browser.new_page()
+    with Client.of(tmp_path / "control.json") as client:
+        page.goto(client.page())
+    page.wait_for_selector("#all:not([hidden])")
+    assert page.locator("#chart polyline").last.get_attribute("class") == "trace alone", "dashed, over the full line"
+    dots = page.locator("#chart circle")
+    large = [n for n in range(5) if dots.nth(n).get_attribute("class") == "dot lifted"]
+    assert large == [1], "merged, better than before, and better than training alone"
+    assert "Less squared error" in page.text_content("#tiles")
+
+
 def test_a_ticket_opens_no_second_page(mesh: FakeMesh, browser, tmp_path: Path) -> None:
     with Client.of(tmp_path / "control.json") as client:
         url = client.page()

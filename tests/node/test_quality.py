@@ -41,8 +41,8 @@ def test_gains_are_shares_of_the_squared_error():
     assert quality.gain == pytest.approx(1 - (2 / 4) ** 2)
     assert quality.gain_of_peers == pytest.approx(1 - (2 / 2.5) ** 2)
     assert (quality.rounds, quality.merged, quality.mcd_best) == (2, 3, 5.0)
-    assert "75% less error" in quality.sentence
-    assert "peers account for 36.0% less error" in quality.sentence
+    assert "75% less squared error" in quality.sentence
+    assert "peers account for 36.0% less squared error" in quality.sentence
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_gains_are_shares_of_the_squared_error():
         ({"merged": 0}, "no peer has added to it yet"),
         ({"rmse_alone": None}, "the control is off"),
         ({"rmse_alone": 2.0}, "peers have made no difference"),
-        ({"rmse_alone": 1.6}, "training alone would make 36.0% less error"),
+        ({"rmse_alone": 1.6}, "training alone would make 36.0% less squared error"),
         ({"rmse_genesis": 2.0}, "not better on your voice"),
         ({"rmse_genesis": 1.0}, "not better on your voice"),
     ],

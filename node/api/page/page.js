@@ -77,19 +77,22 @@ function chart(stats) {
   rounds.forEach((r, n) => {
     if (n % step === 0) parts.push(drawn("text", { x: x(n), y: 228, "text-anchor": "middle" }, `${r.number}`));
   });
-  for (const [key, style] of [["rmse_genesis", "genesis"], ["rmse_alone", "alone"], ["rmse_best", "best"]]) {
+  // The dashed line comes last: where both lines are one, both colours are seen.
+  for (const [key, style] of [["rmse_genesis", "genesis"], ["rmse_best", "best"], ["rmse_alone", "alone"]]) {
     const points = rounds.map((r, n) => (r[key] == null ? null : `${x(n).toFixed(1)},${y(r[key]).toFixed(1)}`)).filter(Boolean);
     if (points.length > 1) parts.push(drawn("polyline", { points: points.join(" "), class: `trace ${style}` }));
   }
   rounds.forEach((r, n) => {
-    const dot = drawn("circle", { cx: x(n), cy: y(r.rmse_best), r: r.merged ? 4 : 2.5, class: "dot" });
+    const before = n ? rounds[n - 1].rmse_best : r.number === 1 ? r.rmse_genesis : null;
+    const lifted = r.merged > 0 && before != null && r.rmse_best < before && r.rmse_alone != null && r.rmse_best < r.rmse_alone;
+    const dot = drawn("circle", { cx: x(n), cy: y(r.rmse_best), r: lifted ? 5 : 2.5, class: lifted ? "dot lifted" : "dot" });
     dot.append(drawn("title", {}, `Round ${r.number}: ${r.rmse_best.toFixed(3)} dB, ${r.merged} updates merged`));
     parts.push(dot);
   });
   svg.replaceChildren(...parts);
   const last = rounds[rounds.length - 1];
   $("legend").replaceChildren(
-    element("span", `your model ${number(last.rmse_best, 3, " dB")} (large dot: peers in it)`, { class: "key-best" }),
+    element("span", `your model ${number(last.rmse_best, 3, " dB")} (large dot: merging with peers made it the best)`, { class: "key-best" }),
     element("span", `training alone ${number(last.rmse_alone, 3, " dB")}`, { class: "key-alone" }),
     element("span", `where everybody starts ${number(last.rmse_genesis, 3, " dB")}`, { class: "key-genesis" }),
   );
@@ -100,8 +103,8 @@ function tiles(stats) {
   const waiting = stats.peers.filter((p) => p.trust === "waiting").length;
   const facts = [
     ["Rounds", `${stats.quality.rounds}`],
-    ["Less error than the start", share(stats.quality.gain)],
-    ["Less than training alone", share(stats.quality.gain_of_peers)],
+    ["Less squared error than the start", share(stats.quality.gain)],
+    ["Less squared error than training alone", share(stats.quality.gain_of_peers)],
     ["Peers connected", `${connected} of ${stats.peers.length}` + (waiting ? `, ${waiting} waiting` : "")],
     ["Bytes in / out", `${size(stats.traffic.bytes_in)} / ${size(stats.traffic.bytes_out)}`],
     ["Memory", stats.memory == null ? "–" : size(stats.memory)],
