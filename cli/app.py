@@ -20,6 +20,8 @@ from cyclopts import App, CycloptsError
 
 from cli.common import STDIO
 from cli.render import show_error
+from cli.wording import help_of, in_options
+from node.errors import BadConfig
 
 OK, FAILED, BAD_REQUEST, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: done; a defect of ours; the request cannot be met, with a remedy; stopped by the user."""
@@ -88,6 +90,13 @@ def build_app() -> App:
     return app
 
 
+def commands() -> list[str]:
+    """What all commands are called: `peers`, `peers trust`."""
+    groups = {"voice": VOICE, "peers": PEERS, "config": CONFIG, "models": MODELS}
+    alone = ("translate", "start", "id", "stats", "train", "doctor")
+    return [*alone, *groups, *(f"{group} {verb}" for group, verbs in groups.items() for verb in verbs)]
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; the exit code. Errors are shown, never raised."""
     as_json, verbose = "--json" in arguments, bool({"-v", "--verbose"} & set(arguments))
@@ -95,7 +104,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         result = build_app()(words, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        show_error(str(error), "See: node --help", as_json=as_json)
+        show_error(str(error), help_of(commands(), arguments), as_json=as_json)
         return BAD_REQUEST
     except KeyboardInterrupt:
         show_error("Stopped.", "Finished steps are kept: the same command goes on from here.", as_json=as_json)
@@ -113,18 +122,25 @@ def run(arguments: Sequence[str]) -> int:
                 as_json=as_json,
             )
             return FAILED
-        show_error(sentence or f"The system says: {error}.", getattr(error, "remedy", ELSEWHERE), as_json=as_json)
+        sentence, remedy = sentence or f"The system says: {error}.", getattr(error, "remedy", ELSEWHERE)
+        if isinstance(error, BadConfig):
+            sentence, remedy = in_options(sentence, remedy, arguments)
+        show_error(sentence, remedy, as_json=as_json)
         return BAD_REQUEST
     return result if isinstance(result, int) else OK
 
 
 def main() -> None:
-    """The console script. Being told to end is like Ctrl-C: what was begun is tidied up, what is done is kept."""
-    for name in ("SIGTERM", "SIGHUP"):
+    """The console script. Being told to end is like Ctrl-C: what was begun is tidied up, what is done is kept.
+
+    A node is meant to be told: until it runs there is nothing to tidy up, and from then on it has its own way to end.
+    """
+    starts = sys.argv[1:2] == ["start"]
+    for name in ("SIGINT", "SIGTERM", "SIGHUP") if starts else ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _stop)
+            signal.signal(getattr(signal, name), _end if starts else _stop)
     code = run(sys.argv[1:])
-    if sys.argv[1:2] == ["start"]:
+    if starts:
         _leave(code)
     sys.exit(code)
 
@@ -136,6 +152,10 @@ def _leave(code: int) -> NoReturn:
         with suppress(OSError, ValueError):
             stream.flush()
     os._exit(code)
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    os._exit(OK)
 
 
 def _stop(number: int, frame: object) -> None:

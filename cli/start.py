@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
@@ -30,6 +31,24 @@ LOG = "node.log"
 """In the home: what the node did, one JSON document per line."""
 PATIENCE = 1.0
 """Seconds that threads get to come to their end when everything is closed: one may be loading a library still."""
+LIBRARIES = (
+    "ml.voice.training",
+    "node.api.server",
+    "node.app",
+    "node.exchange",
+    "node.learner",
+    "node.learning",
+    "node.mesh",
+    "node.quarantine",
+    "node.running",
+    "node.store.repair",
+    "node.telemetry",
+    "p2p.discovery",
+    "p2p.gate",
+    "p2p.host.transport",
+    "p2p.transfer",
+)
+"""What a node stands on, with the libraries behind it."""
 EVERY = 1.0
 """Seconds between two looks at what the node does."""
 
@@ -83,12 +102,16 @@ def start(*, wishes: Wishes | None = None, common: Common | None = None) -> int:
 
     limit_threads()
     from node.config import load
+    from node.lock import refuse_if_held
 
     config = effective(load(common.home, os.environ), wishes)
+    refuse_if_held(config.lock)
+    passphrase = read_passphrase(wishes.passphrase_file)
+    _load_libraries()
     ended = threading.Timer(PATIENCE, os._exit, (0,))
     ended.daemon = True
     try:
-        asyncio.run(_run(config, read_passphrase(wishes.passphrase_file), common, ended))
+        asyncio.run(_run(config, passphrase, common, ended))
     except BaseExceptionGroup as group:
         raise first(group) from group
     finally:
@@ -116,6 +139,12 @@ def effective(config: Config, wishes: Wishes) -> Config:
             "epochs": wishes.epochs,
         },
     )
+
+
+def _load_libraries() -> None:
+    """All that takes seconds to load, before anything is opened: until then a signal ends the process at once."""
+    for name in LIBRARIES:
+        import_module(name)
 
 
 def first(group: BaseException) -> BaseException:
@@ -174,6 +203,7 @@ def _told_to_end(stop: asyncio.Event) -> Iterator[None]:
         stop.set()
         loop.remove_signal_handler(number)
 
+    before = {number: signal.getsignal(number) for number in numbers}
     for number in numbers:
         loop.add_signal_handler(number, told, number)
     try:
@@ -181,6 +211,7 @@ def _told_to_end(stop: asyncio.Event) -> Iterator[None]:
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
+            signal.signal(number, before[number])
 
 
 class Screen:

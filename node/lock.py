@@ -37,17 +37,13 @@ class HomeLock:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            pid = holder(self._path)
+            busy = _busy(self._path)
             os.close(handle)
             if error.errno not in {errno.EAGAIN, errno.EACCES}:
                 raise HomeUnusable(
                     f"{self._path} cannot be locked: {error.strerror}.", "Put the home on a local disk with --home."
                 ) from error
-            who = f"process {pid}" if pid else "another process"
-            raise HomeBusy(
-                f"A node is running in {self._path.parent} already: {who}.",
-                "Use that one, stop it, or start this one with another --home.",
-            ) from error
+            raise busy from error
         try:
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
@@ -71,6 +67,20 @@ def holder(path: Path) -> int | None:
         return int(path.read_text("ascii")[:20])
     except (OSError, ValueError):
         return None
+
+
+def refuse_if_held(path: Path) -> None:
+    """An early look, for who has much to load before it takes the lock. Raises HomeBusy like the lock itself."""
+    if is_held(path):
+        raise _busy(path)
+
+
+def _busy(path: Path) -> HomeBusy:
+    pid = holder(path)
+    return HomeBusy(
+        f"A node is running in {path.parent} already: {f'process {pid}' if pid else 'another process'}.",
+        "Use that one, stop it, or start this one with another --home.",
+    )
 
 
 def is_held(path: Path) -> bool:

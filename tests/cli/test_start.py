@@ -20,6 +20,7 @@ from cli.client import Client
 from cli.start import Wishes, effective, first
 from node.config import load
 from node.errors import HomeUnusable
+from node.lock import HomeLock
 from tests.fakes import PEER_IDS
 
 ANA = f"/ip4/192.168.1.20/tcp/4710/p2p/{PEER_IDS[1]}"
@@ -97,6 +98,54 @@ def test_a_node_starts_is_asked_and_ends_in_good_order(tmp_path: Path, number: s
     assert f"node start --peer {told['addresses'][0]}" in out
     assert "Ended. What was learnt is on disk." in out
     assert not (tmp_path / "control.json").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks at the process through /proc")
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
+def test_a_node_that_is_still_loading_ends_at_once_and_says_nothing_of_trouble(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    command = [sys.executable, "-c", "from cli.app import main; main()", "start", "--listen", "/ip4/127.0.0.1/tcp/0"]
+    for after in (0.0, 0.3, 1.0, 2.0, 3.0):
+        environment = os.environ | {"BABELMESH_HOME": str(tmp_path / str(after))}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+        try:
+            while not _catches(process.pid, number):
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.01)
+            time.sleep(after)
+            process.send_signal(number)
+            out, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
+            process.wait()
+        assert process.returncode == 0, (after, out, err)
+        for trouble in ("Traceback", "did not end", "Finished steps", "error"):
+            assert trouble not in out + err, (after, out, err)
+
+
+def _catches(pid: int, number: signal.Signals) -> bool:
+    """Whether the command has begun: from then on it handles this signal itself, and Ctrl-C together with it."""
+    caught = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt:"))
+    term = signal.SIGTERM if number is signal.SIGINT else number  # Python catches SIGINT from its first moment
+    return bool(int(caught.split()[1], 16) >> (term - 1) & 1) and bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+
+
+def test_a_home_in_which_a_node_runs_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+    with HomeLock(load(tmp_path, {}).lock):
+        script = (
+            "import sys; from cli.app import run; code = run(['start'])\n"
+            "print(code, sorted({'torch', 'libp2p', 'fastapi', 'trio'} & set(sys.modules)))"
+        )
+        told = subprocess.run(
+            [sys.executable, "-c", script],
+            env=os.environ | {"BABELMESH_HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert told.stdout == "2 []\n"
+    assert f"A node is running in {tmp_path} already: process {os.getpid()}." in told.stderr
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from node.errors import HomeBusy, HomeUnusable
-from node.lock import HomeLock, holder, is_held
+from node.lock import HomeLock, holder, is_held, refuse_if_held
 
 
 @pytest.fixture
@@ -68,3 +68,15 @@ def test_looking_makes_nothing(path: Path):
     assert holder(path) is None
     assert not is_held(path)
     assert not path.parent.exists()
+
+
+def test_an_early_look_says_what_the_lock_would_say(tmp_path: Path):
+    refuse_if_held(tmp_path / "node.lock")
+    assert list(tmp_path.iterdir()) == []
+    with HomeLock(tmp_path / "node.lock"):
+        with pytest.raises(HomeBusy) as early:
+            refuse_if_held(tmp_path / "node.lock")
+        with pytest.raises(HomeBusy) as late, HomeLock(tmp_path / "node.lock"):
+            pass
+        assert str(early.value) == str(late.value)
+    refuse_if_held(tmp_path / "node.lock")
