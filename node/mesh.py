@@ -45,7 +45,7 @@ STRANGERS = 8
 LOOK = 1.0
 """Seconds between two looks at who is connected and whether a round is due."""
 SWEEP = 60.0
-"""Seconds between two sweeps of the folder of models while no round runs."""
+"""Seconds between two sweeps of the folder of models while no round runs, and two saves of the peer book's counts."""
 PARENTS = 5
 """Rounds whose models are kept, to fall back on when a file is damaged."""
 
@@ -276,8 +276,13 @@ class Mesh:
 
     async def _greet(self, group: asyncio.TaskGroup) -> None:
         """Whoever is here for the first time gets what we have, without waiting for the next round."""
+        clock = asyncio.get_running_loop().time
+        save_at = clock() + SWEEP
         while True:
             await asyncio.sleep(LOOK)
+            if clock() >= save_at:
+                save_at = clock() + SWEEP
+                self._save_book()
             here = self.parts.gate.connected()
             self._greeted &= set(here)  # who comes back with nothing of ours, after a cut for one, is new again
             new = [peer for peer in here if peer not in self._greeted and self.trust(peer) > 0]
@@ -286,6 +291,13 @@ class Mesh:
                 self._greeted.add(peer)
                 if not self.parts.store.shadow(peer, "sent"):
                     self._send(group, peer, rounds[0])
+
+    def _save_book(self) -> None:
+        """Put on disk who was seen and what was counted."""
+        try:
+            self.parts.book.flush()
+        except HomeUnusable as error:
+            log.warning("what was counted is not saved", why=str(error))
 
     def _send(self, group: asyncio.TaskGroup, peer: str, row: RoundRow) -> None:
         task = group.create_task(self._deliver(peer, row))

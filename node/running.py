@@ -53,6 +53,7 @@ class Running:
         live, parts = self._mesh.live, self._mesh.parts
         self._telemetry.sample(live)
         live.connected = parts.gate.connected()
+        live.troubles = parts.gate.troubles()
         live.counters = numbers(parts.gate.tally)
         full = self._config.node.bytes_per_hour // 2  # an account holds half of the hour's bytes, and earns the rest
         live.budget_used = {peer: max(0, full - parts.budgets.left(peer)[1]) for peer in live.connected}

@@ -21,6 +21,7 @@ from node.quality import Quality
 from node.store import Store
 from node.store.rows import DeliveryRow, JobRow, RoundRow, UpdateRow
 from p2p.peers import PeerRecord
+from p2p.trouble import WAITS
 
 ROUNDS = 60
 """Rounds that the picture of quality shows."""
@@ -46,6 +47,8 @@ class Live(msgspec.Struct, kw_only=True):
     """The running round's last epoch: epoch, epochs, loss, rmse_db, mcd, seconds; empty between rounds."""
     connected: tuple[str, ...] = ()
     """Peers with a finished hello."""
+    troubles: dict[str, str] = msgspec.field(default_factory=dict)
+    """Why trusted peers are not connected, in a few words, as far as it is known."""
     budget_used: dict[str, int] = msgspec.field(default_factory=dict)
     """Bytes of the hourly budget that each peer has used."""
     counters: dict[str, float] = msgspec.field(default_factory=dict)
@@ -65,7 +68,7 @@ class PeerLine(msgspec.Struct, frozen=True, kw_only=True):
     weight: float
     connected: bool
     state: str
-    """In words: connected, waits for your yes, blocked, tried again in 40 s ..."""
+    """In words: connected, waits for your yes, blocked, tried again in 40 s: connection refused ..."""
     seen_at: float | None
     next_dial_at: float | None
     failures: int
@@ -217,7 +220,7 @@ def _peer_line(
         trust=record.trust.value,
         weight=record.weight,
         connected=record.peer in connected,
-        state=_state(record, record.peer in connected, live is not None, now),
+        state=_state(record, record.peer in connected, live, now),
         seen_at=record.seen_at or None,
         next_dial_at=record.next_dial_at or None,
         failures=record.failures,
@@ -234,8 +237,10 @@ def _peer_line(
     )
 
 
-def _state(record: PeerRecord, connected: bool, running: bool, now: float) -> str:
+def _state(record: PeerRecord, connected: bool, live: Live | None, now: float) -> str:
     """One peer's state in words."""
+    running = live is not None
+    why = live.troubles.get(record.peer, "") if live else ""
     if record.trust.value == "blocked":
         return "blocked"
     if record.trust.value == "waiting":
@@ -244,11 +249,13 @@ def _state(record: PeerRecord, connected: bool, running: bool, now: float) -> st
         return "connected"
     if not running:
         return "not dialled: the node does not run"
+    if why == WAITS:
+        return why
     if not record.addresses:
-        return "has no address, may come by itself"
-    if record.next_dial_at > now:
-        return f"tried again in {record.next_dial_at - now:.0f} s"
-    return "being dialled"
+        return f"may come by itself: {why}" if why else "has no address, may come by itself"
+    wait = record.next_dial_at - now
+    tried = f"tried again in {wait:.0f} s" if wait > 0 else "tried again now" if why else "being dialled"
+    return f"{tried}: {why}" if why else tried
 
 
 def _job_line(row: JobRow) -> JobLine:

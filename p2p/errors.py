@@ -19,11 +19,12 @@ from __future__ import annotations
 class P2pError(Exception):
     """Something between this node and its peers could not be done."""
 
-    def __init__(self, sentence: str, remedy: str = "") -> None:
-        """`sentence` says what is wrong, `remedy` what to do about it."""
+    def __init__(self, sentence: str, remedy: str = "", brief: str = "") -> None:
+        """`sentence` says what is wrong, `remedy` what to do about it, `brief` the cause alone: connection refused."""
         super().__init__(sentence)
         self.sentence = sentence
         self.remedy = remedy
+        self.brief = brief
 
 
 class BadAddress(P2pError):

@@ -22,6 +22,7 @@ from p2p.invite import Pairing, PairingDesk
 from p2p.peers import PeerBook, Trust, printable
 from p2p.tally import Tally
 from p2p.transport import Transport
+from p2p.trouble import REFUSALS, brief
 from p2p.wire import (
     CODES,
     Answer,
@@ -110,6 +111,7 @@ class Gate:
         self._answering: Counter[str] = Counter()
         self._greeted: dict[str, float] = {}
         self._dialling: set[str] = set()
+        self._troubles: dict[str, str] = {}
         self._desk = PairingDesk(clock)
         self._log = structlog.get_logger("gate")
         self.tally = Tally()
@@ -141,6 +143,11 @@ class Gate:
         live = {link.peer: link.since for link in self._transport.links() if link.connected}
         self._greeted = {peer: since for peer, since in self._greeted.items() if live.get(peer) == since}
         return tuple(sorted(peer for peer in self._greeted if self._allows(peer)))
+
+    def troubles(self) -> dict[str, str]:
+        """Why trusted peers are not connected, as far as it is known: peer and a few words."""
+        self._troubles = {peer: why for peer, why in self._troubles.items() if self._book.trusts(peer)}
+        return dict(self._troubles)
 
     # Outbound
 
@@ -178,17 +185,18 @@ class Gate:
         TimedOut.
         """
         record = self._book.get(peer)
+        linked = self._is_linked(peer)
         try:
-            if record is None or not (record.addresses or self._is_linked(peer)):
-                raise Unreachable("No address of this peer is known.", "Add it with its multiaddr.")
-            if not self._is_linked(peer):
+            if record is None or not (record.addresses or linked):
+                raise Unreachable("No address of this peer is known.", "Add it with its multiaddr.", "has no address")
+            if not linked:
                 await self._transport.connect(record.addresses, self._options.dial_wait)
+                linked = True
             await self._greet(peer)
-        except RefusedByPeer as refusal:
-            self._book.failed(peer, rarely=refusal.code in {"other-ground", "not-trusted", "blocked", "version"})
-            raise
-        except P2pError:
-            self._book.failed(peer)
+        except P2pError as error:
+            code = error.code if isinstance(error, RefusedByPeer) else ""
+            self._note_trouble(peer, brief(error, linked))
+            self._book.failed(peer, rarely=code in {"other-ground", "not-trusted", "blocked", "version"})
             raise
 
     async def keep_in_touch(self) -> None:
@@ -253,6 +261,7 @@ class Gate:
             link_or_code, addresses, self._transport, self.ask, self._me.name, self._options.dial_wait
         )
         self._book.add(joined.peer, joined.addresses, Trust.TRUSTED, joined.name)
+        self._book.seen(joined.peer)
         return joined.peer
 
     # Inbound
@@ -306,6 +315,7 @@ class Gate:
             said = self._desk.answer(peer, request)
             if (paired := self._desk.take_paired()) is not None:
                 self._book.add(paired[0], (), Trust.TRUSTED, paired[1])
+                self._book.seen(paired[0])
             return said
         if isinstance(request, Hello):
             return self._welcome(peer, request, allowed)
@@ -331,6 +341,7 @@ class Gate:
             return _NOT_TRUSTED
         me = self._me
         if not self._is_our_ground(hello):
+            self._note_trouble(peer, REFUSALS["other-ground"])
             return Refused(code="other-ground", sentence=f"Models here have the layout {me.layout}, from its genesis.")
         self._note_hello(peer, hello.name)
         return Welcome(agent=me.agent, name=me.name, layout=me.layout, genesis=me.genesis)
@@ -349,9 +360,16 @@ class Gate:
 
     def _note_hello(self, peer: str, name: str) -> None:
         self._book.seen(peer, name)
+        self._troubles.pop(peer, None)
         since = {link.peer: link.since for link in self._transport.links() if link.connected}.get(peer)
         if since is not None:
             self._greeted[peer] = since
+
+    def _note_trouble(self, peer: str, why: str) -> None:
+        """Keep why a trusted peer is not connected, and say it once, not at every attempt."""
+        if self._book.trusts(peer) and self._troubles.get(peer) != why:
+            self._troubles[peer] = why
+            self._log.info("not connected", peer=peer, why=why)
 
     def _strike(self, peer: str, reason: str) -> None:
         self.tally.strikes[reason] += 1
@@ -360,7 +378,7 @@ class Gate:
     def _count(self, peer: str, bytes_in: int, bytes_out: int) -> None:
         self.tally.bytes_in += bytes_in
         self.tally.bytes_out += bytes_out
-        self._book.count(peer, bytes_in, bytes_out)
+        self._book.count(peer, bytes_in, bytes_out, met=peer in self._greeted)
 
 
 _BUSY = Refused(code="busy", sentence="This node is busy.", retry_after=5.0)

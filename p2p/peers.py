@@ -254,17 +254,21 @@ class PeerBook:
         furthest = max(self._options.longest_wait, self._options.rare_wait)
         return not at < record.next_dial_at <= at + furthest and self.banned_for(peer) == 0
 
-    def count(self, peer: str, bytes_in: int, bytes_out: int) -> None:
-        """Add to a peer's traffic. Saved with the record's next change, or by `flush`."""
+    def count(self, peer: str, bytes_in: int, bytes_out: int, met: bool = False) -> None:
+        """Add to a peer's traffic; `met`: it is one that has said hello, and was seen just now. Saved with the record's
+        next change, or by `flush`."""
         old = self._records.get(peer)
         if old is not None:
             self._records[peer] = msgspec.structs.replace(
-                old, bytes_in=old.bytes_in + bytes_in, bytes_out=old.bytes_out + bytes_out
+                old,
+                bytes_in=old.bytes_in + bytes_in,
+                bytes_out=old.bytes_out + bytes_out,
+                seen_at=self._clock() if met else old.seen_at,
             )
             self._uncounted.add(peer)
 
     def flush(self) -> None:
-        """Save what `count` has added up."""
+        """Save what `count` has noted."""
         for peer in sorted(self._uncounted):
             self._put(self._records[peer])
 

@@ -55,7 +55,8 @@ async def first_that_works(places: Sequence[Address], wait: float, reach: Callab
     if len(failures) == 1:
         raise failures[0]
     kind = TimedOut if all(isinstance(failure, TimedOut) for failure in failures) else Unreachable
-    raise kind(" ".join(said), next((failure.remedy for failure in failures if failure.remedy), ""))
+    briefs = dict.fromkeys(failure.brief for failure in failures if failure.brief)
+    raise kind(" ".join(said), next((failure.remedy for failure in failures if failure.remedy), ""), ", ".join(briefs))
 
 
 async def open_wire(place: Address) -> Wire:
@@ -65,7 +66,9 @@ async def open_wire(place: Address) -> Wire:
         found = await trio.socket.getaddrinfo(place.host, place.port, family, socket.SOCK_STREAM)
     except OSError as error:
         raise Unreachable(
-            f"{place.host} has no address: {error.strerror or error}.", "Check the name and the network."
+            f"{place.host} has no address: {error.strerror or error}.",
+            "Check the name and the network.",
+            f"{place.host} has no address",
         ) from error
     failure = OSError("no address")
     for kind, _, _, _, target in found:
@@ -80,4 +83,6 @@ async def open_wire(place: Address) -> Wire:
             place_socket.close()
             raise
     reason = (failure.strerror or str(failure)).lower()
-    raise Unreachable(f"{place} does not answer: {reason}.", "Ask the peer's owner whether the node is running.")
+    raise Unreachable(
+        f"{place} does not answer: {reason}.", "Ask the peer's owner whether the node is running.", reason
+    )

@@ -75,6 +75,7 @@ class Handshake:
                 raise Unreachable(
                     f"Another peer than {peer} answers at this address.",
                     "Ask the peer's owner for its address and id again.",
+                    "another node answers at that address",
                 ) from None
             await propose(session, YAMUX)
         return SafeYamux(session, wire, self._limits)

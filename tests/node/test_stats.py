@@ -12,6 +12,7 @@ from node.stats import ADDRESSES, PEER_ID, ROUNDS, Live, Stats, collect, read_st
 from node.store import Store
 from node.store.rows import DeliveryRow, JobRow, UpdateRow, Verdict
 from p2p.peers import PeerRecord, Trust
+from p2p.trouble import WAITS
 from tests.node.test_quality import changed
 
 NOW = 10_000.0
@@ -98,6 +99,15 @@ def test_each_peer_s_state_is_told_in_words(filled: Config):
         running = {line.peer: line.state for line in collect(store, filled, Live(), NOW).peers}
         met = {line.peer: line.state for line in collect(store, filled, Live(connected=("ben", "cleo")), NOW).peers}
         due = {line.peer: line.state for line in collect(store, filled, Live(), NOW + 41).peers}
+    troubles = {"ben": "connection refused", "eve": "has no address"}
+    with Store.open(filled.store) as store:
+        told = {line.peer: line.state for line in collect(store, filled, Live(troubles=troubles), NOW).peers}
+        now = {line.peer: line.state for line in collect(store, filled, Live(troubles=troubles), NOW + 41).peers}
+        shy = {line.peer: line.state for line in collect(store, filled, Live(troubles={"ben": WAITS}), NOW).peers}
+    assert told["ben"] == "tried again in 40 s: connection refused"
+    assert told["eve"] == "may come by itself: has no address"
+    assert now["ben"] == "tried again now: connection refused"
+    assert shy["ben"] == "waits for their yes"
     assert stopped["ben"] == stopped["eve"] == "not dialled: the node does not run"
     assert stopped["cleo"] == "waits for your yes"
     assert running["ben"] == "tried again in 40 s"

@@ -482,3 +482,62 @@ async def test_pairing_makes_both_trust_each_other_and_they_meet():
     await b.gate.dial(a.peer)
     assert a.gate.connected() == (b.peer,)
     assert isinstance(await b.gate.ask(a.peer, offer(), 5), Done)
+
+
+@virtually
+async def test_why_a_peer_is_not_connected_is_known_and_said_once():
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
+    net = network()
+    a, b = await TestNode(net, 0).start(), await TestNode(net, 1, about=replace(ME, layout="voice-2")).start()
+    a.trusts(b)
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(3):
+            with pytest.raises(RefusedByPeer):
+                await a.gate.dial(b.peer)
+        assert a.gate.troubles() == {b.peer: "waits for their yes"}
+        b.trusts(a)
+        with pytest.raises(RefusedByPeer):
+            await a.gate.dial(b.peer)
+        assert a.gate.troubles() == {b.peer: "another model (other-ground)"}
+        assert b.gate.troubles() == {a.peer: "another model (other-ground)"}
+        b.book.set_trust(a.peer, Trust.BLOCKED)
+        await b.transport.disconnect(a.peer)
+        with pytest.raises((Unreachable, RefusedByPeer)):
+            await a.gate.dial(b.peer)
+        assert a.gate.troubles() != {b.peer: "another model (other-ground)"}
+        assert b.gate.troubles() == {}, "of a peer that is not trusted there is nothing to say"
+    told = [line["why"] for line in lines if line["event"] == "not connected" and line["peer"] == b.peer]
+    assert told[:2] == ["waits for their yes", "another model (other-ground)"]
+    assert len(told) == 3
+
+
+@virtually
+async def test_a_hello_ends_the_trouble():
+    a, b = await pair_of()
+    await a.transport.disconnect(b.peer)
+    await b.gate.close()
+    with pytest.raises(Unreachable):
+        await a.gate.dial(b.peer)
+    assert set(a.gate.troubles()) == {b.peer}
+    again = await TestNode(a.network, 1).start()
+    again.trusts(a)
+    await a.gate.dial(b.peer)
+    assert a.gate.troubles() == {}
+
+
+@virtually
+async def test_a_connected_peer_is_seen_at_every_request_and_a_paired_one_at_once():
+    a, b = await pair_of()
+    await a.gate.dial(b.peer)
+    begun = a.book.get(b.peer).seen_at
+    await asyncio.sleep(1000)
+    await a.gate.ask(b.peer, offer(), 5)
+    assert a.book.get(b.peer).seen_at >= begun + 1000
+    assert b.book.get(a.peer).seen_at >= begun + 1000
+    assert a.saved[b.peer].seen_at == begun, "a write for each request would be too many"
+    await a.gate.close()
+    assert a.saved[b.peer].seen_at >= begun + 1000
+    c, d = await TestNode(a.network, 2).start(), await TestNode(a.network, 3).start()
+    await d.gate.pair(c.gate.open_pairing().link)
+    assert c.book.get(d.peer).seen_at > 0
+    assert d.book.get(c.peer).seen_at > 0

@@ -357,3 +357,15 @@ def test_names_in_any_writing_stay_and_tricks_go():
     assert printable("José 李 Ωmega ") == "José 李 Ωmega"
     assert printable("a\x1b[31mb\x07\u202ec\u200bd\n") == "a[31mbcd"
     assert printable("z" + "\u0308" * 50) == "z" + "\u0308" * 2
+
+
+def test_a_peer_that_is_met_was_seen_now_and_one_that_only_knocks_was_not():
+    memory = Memory()
+    memory.book.add("peer1", [AT.format(1)])
+    memory.book.count("peer1", 1, 1)
+    assert memory.book.get("peer1").seen_at == 0
+    memory.book.count("peer1", 1, 1, met=True)
+    assert memory.book.get("peer1").seen_at == NOW
+    assert memory.saved["peer1"].seen_at == 0
+    memory.book.flush()
+    assert memory.saved["peer1"].seen_at == NOW
