@@ -58,12 +58,12 @@ def test_what_is_said_goes_before_what_is_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--alpha", "2"], "train.alpha: expected a number of at most 1.0."),
-        (["--rounds", "-1"], "train.rounds: expected a whole number of at least 0."),
-        (["--peer", "ana"], "node.peers: 'ana' is not an address"),
+        (["--alpha", "2"], "--alpha: expected a number of at most 1.0."),
+        (["--rounds", "-1"], "--rounds: expected a whole number of at least 0."),
+        (["--peer", "ana"], "--peer: 'ana' is not an address"),
         (["--peer", "/ip4/1.2.3.4/tcp/4710"], "does not say which peer"),
-        (["--listen", "4710"], "node.listen: '4710' is not an address"),
-        (["--port", "99999"], "node.api: expected a whole number of at most 65535."),
+        (["--listen", "4710"], "--listen: '4710' is not an address"),
+        (["--port", "99999"], "--port: expected a whole number of at most 65535."),
         (["--passphrase-file", "nowhere"], "nowhere"),
     ],
 )
