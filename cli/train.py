@@ -20,7 +20,7 @@ from cyclopts import Parameter, validators
 from cli.client import Client
 from cli.common import Common
 from cli.errors import CliError
-from cli.identity import read_passphrase
+from cli.identity import note_unprotected, read_passphrase
 from cli.render import console, show_line, write_json
 from cli.words import span
 from node.errors import NotRunning
@@ -74,6 +74,7 @@ def train(
 
     config = load(common.home, os.environ)
     options = Options(epochs, batch, read_passphrase(passphrase_file))
+    note_unprotected(config.identity, options.passphrase)
     done = []
     for number in range(rounds):
         with _bar(f"round {number + 1} of {rounds}", epochs or config.train.epochs) as tell:

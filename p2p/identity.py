@@ -29,6 +29,7 @@ PREFIX = bytes((0x00, 0x24, 0x08, 0x01, 0x12, 0x20))
 
 KEY_SIZE = 32
 LONGEST_FILE = 16 * 1024
+LOCKED = b"BEGIN ENCRYPTED PRIVATE KEY"
 PEER_ID = re.compile(r"[1-9A-HJ-NP-Za-km-z]{40,60}")
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -81,7 +82,7 @@ class Identity:
         identity = cls.new()
         try:
             if not path.parent.exists():
-                path.parent.mkdir(mode=0o700, parents=True)
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _write_new(path, identity.pem(passphrase))
         except FileExistsError:
             raise BadIdentity(
@@ -103,6 +104,28 @@ class Identity:
                 if not path.exists():
                     raise
         return cls.load(path, passphrase)
+
+    @classmethod
+    def protect(cls, path: Path, passphrase: str) -> Self:
+        """Lock the key in the file at `path`, which has no passphrase yet, by this one; its id stays.
+
+        The file is replaced in one step: after a power cut it is the old one or the new one, whole. Raises BadIdentity
+        as `load` does, and when the file cannot be written.
+        """
+        if not passphrase:
+            raise BadIdentity("An empty passphrase protects nothing.", "Choose one of several words.")
+        identity = cls.load(path)
+        scratch = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        try:
+            _write_new(scratch, identity.pem(passphrase))
+            os.replace(scratch, path)
+            _sync(path.parent)
+        except OSError as error:
+            scratch.unlink(missing_ok=True)
+            raise BadIdentity(
+                f"The key {path} cannot be written anew: {error.strerror}.", "It is as it was; look at its folder."
+            ) from error
+        return identity
 
     @cached_property
     def peer_id(self) -> str:
@@ -129,11 +152,23 @@ class Identity:
         return f"Identity({self.peer_id})"
 
 
+def is_locked(path: Path) -> bool:
+    """Whether the file at `path` is there and says that its key is locked by a passphrase."""
+    try:
+        with path.open("rb") as file:
+            return LOCKED in file.read(LONGEST_FILE)
+    except OSError:
+        return False
+
+
 def _unlock(data: bytes, passphrase: str | None, path: Path) -> Ed25519PrivateKey:
     """The key in the text of a file. Raises BadIdentity."""
-    locked = b"BEGIN ENCRYPTED PRIVATE KEY" in data
+    locked = LOCKED in data
     if locked and not passphrase:
-        raise BadIdentity(f"The key {path} is locked by a passphrase.", "Start again and give the passphrase.")
+        raise BadIdentity(
+            f"The key {path} is locked by a passphrase.",
+            "Give the file whose first line it is: --passphrase-file FILE.",
+        )
     try:
         key = serialization.load_pem_private_key(data, passphrase.encode() if locked and passphrase else None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -163,11 +198,16 @@ def _write_new(path: Path, data: bytes) -> None:
         os.link(scratch, path)  # unlike a rename, this never takes the place of a key that another process just made
     finally:
         os.unlink(scratch)
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def _public_key(peer_id: str) -> bytes | None:

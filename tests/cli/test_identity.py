@@ -39,11 +39,57 @@ def test_a_running_node_says_where_it_listens(babelmesh_home: Path, capsys: pyte
 def test_a_locked_key_needs_its_passphrase(babelmesh_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = Identity.create(babelmesh_home / "identity.pem", "open sesame")
     assert run(["id"]) == 2
-    assert "passphrase" in capsys.readouterr().err
+    assert "--passphrase-file FILE" in capsys.readouterr().err
     (babelmesh_home / "phrase").write_text("open sesame\r\nmore\n")
     assert read_passphrase(babelmesh_home / "phrase") == "open sesame"
     assert run(["id", "--passphrase-file", str(babelmesh_home / "phrase")]) == 0
     assert made.peer_id in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "There is no file"), (b"", "is empty"), (b"\nlate\n", "is empty"), (b"\xff", "UTF-8")]
+)
+def test_a_passphrase_file_without_a_passphrase_is_named(
+    content: bytes | None, said: str, babelmesh_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "phrase"
+    if content is not None:
+        file.write_bytes(content)
+    for command in (["id"], ["train"], ["id", "--protect"]):
+        assert run([*command, "--passphrase-file", str(file)]) == 2
+        told = capsys.readouterr().err
+        assert said in told
+        assert "--passphrase-file" in told
+        assert str(file) in told.replace("\n", "")
+    assert not (babelmesh_home / "identity.pem").exists()
+
+
+def test_a_key_is_protected_when_asked_and_else_said_not_to_be(
+    babelmesh_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, key = tmp_path / "phrase", babelmesh_home / "identity.pem"
+    file.write_text("open sesame\n")
+    peer = Identity.create(key).peer_id
+    assert run(["id", "--passphrase-file", str(file)]) == 0
+    told = capsys.readouterr()
+    assert "not protected" in told.err
+    assert "node id --protect --passphrase-file" in told.err
+    assert run(["id", "--protect"]) == 2
+    assert "--passphrase-file" in capsys.readouterr().err
+    for said in ("protected from now on", "protected already"):
+        assert run(["id", "--protect", "--passphrase-file", str(file)]) == 0
+        assert said in capsys.readouterr().out
+    assert Identity.load(key, "open sesame").peer_id == peer
+    assert run(["id", "--passphrase-file", str(file)]) == 0
+    told = capsys.readouterr()
+    assert peer in told.out
+    assert told.err == ""
+    file.write_text("another\n")
+    assert run(["id", "--protect", "--passphrase-file", str(file)]) == 2
+    assert "does not open" in capsys.readouterr().err
+    key.unlink()
+    assert run(["id", "--protect", "--passphrase-file", str(file), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["peer"] == Identity.load(key, "another").peer_id
 
 
 def test_addresses_by_how_far_they_reach() -> None:

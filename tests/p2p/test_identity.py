@@ -18,7 +18,7 @@ from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.peer.id import ID
 
 from p2p.errors import BadAddress, BadIdentity
-from p2p.identity import Identity, is_peer_id, peer_of, verify, with_peer
+from p2p.identity import Identity, is_locked, is_peer_id, peer_of, verify, with_peer
 
 PUBLISHED_KEY = bytes.fromhex(
     "080112407e0830617c4a7de83925dfb2694556b12936c477a0e1feb2e148ec9da60fee7d"
@@ -108,6 +108,27 @@ def test_a_passphrase_locks_the_key(path: Path) -> None:
     with pytest.raises(BadIdentity, match="passphrase, or the file is damaged") as caught:
         Identity.load(path, "battery staple")
     assert caught.value.remedy
+
+
+def test_a_key_is_protected_later_and_stays_the_same(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    peer = Identity.create(path).peer_id
+    before = path.read_bytes()
+    assert not is_locked(path)
+    with pytest.raises(BadIdentity, match="empty"):
+        Identity.protect(path, "")
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "replace", lambda *names: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(BadIdentity, match="No space"):
+            Identity.protect(path, "open sesame")
+    assert path.read_bytes() == before
+    assert Identity.protect(path, "open sesame").peer_id == peer
+    assert is_locked(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [file.name for file in path.parent.iterdir()] == [path.name], "no copy without a passphrase is left"
+    assert Identity.load(path, "open sesame").peer_id == peer
+    with pytest.raises(BadIdentity, match="locked"):
+        Identity.protect(path, "another")
+    assert not is_locked(path.with_name("nowhere"))
 
 
 def test_a_passphrase_for_a_key_without_one_is_not_missed(path: Path) -> None:
