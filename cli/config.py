@@ -6,11 +6,15 @@ Parses, asks, prints.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from cli.common import Common
 from cli.render import show_line, show_table, write_json
+
+if TYPE_CHECKING:
+    from node.config import Config
 
 
 def show(*, common: Common | None = None) -> int:
@@ -39,6 +43,7 @@ def check(*, common: Common | None = None) -> int:
 
     config = load(common.home, os.environ)
     there = config.file.is_file()
+    _check_voices(config)
     if common.json:
         write_json({"ok": True, "file": str(config.file), "exists": there})
     elif there:
@@ -46,6 +51,26 @@ def check(*, common: Common | None = None) -> int:
     else:
         show_line(f"There is no {config.file}: all settings are the usual ones.")
     return 0
+
+
+def _check_voices(config: Config) -> None:
+    """Raise BadConfig when a setting names a voice that is not there, or one without what it is named for."""
+    from node.config import line_of
+    from node.errors import BadConfig
+    from node.frames import FrameShelf
+    from node.voices import VoiceShelf
+
+    voices, learnt = VoiceShelf(config.voices).names(), FrameShelf(config.voices).voices()
+    for key, name, known, what in (
+        ("voice.profile", config.voice.profile, voices, "voice"),
+        ("train.voice", config.train.voice, learnt, "voice with speech to learn from"),
+    ):
+        if name is None or name in known:
+            continue
+        line = line_of(config.file.read_text(encoding="utf-8"), key)
+        verb = f"node voice add {name} RECORDING..." + (" --more" if name in voices else "")
+        here = f" Here are: {', '.join(sorted(known))}." if known else ""
+        raise BadConfig(f"{config.file}{line}: {key}: there is no {what} called {name!r}.", f"Make it: {verb}.{here}")
 
 
 def _row(key: str, value: object, source: str) -> tuple[str, str, str]:

@@ -249,6 +249,12 @@ def _show(facts: VoiceFacts, common: Common) -> None:
     if common.json:
         write_json(facts.as_dict())
         return
+    if facts.mixed:
+        show_line(
+            "Note: these recordings seem to hold more than one voice. A profile is of one person: make it anew from "
+            f"recordings of that person alone, with: node voice add {facts.name} RECORDING... --replace",
+            error=True,
+        )
     show_table(f"Voice {facts.name}", ("what", "value"), [(key, value) for key, value in facts.rows()])
     if facts.training_utterances:
         show_line(PRIVATE)
@@ -256,11 +262,11 @@ def _show(facts: VoiceFacts, common: Common) -> None:
 
 
 def advice(seconds: float) -> str:
-    """What so much speech is good for in learning, in words: the share of the mean squared error, as in docs/genesis.md."""
+    """What so much speech is good for in learning, in words; shares of the mean squared error, from docs/genesis.md."""
     if seconds < 5:
         return "Learning needs 5 s of speech in two utterances; half a minute is a start, a minute is good."
     if seconds < 30:
         return "Enough to begin with: expect 1 to 3 % less squared error than everybody's start; 40 s bring about 4 %."
     if seconds < 120:
-        return "A good start: expect 3 to 5 % less squared error than everybody's start, and a little more with more rounds."
+        return "A good start: expect 3 to 5 % less squared error than everybody's start, a little more after several."
     return "Plenty to learn from."

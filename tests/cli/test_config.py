@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cli.app import run
+from node.frames import FrameShelf
 
 
 def test_settings_are_shown_with_where_they_come_from(babelmesh_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -21,6 +23,24 @@ def test_settings_are_shown_with_where_they_come_from(babelmesh_home: Path, caps
     assert "babelmesh.toml:2" in shown
     assert "/ip4/0.0.0.0/tcp/1" in shown
     assert "true" in shown
+
+
+def test_checking_says_when_a_voice_is_not_there(babelmesh_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, voices = babelmesh_home / "babelmesh.toml", babelmesh_home / "voices"
+    file.write_text('[voice]\nprofile = "me"\n[train]\nvoice = "me"\n')
+    assert run(["config", "check"]) == 2
+    told = capsys.readouterr().err.replace("\n", "")
+    assert f"{file}:2: voice.profile: there is no voice called 'me'." in told
+    assert "node voice add me" in told
+    voices.mkdir()
+    (voices / "me.voice").write_bytes(b"")
+    assert run(["config", "check", "--json"]) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert ":4: train.voice: there is no voice with speech to learn from called 'me'." in told["error"]
+    assert "node voice add me RECORDING... --more" in told["remedy"]
+    FrameShelf(voices).add("me", [np.zeros((100, 80), np.float32)])
+    assert run(["config", "check"]) == 0
+    assert "is fine" in capsys.readouterr().out
 
 
 def test_checking_says_fine_or_what_is_wrong(babelmesh_home: Path, capsys: pytest.CaptureFixture[str]) -> None:

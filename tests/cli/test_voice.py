@@ -107,6 +107,18 @@ def test_a_recording_without_speech_makes_no_voice(capsys, in_folder, models_dir
     assert run(["voice", "show", "nobody"]) == 2
 
 
+def test_a_mixture_is_noted_beside_the_facts(capsys):
+    from cli.common import Common
+    from cli.voice import _show
+    from node.enrolment import VoiceFacts
+
+    facts = VoiceFacts("us", 30.0, True, 120.0, 0.3, 4.0, None, 0.7, "us.voice", 1, 0, 0.0, 0, 0, mixed=True)
+    _show(facts, Common())
+    assert "more than one voice" in capsys.readouterr().err
+    _show(facts, Common(json=True))
+    assert json.loads(capsys.readouterr().out)["mixed"] is True
+
+
 def test_advice_goes_with_the_amount_of_speech():
     assert len({advice(seconds) for seconds in (1, 8, 20, 45, 600)}) >= 4
     assert "5 s" in advice(0)

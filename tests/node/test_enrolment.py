@@ -6,8 +6,8 @@ import pytest
 from ml.audio.read import blocks
 from ml.audio.write import AudioWriter
 from ml.errors import BadAudio
-from node.enrolment import Enrolment, EnrolOptions, forget_voice, voice_facts
-from node.errors import BadRequest, NotFound
+from node.enrolment import Enrolment, EnrolOptions, forget_voice, seems_mixed, voice_facts
+from node.errors import BadRequest, HomeUnusable, NotFound
 from tests.fakes import fake_node
 
 
@@ -98,6 +98,40 @@ def test_more_speech_leaves_the_profile_and_adds_frames(tmp_path, demo, woman):
 def test_what_makes_no_sense_is_refused_before_listening(tmp_path, options, error):
     with fake_node(tmp_path) as node, pytest.raises(error):
         add(node, "nobody", tmp_path / "no such file", **options)
+
+
+def test_a_home_that_cannot_be_written_is_refused_before_listening(tmp_path, monkeypatch):
+    with fake_node(tmp_path) as node:
+        node.config.voices.parent.mkdir(exist_ok=True)
+        node.config.voices.write_bytes(b"")
+        with pytest.raises(HomeUnusable, match="A voice cannot be kept in"):
+            add(node, "me", tmp_path / "nowhere.wav")
+
+
+def test_several_voices_in_one_are_noticed():
+    assert seems_mixed(20.0, 0.80)
+    assert not seems_mixed(20.0, 0.87), "the least of 34 people"
+    assert not seems_mixed(12.0, 0.80), "too short to tell"
+    assert not seems_mixed(20.0, None)
+
+
+@pytest.mark.parametrize(("others", "mixed"), [(("ls_1688_0", "p226"), True), ((), False)])
+def test_real_speakers_are_told_from_a_mixture(tmp_path, shared_speech, repository, models_dir, others, mixed):
+    from ml.engines.protocols import EngineHome
+    from ml.engines.registry import Registry, discover
+    from node.frames import FrameShelf
+    from node.voices import VoiceShelf
+
+    found = [sorted((shared_speech / "speech").glob(one + "*"))[:3] for one in ("LJ001", *others)]
+    files = [file for part in found for file in part]
+    registry = Registry(discover(), EngineHome(models_dir))
+    made = Enrolment(registry, VoiceShelf(tmp_path), FrameShelf(tmp_path))
+    try:
+        facts = made.add("me", files, EnrolOptions(), lambda *step: None)
+    finally:
+        registry.close()
+    assert facts.seconds >= 15
+    assert facts.mixed == mixed
 
 
 def test_silence_makes_no_voice_and_changes_nothing(tmp_path, demo):
