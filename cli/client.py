@@ -76,9 +76,13 @@ class Client:
         """Forget a peer, by its whole id."""
         self._ask("DELETE", f"/v1/peers/{peer}")
 
-    def open_pairing(self) -> dict[str, str]:
-        """`code` and `link` of a pairing that waits for the other side."""
+    def open_pairing(self) -> dict[str, Any]:
+        """`code`, `link` and `number` of a pairing that waits for the other side."""
         return dict(self._ask("POST", "/v1/pairing"))
+
+    def pairing(self) -> dict[str, Any]:
+        """`number`, `state` and `peer` of the pairing that was opened last."""
+        return dict(self._ask("GET", "/v1/pairing"))
 
     def pair(self, code: str, addresses: Sequence[str]) -> str:
         """Pair with a node whose code or link is known; its id."""

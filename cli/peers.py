@@ -28,8 +28,14 @@ SHOWN = 14
 """Characters of a peer id in tables: enough to name it."""
 ID_BEGINS = "12D3KooW"
 """How the ids of Ed25519 keys begin."""
-PAIRING_SECONDS = 600.0
-"""As long as a pairing code is good for."""
+OVER = {
+    "spent": "Somebody tried a wrong code, or broke off: the code is void now.",
+    "expired": "Nobody came to pair in ten minutes: the code is void now.",
+    "replaced": "Another code was shown after this one, which is void now.",
+}
+"""Why nobody can pair by a code any more, by what the node says of it."""
+EVERY = 0.5
+"""Seconds between two looks at what has become of a code."""
 
 
 def list_(*, common: Common | None = None) -> int:
@@ -141,16 +147,13 @@ def pair(
             _tell(common, {"paired": met}, [f"Paired with {met[:SHOWN]}…: both trust each other from now on."])
             return 0
         opened = client.open_pairing()
-        before = _trusted(client)
         if common.json:
             write_json(opened)
         else:
             show_qr(opened["link"])
             show_line(f"Code: {opened['code']}, good for ten minutes and one try.")
             show_line(f"On the other machine: node peers pair '{opened['link']}'")
-        came = _await_new(client, before) if wait else ""
-        if wait and not came:
-            raise NotFound("Nobody came to pair.", "Open another pairing: node peers pair")
+        came = _await_pairing(client, int(opened["number"])) if wait else ""
         if came and not common.json:
             show_line(f"Paired with {came[:SHOWN]}…: both trust each other from now on.")
     return 0
@@ -183,18 +186,16 @@ def _change(peer: str, word: str, told: str, common: Common | None, weight: floa
     return 0
 
 
-def _await_new(client: Client, before: set[str]) -> str:
-    end = time.monotonic() + PAIRING_SECONDS
-    while time.monotonic() < end:
-        new = _trusted(client) - before
-        if new:
-            return min(new)
-        time.sleep(0.5)
-    return ""
-
-
-def _trusted(client: Client) -> set[str]:
-    return {one["peer"] for one in client.peers() if one["trust"] == "trusted"}
+def _await_pairing(client: Client, number: int) -> str:
+    """The peer that paired by this code. Raises NotFound as soon as nobody can any more."""
+    while True:
+        now = client.pairing()
+        state = now["state"] if now["number"] == number else "replaced"
+        if state == "paired":
+            return str(now["peer"])
+        if state != "waiting":
+            raise NotFound(OVER.get(state, "The code is not shown any more."), "Show a new code: node peers pair")
+        time.sleep(EVERY)
 
 
 def _config(common: Common) -> Any:  # noqa: ANN401

@@ -18,7 +18,7 @@ from node.mesh import Mesh
 from node.stats import Stats, collect
 from node.store.rows import RoundRow
 from node.telemetry import Telemetry
-from p2p.invite import Pairing
+from p2p.invite import Pairing, Standing
 from p2p.peers import PeerRecord, Trust
 from p2p.tally import Tally
 
@@ -88,6 +88,10 @@ class Running:
     def open_pairing(self) -> Pairing:
         """Show a code."""
         return self._mesh.parts.gate.open_pairing()
+
+    def pairing(self) -> Standing:
+        """What has become of the code that was shown last."""
+        return self._mesh.parts.gate.pairing()
 
     async def pair(self, code: str, addresses: Sequence[str]) -> str:
         """Pair with whoever shows the code; its id. Raises the gate's errors."""

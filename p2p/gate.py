@@ -18,7 +18,7 @@ import structlog
 
 from p2p.budget import Budgets
 from p2p.errors import BadMessage, P2pError, RefusedByPeer, TimedOut, Unreachable
-from p2p.invite import Pairing, PairingDesk
+from p2p.invite import Pairing, PairingDesk, Standing
 from p2p.peers import PeerBook, Trust, printable
 from p2p.tally import Tally
 from p2p.transport import Transport
@@ -247,6 +247,10 @@ class Gate:
     def open_pairing(self) -> Pairing:
         """Show a code that one peer may pair with, once; an earlier code is void."""
         return self._desk.open(self.peer_id, self._me.name, self.addresses())
+
+    def pairing(self) -> Standing:
+        """What has become of the code that was shown last."""
+        return self._desk.standing()
 
     def close_pairing(self) -> None:
         """Let the code that is shown be void."""

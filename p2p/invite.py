@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from p2p.errors import PairingFailed, RefusedByPeer
-from p2p.pairing import Invitation, Joining, link, read_link
+from p2p.pairing import Invitation, Joining, Stage, link, read_link
 from p2p.transfer import Ask
 from p2p.transport import Transport
 from p2p.wire import PairAnswer, Paired, PairProof, PairStart, Refused
@@ -23,6 +23,18 @@ class Pairing:
     link: str
     lifetime: float
     """Seconds for which it is good."""
+    number: int
+    """Counts the codes that were shown since the start: tells one from the next without naming it."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What has become of the code that was shown last."""
+
+    number: int
+    stage: Stage
+    peer: str | None
+    """Who has paired by it."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +54,21 @@ class PairingDesk:
         self._clock = clock
         self._invitation: Invitation | None = None
         self._told = False
+        self._number = 0
 
     def open(self, me: str, name: str, addresses: Sequence[str]) -> Pairing:
         """Show a new code; an earlier one is void."""
         self._invitation, self._told = Invitation(me, name, self._clock), False
-        code = self._invitation.code
-        return Pairing(f"{code[:4]} {code[4:]}", link(code, addresses), self._invitation.seconds_left)
+        self._number += 1
+        code, left = self._invitation.code, self._invitation.seconds_left
+        return Pairing(f"{code[:4]} {code[4:]}", link(code, addresses), left, self._number)
+
+    def standing(self) -> Standing:
+        """What has become of the code."""
+        shown = self._invitation
+        if shown is None:
+            return Standing(self._number, Stage.NONE, None)
+        return Standing(self._number, shown.stage, shown.paired[0] if shown.paired else None)
 
     def close(self) -> None:
         """Void the code that is shown."""

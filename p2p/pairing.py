@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import secrets
 import struct
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from urllib.parse import parse_qsl, urlencode
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -28,6 +30,8 @@ from p2p.wire import PairAnswer, Paired, PairProof, PairStart, Refused
 LIFETIME = 600.0
 """Seconds that a code is good for: long enough for a telephone call."""
 DOMAIN = b"babelmesh/pair/1\0"
+PROOF_WAIT = 20.0
+"""Seconds from a try to its proof. An asker whose code is wrong sends none, so silence means a wrong code."""
 SCHEME = "babelmesh:pair?"
 LONGEST_LINK = 2048
 MOST_ADDRESSES = 8
@@ -46,6 +50,18 @@ _QUASIGROUP = (
 )
 """Damm's totally anti-symmetric quasigroup of order 10 (H. M. Damm, 2004): its check digit catches every single wrong
 digit and every swap of neighbours."""
+
+
+class Stage(StrEnum):
+    """How far a code that is shown has come."""
+
+    NONE = "none"
+    """No code is shown."""
+    WAITING = "waiting"
+    PAIRED = "paired"
+    SPENT = "spent"
+    """It was tried, and the try was wrong or was broken off."""
+    EXPIRED = "expired"
 
 
 def new_code() -> str:
@@ -102,6 +118,7 @@ class Invitation:
         self._clock = clock
         self._expires = clock() + LIFETIME
         self._asker: str | None = None
+        self._prove_by = math.inf
         self._start: PairStart | None = None
         self._answer: PairAnswer | None = None
         self._expected = b""
@@ -114,6 +131,15 @@ class Invitation:
         """Until the code can no longer be used; 0 once it has been."""
         return 0.0 if self._over or self._asker else max(0.0, self._expires - self._clock())
 
+    @property
+    def stage(self) -> Stage:
+        """What has become of the code."""
+        if self.paired is not None:
+            return Stage.PAIRED
+        if self._over or self._clock() >= self._prove_by:
+            return Stage.SPENT
+        return Stage.EXPIRED if self._clock() >= self._expires else Stage.WAITING
+
     def answer(self, peer: str, message: PairStart | PairProof) -> PairAnswer | Paired | Refused:
         """What to answer to a peer's half or proof. A repeated message of the same peer gets the same answer."""
         if self._clock() >= self._expires or (self._asker is not None and self._asker != peer):
@@ -123,7 +149,7 @@ class Invitation:
     def _begin(self, peer: str, start: PairStart) -> PairAnswer | Refused:
         if self._asker is not None:
             return self._answer if self._answer is not None and start == self._start else _NO_CODE
-        self._asker, self._start = peer, start
+        self._asker, self._start, self._prove_by = peer, start, self._clock() + PROOF_WAIT
         side = SPAKE2_B(_password(self.code), idA=peer.encode(), idB=self._me.encode())
         half = side.start()
         key = _finish(side, start.spake)
@@ -138,7 +164,7 @@ class Invitation:
         if self._answer is None or self._start is None:
             return _NO_CODE
         if self.paired is None:
-            if self._over:
+            if self.stage is Stage.SPENT:
                 return _NO_CODE
             self._over = True
             if not hmac.compare_digest(proof.proof, self._expected):

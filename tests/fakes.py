@@ -597,6 +597,7 @@ class FakeMesh:
 
     def __init__(self, home: Path) -> None:
         import random
+        from types import SimpleNamespace
 
         from node.events import Broadcast
         from p2p.peers import PeerBook
@@ -607,6 +608,7 @@ class FakeMesh:
         self.stopped = False
         self.asked: list[tuple[object, ...]] = []
         self.fails: Exception | None = None
+        self.standing = SimpleNamespace(number=0, stage="none", peer=None)
 
     def stats(self):
         if self.fails:
@@ -637,7 +639,11 @@ class FakeMesh:
     def open_pairing(self):
         from types import SimpleNamespace
 
-        return SimpleNamespace(code="1234 5678", link="babelmesh:pair?code=12345678")
+        self.standing = SimpleNamespace(number=self.standing.number + 1, stage="waiting", peer=None)
+        return SimpleNamespace(code="1234 5678", link="babelmesh:pair?code=12345678", number=self.standing.number)
+
+    def pairing(self):
+        return self.standing
 
     async def pair(self, code, addresses):
         self.asked.append(("pair", code, tuple(addresses)))

@@ -75,7 +75,8 @@ def build_app(node: RunningNode, keys: Keys, port: int) -> App:
     _add_doing(app, node)
     _add_page(app, keys)
     described = app.openapi
-    kinds = (Stats, RoundRow, list[PeerFacts], bodies.Paper, bodies.PairingCode, bodies.PeerName, bodies.Nothing)
+    pairing = (bodies.PairingCode, bodies.PairingState, bodies.PeerName)
+    kinds = (Stats, RoundRow, list[PeerFacts], bodies.Paper, *pairing, bodies.Nothing)
     app.openapi = lambda: bodies.with_schemas(described(), *kinds)  # type: ignore[method-assign]
     return Guard(app, keys, port)
 
@@ -131,7 +132,13 @@ def _add_peers(app: FastAPI, node: RunningNode) -> None:
     async def pairing() -> Response:
         """Let one stranger in who knows the code that this returns."""
         opened = node.open_pairing()
-        return _json({"code": opened.code, "link": opened.link})
+        return _json({"code": opened.code, "link": opened.link, "number": opened.number})
+
+    @app.get("/v1/pairing", responses=answers(bodies.PairingState))
+    async def standing() -> Response:
+        """What has become of the code that was shown last."""
+        now = node.pairing()
+        return _json({"number": now.number, "state": str(now.stage), "peer": now.peer})
 
     @app.post("/v1/pairing/join", responses=answers(bodies.PeerName))
     async def join(body: bodies.Join) -> Response:

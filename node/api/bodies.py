@@ -89,6 +89,15 @@ class PairingCode(msgspec.Struct, frozen=True):
 
     code: str
     link: str
+    number: int
+
+
+class PairingState(msgspec.Struct, frozen=True):
+    """What has become of the code that was shown last: none, waiting, paired, spent by a wrong guess, or expired."""
+
+    number: int
+    state: str
+    peer: str | None
 
 
 class PeerName(msgspec.Struct, frozen=True):

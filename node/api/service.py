@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from node.events import Broadcast
 from node.store.rows import RoundRow
+from p2p.invite import Standing
 from p2p.peers import PeerRecord, Trust
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ class OpenPairing(Protocol):
     @property
     def link(self) -> str:
         """To be scanned or pasted."""
+
+    @property
+    def number(self) -> int:
+        """Which code it is of those that were shown."""
 
 
 class RunningNode(Protocol):
@@ -55,6 +60,9 @@ class RunningNode(Protocol):
 
     def open_pairing(self) -> OpenPairing:
         """Let one stranger in who knows the code that this returns."""
+
+    def pairing(self) -> Standing:
+        """What has become of the code that was shown last."""
 
     async def pair(self, code: str, addresses: Sequence[str]) -> str:
         """Pair with a node whose code or link is given; its id. Raises PairingFailed, Unreachable, BadAddress."""

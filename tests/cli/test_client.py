@@ -44,6 +44,7 @@ def test_everything_can_be_asked(tmp_path: Path, mesh: FakeMesh) -> None:
         client.remove_peer(PEER_IDS[1])
         assert client.peers() == []
         assert client.open_pairing()["code"] == "1234 5678"
+        assert client.pairing() == {"number": 1, "state": "waiting", "peer": None}
         assert client.pair("12345678", [ADDRESS]) == PEER_IDS[1]
         assert client.train(epochs=2)["number"] == 3
         assert "/#" in client.page()

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -107,10 +108,12 @@ def test_a_pairing_that_is_opened_waits_for_the_other_side(
 ) -> None:
     with running_node(babelmesh_home) as mesh:
         mesh.add_peer(BOB, Trust.TRUSTED)
+        mesh.add_peer(ANA, Trust.TRUSTED)  # who is trusted already may pair again
 
         def come() -> None:
             time.sleep(0.3)
             mesh.add_peer(ANA, Trust.TRUSTED)
+            mesh.standing = SimpleNamespace(number=1, stage="paired", peer=PEER_IDS[1])
 
         other = threading.Thread(target=come)
         other.start()
@@ -122,3 +125,27 @@ def test_a_pairing_that_is_opened_waits_for_the_other_side(
         assert f"Paired with {PEER_IDS[1][:14]}" in shown
         assert run(["peers", "pair", "--no-wait", "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["code"] == "1234 5678"
+
+
+@pytest.mark.parametrize(
+    ("number", "stage", "said"),
+    [
+        (1, "spent", "Somebody tried a wrong code"),
+        (1, "expired", "Nobody came to pair"),
+        (2, "waiting", "Another code was shown"),
+        (1, "none", "not shown any more"),
+    ],
+)
+def test_a_code_by_which_nobody_can_pair_any_more_is_not_waited_for(
+    number: int, stage: str, said: str, babelmesh_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running_node(babelmesh_home) as mesh:
+        turn = threading.Timer(
+            0.3, lambda: setattr(mesh, "standing", SimpleNamespace(number=number, stage=stage, peer=None))
+        )
+        turn.start()
+        assert run(["peers", "pair"]) == 2
+        turn.join()
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert "node peers pair" in shown

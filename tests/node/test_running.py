@@ -101,7 +101,9 @@ def test_two_nodes_pair_through_their_owners(memory_folder: Path) -> None:
         me = fake_identity(0).peer_id
         theirs.remove_peer(me)
         shown = running.open_pairing()
+        assert running.pairing().stage == "waiting"
         assert await theirs.pair(shown.code, [f"/memory/0/p2p/{me}"]) == me
+        assert (running.pairing().stage, running.pairing().peer) == ("paired", OTHER)
         assert next(record for record in theirs.peers() if record.peer == me).trust is Trust.TRUSTED
 
     run(memory_folder, act)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from p2p.errors import BadMessage, PairingFailed, RefusedByPeer, Unreachable
+from p2p.invite import Standing
+from p2p.pairing import PROOF_WAIT, Stage
 from p2p.peers import Trust
 from p2p.wire import Refused, Want, encode
 from tests.fakes import run_virtually
@@ -113,5 +117,24 @@ def test_a_node_that_does_not_pair_is_not_trusted(answer):
         with pytest.raises((PairingFailed, RefusedByPeer, BadMessage)):
             await b.gate.pair("12345671", places(a))
         assert b.book.get(a.peer) is None
+
+    run_virtually(run())
+
+
+def test_who_shows_a_code_can_see_what_becomes_of_it():
+    async def run() -> None:
+        a, b = await two()
+        assert (a.gate.pairing().number, a.gate.pairing().stage) == (0, Stage.NONE)
+        shown = a.gate.open_pairing()
+        guess = "12345671" if shown.code != "1234 5671" else "12345683"
+        with pytest.raises(PairingFailed, match="not the one"):
+            await b.gate.pair(guess, places(a))
+        await asyncio.sleep(PROOF_WAIT)
+        assert (a.gate.pairing().number, a.gate.pairing().stage) == (1, Stage.SPENT)
+        for number in (2, 3):  # a peer that is trusted already may pair again
+            await b.gate.pair(a.gate.open_pairing().link)
+            assert a.gate.pairing() == Standing(number, Stage.PAIRED, b.peer)
+        a.gate.close_pairing()
+        assert a.gate.pairing().stage is Stage.NONE
 
     run_virtually(run())

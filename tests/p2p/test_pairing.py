@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2p.errors import PairingFailed
-from p2p.pairing import LIFETIME, Invitation, Joining, link, new_code, read_code, read_link
+from p2p.pairing import LIFETIME, PROOF_WAIT, Invitation, Joining, Stage, link, new_code, read_code, read_link
 from p2p.wire import PairAnswer, Paired, PairProof, PairStart, Refused, decode, encode
 
 CODE = "12345671"
@@ -221,3 +221,28 @@ def test_every_code_gives_another_key():
         shown, joining, _ = ends(code)
         proofs.add(joining.prove(shown.answer("bob", joining.start)).proof)
     assert len(proofs) == 5
+
+
+def test_what_becomes_of_a_code_is_known_to_who_shows_it():
+    shown, joining, _ = ends()
+    assert shown.stage is Stage.WAITING
+    proof = joining.prove(shown.answer("bob", joining.start))
+    assert shown.stage is Stage.WAITING
+    assert shown.answer("bob", proof) == Paired()
+    assert shown.stage is Stage.PAIRED
+    guessed, wrong, _ = ends()
+    guessed.answer("bob", wrong.start)
+    guessed.answer("bob", PairProof(proof=bytes(32)))
+    assert guessed.stage is Stage.SPENT
+    old, _, clock = ends()
+    clock.now += LIFETIME
+    assert old.stage is Stage.EXPIRED
+
+
+def test_a_try_without_a_proof_was_wrong_and_a_proof_that_comes_later_is_not_taken():
+    shown, joining, clock = ends()
+    proof = joining.prove(shown.answer("bob", joining.start))
+    clock.now += PROOF_WAIT
+    assert shown.stage is Stage.SPENT
+    assert code_of(shown.answer("bob", proof)) == "no-code"
+    assert shown.paired is None

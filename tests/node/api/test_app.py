@@ -63,7 +63,9 @@ async def test_a_peer_from_the_book_to_the_bin(http: httpx2.AsyncClient) -> None
 
 
 async def test_pairing_is_opened_and_joined(http: httpx2.AsyncClient, mesh: FakeMesh) -> None:
+    assert (await http.get("/v1/pairing")).json() == {"number": 0, "state": "none", "peer": None}
     assert (await http.post("/v1/pairing")).json()["code"] == "1234 5678"
+    assert (await http.get("/v1/pairing")).json() == {"number": 1, "state": "waiting", "peer": None}
     joined = await http.post("/v1/pairing/join", json={"code": "12345678", "addresses": [ADDRESS]})
     assert joined.json() == {"peer": PEER_IDS[1]}
     assert mesh.asked == [("pair", "12345678", (ADDRESS,))]
