@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from cli.common import Common
+from cli.common import Common, household
 from cli.render import show_line, show_table, write_json
 
 if TYPE_CHECKING:
-    from node.config import Config
+    from node.app import Node
 
 
 def show(*, common: Common | None = None) -> int:
@@ -43,7 +43,9 @@ def check(*, common: Common | None = None) -> int:
 
     config = load(common.home, os.environ)
     there = config.file.is_file()
-    _check_voices(config)
+    if config.voice.profile is not None or config.train.voice is not None:
+        with household(common) as node:
+            _check_voices(node)
     if common.json:
         write_json({"ok": True, "file": str(config.file), "exists": there})
     elif there:
@@ -53,14 +55,12 @@ def check(*, common: Common | None = None) -> int:
     return 0
 
 
-def _check_voices(config: Config) -> None:
+def _check_voices(node: Node) -> None:
     """Raise BadConfig when a setting names a voice that is not there, or one without what it is named for."""
     from node.config import line_of
     from node.errors import BadConfig
-    from node.frames import FrameShelf
-    from node.voices import VoiceShelf
 
-    voices, learnt = VoiceShelf(config.voices).names(), FrameShelf(config.voices).voices()
+    config, voices, learnt = node.config, node.voices.names(), node.frames.voices()
     for key, name, known, what in (
         ("voice.profile", config.voice.profile, voices, "voice"),
         ("train.voice", config.train.voice, learnt, "voice with speech to learn from"),

@@ -10,12 +10,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import parse_qs
 
 from cyclopts import Parameter, validators
 
 from cli.client import Client
 from cli.common import Common
 from cli.errors import BadUsage
+from cli.identity import ONLY_HERE, reach
 from cli.qr import show_qr
 from cli.render import show_line, show_table, write_json
 from cli.words import ago, size
@@ -41,7 +43,7 @@ EVERY = 0.5
 def list_(*, common: Common | None = None) -> int:
     """List the peers of this node: trusted ones, those that wait for a yes, and blocked ones."""
     common = common or Common()
-    with _desk(common) as desk:
+    with _desk(common, read_only=True) as desk:
         known = desk.peers()
     if common.json:
         write_json({"peers": known})
@@ -49,9 +51,10 @@ def list_(*, common: Common | None = None) -> int:
         show_line("No peers yet. Add one with: node peers add ADDRESS, or pair: node peers pair")
     else:
         rows = [
-            (_name(one), f"{one['peer'][:SHOWN]}…", _state(one), ago(one["seen_at"]), _traffic(one)) for one in known
+            (_name(one), f"{one['peer'][:SHOWN]}…", _trust(one), _link(one), ago(one["seen_at"]), _traffic(one))
+            for one in known
         ]
-        show_table("Peers", ("name", "id", "state", "seen", "in / out"), rows)
+        show_table("Peers", ("name", "id", "trust", "link", "seen", "in / out"), rows)
     return 0
 
 
@@ -87,7 +90,10 @@ def trust(
     weight
         How much its updates count in a merge, 0 to 1.
     """
-    return _change(peer, "trusted", "is trusted from now on", common, weight)
+    told = "is trusted from now on"
+    if weight is not None:
+        told += f": its updates count with weight {weight:g} in a merge"
+    return _change(peer, "trusted", told, common, weight)
 
 
 def block(peer: str, *, common: Common | None = None) -> int:
@@ -152,7 +158,9 @@ def pair(
         else:
             show_qr(opened["link"])
             show_line(f"Code: {opened['code']}, good for ten minutes and one try.")
-            show_line(f"On the other machine: node peers pair '{opened['link']}'")
+            if not _reaches_out(opened["link"]):
+                show_line(ONLY_HERE)
+            show_line(f"In another terminal, where the other node runs: node peers pair '{opened['link']}'")
         came = _await_pairing(client, int(opened["number"])) if wait else ""
         if came and not common.json:
             show_line(f"Paired with {came[:SHOWN]}…: both trust each other from now on.")
@@ -205,15 +213,15 @@ def _config(common: Common) -> Any:  # noqa: ANN401
 
 
 @contextmanager
-def _desk(common: Common) -> Iterator[Client | Desk]:
-    """The running node, or the memory of the home when none runs."""
+def _desk(common: Common, read_only: bool = False) -> Iterator[Client | Desk]:
+    """The running node, or the memory of the home when none runs; `read_only` writes nothing there, nor makes it."""
     config = _config(common)
     try:
         client = Client.of(config.control)
     except NotRunning:
         from node.peering import offline
 
-        with offline(config) as desk:
+        with offline(config, read_only) as desk:
             yield desk
         return
     with client:
@@ -236,8 +244,18 @@ def _called(one: dict[str, Any]) -> str:
     return one["name"] or f"{one['peer'][:SHOWN]}…"
 
 
-def _state(one: dict[str, Any]) -> str:
-    return "connected" if one["connected"] else str(one["trust"])
+def _trust(one: dict[str, Any]) -> str:
+    return str(one["trust"]) + (f", {one['weight']:g}" if one["weight"] != 1 else "")
+
+
+def _link(one: dict[str, Any]) -> str:
+    return "connected" if one["connected"] else "-"
+
+
+def _reaches_out(link: str) -> bool:
+    """Whether another machine can use an address of this pairing link; a link without addresses promises nothing."""
+    at = parse_qs(link.partition("?")[2]).get("at", [])
+    return not at or any(reach(address) > 0 for address in at)
 
 
 def _traffic(one: dict[str, Any]) -> str:

@@ -45,7 +45,8 @@ def help_of(commands: Iterable[str], arguments: Sequence[str]) -> str:
 
     The command is the words at the beginning of the arguments that are commands, two at most.
     """
-    known, words = set(commands), []
+    known = set(commands)
+    words: list[str] = []
     for word in arguments[:2]:
         if " ".join((*words, word)) not in known:
             break

@@ -14,11 +14,13 @@ from typing import Any
 import msgspec
 
 from node.config import Config
-from node.errors import NotFound
+from node.errors import BadRequest, HomeUnusable, NotFound
 from node.lock import HomeLock
+from node.stats import PEER_ID
 from node.store import Store
 from p2p.addresses import parse
 from p2p.errors import BadAddress
+from p2p.identity import Identity, is_locked
 from p2p.peers import PeerBook, PeerRecord, Trust
 
 UNKNOWN = "See who is known: node peers list"
@@ -46,19 +48,26 @@ def forget(book: PeerBook, peer: str) -> None:
     book.remove(peer)
 
 
+def refuse_self(address: str, own: str) -> None:
+    """Raise BadRequest for an address of this node itself, whose id is `own`."""
+    if own and parse(address).peer == own:
+        raise BadRequest("That address is this node's own.", "Give the address that `node id` shows on the other one.")
+
+
 class Desk:
     """The peer book of a home in which no node runs; answers like `cli.client.Client`."""
 
-    def __init__(self, book: PeerBook) -> None:
-        """`book` saves what is changed."""
-        self._book = book
+    def __init__(self, book: PeerBook, own: str = "") -> None:
+        """`book` saves what is changed; `own` is this node's id."""
+        self._book, self._own = book, own
 
     def peers(self) -> list[dict[str, Any]]:
         """The peer book; nobody is connected."""
         return [_told(record) for record in self._book.all()]
 
     def add_peer(self, address: str, trust: str) -> dict[str, Any]:
-        """Write a peer into the book."""
+        """Write a peer into the book. Raises BadAddress, and BadRequest for this node itself."""
+        refuse_self(address, self._own)
         return _told(add(self._book, address, Trust(trust)))
 
     def set_trust(self, peer: str, trust: str, weight: float | None = None) -> dict[str, Any]:
@@ -71,10 +80,37 @@ class Desk:
 
 
 @contextmanager
-def offline(config: Config) -> Iterator[Desk]:
-    """The desk of a home, which is locked meanwhile. Raises HomeBusy when a node runs in it after all."""
+def offline(config: Config, read_only: bool = False) -> Iterator[Desk]:
+    """The desk of a home, which is locked meanwhile. Raises HomeBusy when a node runs in it after all.
+
+    With `read_only` nothing is written, locked or made: what is in the home now can be looked at, and no more.
+    """
+    if read_only:
+        yield Desk(PeerBook(_written(config), _no_writing, _no_writing, time.time, random.Random()))  # noqa: S311
+        return
     with HomeLock(config.lock), Store.open(config.store) as store:
-        yield Desk(PeerBook(store.peers(), store.save_peer, store.forget_peer, time.time, random.Random()))  # noqa: S311
+        book = PeerBook(store.peers(), store.save_peer, store.forget_peer, time.time, random.Random())  # noqa: S311
+        yield Desk(book, _own_id(config, store))
+
+
+def _written(config: Config) -> tuple[PeerRecord, ...]:
+    """The peers in the memory of a home; none without one."""
+    try:
+        with Store.open(config.store, read_only=True) as store:
+            return store.peers()
+    except NotFound:
+        return ()
+
+
+def _no_writing(what: object) -> None:
+    raise HomeUnusable("This home was opened only to look at it.", "Nothing was changed.")
+
+
+def _own_id(config: Config, store: Store) -> str:
+    """This node's id by its key, or by what it said of itself when the key is locked; empty before it has one."""
+    if config.identity.exists() and not is_locked(config.identity):
+        return Identity.load(config.identity).peer_id
+    return store.fact(PEER_ID) or ""
 
 
 def _told(record: PeerRecord) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from node.api.keys import Keys
 from node.api.service import RunningNode
 from node.errors import BadRequest, HomeUnusable, NodeError, NotFound
 from node.events import Broadcast, Ear
+from node.peering import refuse_self
 from node.stats import Stats
 from node.store.rows import RoundRow
 from p2p.errors import BadAddress, P2pError, PairingFailed, RefusedByPeer, TimedOut, Unreachable
@@ -75,8 +76,16 @@ def build_app(node: RunningNode, keys: Keys, port: int) -> App:
     _add_doing(app, node)
     _add_page(app, keys)
     described = app.openapi
-    pairing = (bodies.PairingCode, bodies.PairingState, bodies.PeerName)
-    kinds = (Stats, RoundRow, list[PeerFacts], bodies.Paper, *pairing, bodies.Nothing)
+    kinds = (
+        Stats,
+        RoundRow,
+        list[PeerFacts],
+        bodies.Paper,
+        bodies.PairingCode,
+        bodies.PairingState,
+        bodies.PeerName,
+        bodies.Nothing,
+    )
     app.openapi = lambda: bodies.with_schemas(described(), *kinds)  # type: ignore[method-assign]
     return Guard(app, keys, port)
 
@@ -115,6 +124,7 @@ def _add_peers(app: FastAPI, node: RunningNode) -> None:
     @app.post("/v1/peers", responses=answers(PeerFacts))
     async def add(body: NewPeer) -> Response:
         """Write a peer into the book and dial it soon."""
+        refuse_self(body.address, node.stats().peer_id or "")
         return _json(facts(node.add_peer(body.address, Trust(body.trust))))
 
     @app.patch("/v1/peers/{peer}", responses=answers(PeerFacts))

@@ -14,6 +14,8 @@ from cli.app import run
 from cli.errors import BadUsage
 from cli.peers import find
 from node.errors import NotFound
+from p2p.identity import Identity
+from p2p.pairing import link
 from p2p.peers import Trust
 from tests.fakes import PEER_IDS, running_node
 
@@ -60,7 +62,7 @@ def test_peers_from_add_to_remove(alive: bool, babelmesh_home: Path, capsys: pyt
         assert run(["peers", "block", PEER_IDS[2][:14]]) == 0
         assert "is blocked" in capsys.readouterr().out
         assert run(["peers", "trust", PEER_IDS[1], "--weight", "0.25"]) == 0
-        capsys.readouterr()
+        assert "weight 0.25" in capsys.readouterr().out
         assert run(["peers", "list", "--json"]) == 0
         told = {one["peer"]: one for one in json.loads(capsys.readouterr().out)["peers"]}
         assert (told[PEER_IDS[1]]["trust"], told[PEER_IDS[1]]["weight"]) == ("trusted", 0.25)
@@ -69,6 +71,7 @@ def test_peers_from_add_to_remove(alive: bool, babelmesh_home: Path, capsys: pyt
         assert run(["peers", "list"]) == 0
         shown = capsys.readouterr().out
         assert ("connected" in shown) == alive
+        assert "trusted, 0.25" in " ".join(shown.split()), "trust and link, both"
         assert max(map(len, shown.splitlines())) <= 80
         assert run(["peers", "remove", PEER_IDS[1], "--json"]) == 0
         assert json.loads(capsys.readouterr().out) == {"removed": PEER_IDS[1]}
@@ -92,6 +95,43 @@ def test_peers_from_add_to_remove(alive: bool, babelmesh_home: Path, capsys: pyt
 def test_what_cannot_be_done_is_told(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["peers", *arguments]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_link_that_only_this_machine_can_use_says_so(
+    babelmesh_home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = "/ip4/127.0.0.1/tcp/4710", "/ip4/192.168.1.7/tcp/4710"
+    with running_node(babelmesh_home):
+        for addresses, warned in (([here, "/ip6/::1/tcp/4710"], True), ([here, there], False)):
+            opened = {"code": "1234 5678", "link": link("12345678", [f"{one}/p2p/{PEER_IDS[0]}" for one in addresses])}
+            monkeypatch.setattr("cli.client.Client.open_pairing", lambda client, opened=opened: opened)
+            assert run(["peers", "pair", "--no-wait"]) == 0
+            assert ("--listen /ip4/0.0.0.0/tcp/4710" in capsys.readouterr().out) == warned
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_node_is_not_its_own_peer(alive: bool, babelmesh_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from contextlib import nullcontext
+
+    own = PEER_IDS[0] if alive else Identity.create(babelmesh_home / "identity.pem").peer_id
+    with running_node(babelmesh_home) if alive else nullcontext():
+        assert run(["peers", "add", f"/ip4/192.168.1.20/tcp/4710/p2p/{own}"]) == 2
+        assert "this node's own" in capsys.readouterr().err
+        assert run(["peers", "list", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == {"peers": []}
+
+
+def test_looking_at_peers_writes_nothing(babelmesh_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["peers", "list"]) == 0
+    assert list(babelmesh_home.iterdir()) == []
+    assert run(["peers", "add", ANA]) == 0
+    (babelmesh_home / "lock").unlink()
+    before = {file.name: file.stat().st_mtime_ns for file in babelmesh_home.iterdir() if file.suffix == ".db"}
+    capsys.readouterr()
+    assert run(["peers", "list"]) == 0
+    assert PEER_IDS[1][:14] in capsys.readouterr().out
+    assert not (babelmesh_home / "lock").exists(), "a home that can only be read has no lock to take"
+    assert before == {file.name: file.stat().st_mtime_ns for file in babelmesh_home.iterdir() if file.suffix == ".db"}
 
 
 def test_joining_a_pairing(babelmesh_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,7 +161,9 @@ def test_a_pairing_that_is_opened_waits_for_the_other_side(
         other.join()
         shown = capsys.readouterr().out
         assert "Code: 1234 5678" in shown
+        assert "In another terminal" in shown
         assert "node peers pair 'babelmesh:pair?code=12345678'" in shown
+        assert "Only this machine" not in shown
         assert f"Paired with {PEER_IDS[1][:14]}" in shown
         assert run(["peers", "pair", "--no-wait", "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["code"] == "1234 5678"

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from node.config import load
-from node.errors import HomeBusy, NotFound
+from node.errors import BadRequest, HomeBusy, HomeUnusable, NotFound
 from node.lock import HomeLock
 from node.peering import offline
+from node.stats import PEER_ID
+from node.store import Store
 from p2p.errors import BadAddress
 from tests.fakes import PEER_IDS
 
@@ -39,6 +41,23 @@ def test_what_is_not_there_cannot_be_changed(tmp_path: Path) -> None:
             desk.remove_peer(PEER_IDS[1])
         with pytest.raises(BadAddress, match="which peer"):
             desk.add_peer("/ip4/1.2.3.4/tcp/4710", "trusted")
+
+
+def test_a_node_that_ran_knows_itself_though_its_key_is_locked(tmp_path: Path) -> None:
+    config = load(tmp_path, {})
+    with Store.open(config.store) as store:
+        store.set_fact(PEER_ID, PEER_IDS[1])
+    with offline(config) as desk, pytest.raises(BadRequest, match="this node's own"):
+        desk.add_peer(ADDRESS, "trusted")
+
+
+def test_who_only_looks_changes_nothing(tmp_path: Path) -> None:
+    config = load(tmp_path / "home", {})
+    with offline(config, read_only=True) as desk:
+        assert desk.peers() == []
+        with pytest.raises(HomeUnusable, match="only to look"):
+            desk.add_peer(ADDRESS, "trusted")
+    assert not config.home.exists()
 
 
 def test_a_home_with_a_running_node_is_left_alone(tmp_path: Path) -> None:
