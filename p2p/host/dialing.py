@@ -7,6 +7,7 @@ costs its share alone, and whoever asks again is served again. Knows nothing of 
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
@@ -82,7 +83,8 @@ async def open_wire(place: Address) -> Wire:
         except BaseException:
             place_socket.close()
             raise
-    reason = (failure.strerror or str(failure)).lower()
+    # trio's words say what was tried, which stands before them here; the system's say what came of it.
+    reason = (os.strerror(failure.errno) if failure.errno else str(failure)).lower()
     raise Unreachable(
         f"{place} does not answer: {reason}.", "Ask the peer's owner whether the node is running.", reason
     )

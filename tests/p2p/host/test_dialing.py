@@ -109,3 +109,17 @@ def test_a_place_that_refuses_and_a_name_without_an_address_are_unreachable() ->
             await open_wire(Address("dns4", "nobody.invalid", 9))
 
     limited(main, 30)
+
+
+def test_the_cause_alone_is_told_once_for_all_addresses() -> None:
+    """Behind a port that was taken and given back nobody listens."""
+
+    async def main() -> None:
+        with trio.socket.socket() as taken:
+            await taken.bind(("127.0.0.1", 0))
+            place = parse(f"/ip4/127.0.0.1/tcp/{taken.getsockname()[1]}")
+        with pytest.raises(Unreachable) as caught:
+            await first_that_works([place, place], 5, open_wire)
+        assert caught.value.brief == "connection refused"
+
+    trio.run(main)
