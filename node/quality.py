@@ -30,7 +30,8 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True):
     gain: float | None = None
     """Share of the squared error that is gone since genesis: 0.38 is 38 % less."""
     gain_of_peers: float | None = None
-    """Share of the control's squared error that is gone because of peers; negative when they made it worse."""
+    """Share of the control's squared error that is gone because of peers; negative when they made it worse. None when
+    nothing of theirs was merged: whatever differs from the control then is not their doing."""
     merged: int = 0
     """Peers' updates that the rounds shown here took in."""
     sentence: str = "No round of training has been finished yet."
@@ -44,8 +45,9 @@ def judge(rounds: Sequence[RoundRow]) -> Quality:
     # A node of before `rmse_genesis` was noted started its first round from genesis.
     first = rounds[-1].rmse_start if rounds[-1].number == 1 else None
     genesis = last.rmse_genesis if last.rmse_genesis is not None else first
-    gain, gain_of_peers = reduction(genesis, last.rmse_best), reduction(last.rmse_alone, last.rmse_best)
     merged = sum(row.merged for row in rounds)
+    gain = reduction(genesis, last.rmse_best)
+    gain_of_peers = reduction(last.rmse_alone, last.rmse_best) if merged else None
     return Quality(
         rounds=last.number,
         rmse_genesis=genesis,

@@ -81,3 +81,10 @@ def test_every_round_has_a_sentence(genesis: float | None, alone: float | None, 
     assert "nan" not in quality.sentence
     if quality.gain_of_peers is not None and merged and quality.gain_of_peers < -0.01:
         assert "alone" in quality.sentence
+
+
+def test_peers_of_whom_nothing_was_merged_have_not_helped():
+    quality = judge([changed(merged=0, rmse_alone=2.5, rmse_best=2.0)])
+    assert quality.gain_of_peers is None
+    assert "no peer has added to it yet" in quality.sentence
+    assert "peers account" not in quality.sentence
