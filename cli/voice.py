@@ -268,5 +268,5 @@ def advice(seconds: float) -> str:
     if seconds < 30:
         return "Enough to begin with: expect 1 to 3 % less squared error than everybody's start; 40 s bring about 4 %."
     if seconds < 120:
-        return "A good start: expect 3 to 5 % less squared error than everybody's start, a little more after some rounds."
+        return "A good start: expect 3 to 5 % less squared error than everybody's start, a bit more in later rounds."
     return "Plenty to learn from."
