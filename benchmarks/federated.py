@@ -211,6 +211,7 @@ def rival(start: Genesis) -> dict[str, object] | str:
             text=True,
             check=False,
             timeout=600,
+            cwd=tempfile.gettempdir(),  # it leaves a folder of logs where it runs
         )
     if done.returncode:
         return f"failed: {done.stderr.strip().splitlines()[-1:]}"

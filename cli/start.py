@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 from cyclopts import Parameter
 
 from cli.common import Common
-from cli.identity import best, reach, read_passphrase
+from cli.identity import ONLY_HERE, best, note_unprotected, reach, read_passphrase
 from cli.render import console, show_line
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def start(*, wishes: Wishes | None = None, common: Common | None = None) -> int:
     config = effective(load(common.home, os.environ), wishes)
     refuse_if_held(config.lock)
     passphrase = read_passphrase(wishes.passphrase_file)
+    note_unprotected(config.identity, passphrase)
     _load_libraries()
     ended = threading.Timer(PATIENCE, os._exit, (0,))
     ended.daemon = True
@@ -251,7 +252,7 @@ class Screen:
         if shown is None:
             return
         if reach(shown) == 0:
-            show_line("Only this machine can reach it; for others: --listen /ip4/0.0.0.0/tcp/4710")
+            show_line(ONLY_HERE)
         show_line(f"A friend joins with: node start --peer {shown}")
         show_line("You say yes with:    node peers trust ID      or, both at once: node peers pair")
         show_line("Watch it with:       node stats --watch       in a browser: node stats --web")
