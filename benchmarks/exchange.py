@@ -225,7 +225,8 @@ def rival(python: str, count: int) -> dict[str, float] | str:
     """The same of p2pfl, or why not."""
     words = [python, "-c", RIVAL, str(NODES), str(count), str(EPOCHS), str(FRAMES)]
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=600, check=False, cwd="/tmp")
+        folder = tempfile.gettempdir()  # it leaves a folder of logs where it runs
+        done = subprocess.run(words, capture_output=True, text=True, timeout=600, check=False, cwd=folder)
         return dict(json.loads(done.stdout.strip().splitlines()[-1]))
     except (OSError, ValueError, IndexError, subprocess.TimeoutExpired) as error:
         return f"did not run: {error}"
