@@ -1,35 +1,24 @@
-"""Voices for tests of several nodes: real people where the speech collection is at hand, synthetic ones elsewhere."""
+"""Voices for tests of several nodes: real people where the speech collection is at hand, what is shipped elsewhere."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soxr
 
-from ml.audio.logmel import log_mel
+from ml.audio.logmel import LogMel, log_mel
 from ml.audio.read import read
-from ml.engines.espeak import SPEC
-from ml.engines.protocols import EngineHome
-from ml.types import Delivery
 from tests.e2e.nodes import NodeProcess, Voice
 
-SENTENCES = (
-    """
-The ship was due to leave the harbour at seven in the morning.|Nobody had told the children that the river was so deep.
-A small dog barked twice and then lay down in the shade.|He counted the coins again, slowly, under the lamp.
-We found the old map behind a picture of the queen.|Please put the blue box on the shelf beside the door.
-The engine made a noise like a bag of stones.|Her brother works in a factory that makes glass bottles.
-It rained for nine days and the road was washed away.|They were talking about music when the telephone rang.
-My grandmother kept the letters in a wooden chest.|You can see the mountains from here on a clear day.
-""".strip()
-    .replace("\n", "|")
-    .split("|")
-)
+SPEEDS = (0.91, 1.0, 1.1)
+"""Speech played slower or faster, pitch and formants with it, is another voice (speed perturbation, Ko et al. 2015)."""
 
-SYNTHETIC = (("m3", 95.0), ("f2", 210.0), ("klatt2", 130.0), ("bm-high", 180.0), ("m7", 115.0), ("f4", 190.0))
-"""espeak-ng voices that differ: variant, and F0 in Hz."""
+SHIPPED = ("demo.flac", "lj.flac")
 
 REAL = ("lto-1688", "lto-1998", "asc-00000001", "asc-00000007", "asc-00000013", "asc-00000026")
 
@@ -40,7 +29,7 @@ def voices(repository: Path) -> tuple[Voice, ...]:
     folder = repository.parent / "shared" / "data" / "speakers"
     if (folder / "manifest.json").is_file():
         return real_voices(folder)
-    return synthetic_voices()
+    return shipped_voices(repository / "examples" / "audio")
 
 
 def real_voices(folder: Path) -> tuple[Voice, ...]:
@@ -50,21 +39,27 @@ def real_voices(folder: Path) -> tuple[Voice, ...]:
             samples = read(folder / entry["file"]).samples
             spoken = tuple(log_mel(samples[one["start"] : one["end"]]) for one in entry["segments"])
             parts[entry["speaker"], entry["split"]] = spoken
-    return tuple(Voice(name, parts[name, "train"], parts[name, "test"]) for name in REAL)
+    return tuple(Voice(name, parts[name, "train"], parts[name, "test"], plenty=True) for name in REAL)
 
 
-def synthetic_voices() -> tuple[Voice, ...]:
-    engine = SPEC.factory(EngineHome(Path("unused")))
-    try:
-        made = []
-        for variant, f0 in SYNTHETIC:
-            spoken = [
-                log_mel(engine.speak(text, "en", Delivery(voice=variant, f0_hz=f0)).audio.samples) for text in SENTENCES
-            ]
-            made.append(Voice(variant, tuple(spoken[:8]), tuple(spoken[8:])))
-        return tuple(made)
-    finally:
-        engine.close()
+def shipped_voices(folder: Path) -> tuple[Voice, ...]:
+    """Six voices of the two people whose recordings are shipped: a dozen seconds each, the last fifth to test on."""
+    made = []
+    for speed in SPEEDS:
+        for name in SHIPPED:
+            samples = soxr.resample(read(folder / name).samples, 16_000 * speed, 16_000)
+            spoken = pieces(log_mel(samples))
+            made.append(Voice(f"{name[:-5]}-{speed}", spoken[:-2], spoken[-2:]))
+    return tuple(made)
+
+
+def pieces(frames: LogMel, least: int = 60) -> tuple[LogMel, ...]:
+    """A spectrum cut at its quietest places, into parts of a second and more."""
+    level, cuts = frames.mean(axis=1), [0]
+    while len(frames) - cuts[-1] >= 3 * least:
+        begin = cuts[-1] + least
+        cuts.append(begin + int(np.argmin(level[begin : begin + least])))
+    return tuple(frames[begin:end] for begin, end in pairwise([*cuts, len(frames)]))
 
 
 @pytest.fixture

@@ -33,6 +33,8 @@ class Voice:
     name: str
     train: tuple[LogMel, ...]
     test: tuple[LogMel, ...]
+    plenty: bool = False
+    """Whether there is enough of it to tell gains of a percent on the test speech from chance."""
 
 
 class NodeProcess:
