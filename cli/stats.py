@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -136,7 +137,8 @@ def _watch(source: Source, peer: str | None, common: Common) -> None:
 
     out = console()
     try:
-        with _keys() as pressed, Live(console=out, screen=True, auto_refresh=False) as live:
+        screen = Live(console=out, screen=True, auto_refresh=False)
+        with _interrupts() as interrupted, _keys() as pressed, screen as live:
             while True:
                 told, size = source.look(), None
                 end = time.monotonic() + EVERY
@@ -144,10 +146,21 @@ def _watch(source: Source, peer: str | None, common: Common) -> None:
                     if out.size != size:
                         size = out.size
                         live.update(_picture(told, peer, size.width, size.height), refresh=True)
-                    if pressed(0.1) in QUIT:
+                    if pressed(0.1) in QUIT or interrupted():
                         return
     except KeyboardInterrupt:
         return
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed, asked at leisure: an exception out of the middle of a library may get lost there."""
+    told: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: told.append(number))
+    try:
+        yield lambda: bool(told)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
