@@ -134,6 +134,10 @@ class Memory(RuleBasedStateMachine):
         self.peers.pop(peer, None)
         for direction in ("sent", "received"):
             self.shadows.pop((peer, direction), None)
+        why = "The peer was forgotten before the merge."
+        for at, row in self.updates.items():
+            if row.peer == peer and row.verdict is Verdict.PENDING:
+                self.updates[at] = msgspec.structs.replace(row, verdict=Verdict.REJECTED, reason=why)
 
     @rule(digest=DIGESTS, parent=st.none() | DIGESTS, roles=st.dictionaries(st.sampled_from(Role), DIGESTS, max_size=2))
     def add_models(self, digest: str, parent: str | None, roles: dict[Role, str]) -> None:
