@@ -113,8 +113,10 @@ def test_what_peers_write_is_text_and_never_markup(told: dict, name: str, reason
     peer = told["peers"][0] | {"name": name, "strike_reason": reason, "last_reason": reason}
     update = told["updates"][0] | {"reason": reason}
     hostile = told | {"peers": [peer, *told["peers"][1:]], "updates": [update]}
-    drawn(dashboard(hostile, width), width)
-    drawn(peer_view(hostile, peer, width), width)
+    for picture in (dashboard(hostile, width), peer_view(hostile, peer, width)):
+        shown = drawn(picture, width)
+        assert shown.strip()
+        assert "\x1b" not in shown
 
 
 def test_markup_in_a_name_is_shown_as_it_is(told: dict) -> None:

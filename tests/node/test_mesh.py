@@ -226,8 +226,11 @@ def test_it_ends_in_good_order_on_a_full_disk(memory_folder: Path) -> None:
     async def act(swarm: Swarm) -> None:
         mesh = mesh_of(swarm.members[0])
         await asyncio.sleep(70)
+        rounds = mesh.parts.store.rounds()
         mesh.parts.book._save = full
         await swarm.end(swarm.members[0])
+        swarm.start(swarm.members[0])
+        assert mesh_of(swarm.members[0]).parts.store.rounds() == rounds
 
     run(memory_folder, act, count=2)
 

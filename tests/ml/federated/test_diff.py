@@ -313,6 +313,8 @@ def test_any_msgpack_is_refused_or_sound(fields: dict[str, Any], over: bool) -> 
 @calm
 @given(st.binary(max_size=300))
 def test_any_bytes_are_refused(body: bytes) -> None:
+    with pytest.raises(BadUpdate):
+        decode(body, some(), TINY)
     taken(body, some(), TINY)
 
 
@@ -320,4 +322,6 @@ def test_any_bytes_are_refused(body: bytes) -> None:
 def test_the_memory_bound_holds_for_good_diffs_of_a_real_size(encoding: Encoding) -> None:
     layout = Layout("real", {"w": (120, 80), "v": (80, 120), "b": (80,)})
     base = some(layout)
-    taken(encode(near(base, layout), base, layout, encoding).body, base, layout)
+    made = encode(near(base, layout), base, layout, encoding)
+    taken(made.body, base, layout)
+    assert digest(decode(made.body, base, layout)) == digest(made.result), "it was good, so all of it was decoded"

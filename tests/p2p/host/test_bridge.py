@@ -134,6 +134,7 @@ async def test_a_start_that_is_cancelled_leaves_no_thread() -> None:
 
 async def test_closing_what_never_started_is_nothing() -> None:
     await TrioThread().close()
+    assert not threads()
 
 
 async def test_a_thread_that_does_not_end_is_a_fault_that_is_told() -> None:

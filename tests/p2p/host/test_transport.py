@@ -96,7 +96,8 @@ async def test_the_port_is_free_as_soon_as_it_is_closed(node: Make) -> None:
     place = server.addresses()[0].rpartition("/p2p/")[0]
     await server.close()
     again = await node(listen=(place,))
-    await client.connect(again.addresses(), WAIT)
+    assert again.addresses()[0].startswith(place + "/")
+    assert await client.connect(again.addresses(), WAIT) == again.peer_id
 
 
 async def test_closing_is_quick_whatever_the_peers_do_and_leaves_no_thread(node: Make) -> None:
