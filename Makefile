@@ -78,8 +78,8 @@ check: $(DEVELOPED) ## Lint, format, types, who may import whom, documentation
 test: check packages models ## Everything that must hold before a change is accepted
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
-test-all: check packages models ## The same with the slow tests
-	$(BIN)/python -m pytest -m "" $(PYTEST_OPTIONS)
+test-all: check packages models ## The same with the slow tests, and properties on new random examples each time
+	HYPOTHESIS_PROFILE=searching $(BIN)/python -m pytest -m "" $(PYTEST_OPTIONS)
 
 bench: $(DEVELOPED) packages models ## Measure; writes benchmarks/results.md (make bench BENCHMARKS="asr voice" for some)
 	$(BIN)/python scripts/bench.py $(BENCHMARKS)

@@ -53,7 +53,7 @@ layouts = st.lists(st.lists(st.integers(1, 6), max_size=3), min_size=1, max_size
 
 
 @calm
-@given(layouts, st.sampled_from(Encoding), st.integers(0, 2**32), st.floats(1e-6, 3))
+@given(layouts, st.sampled_from(Encoding), st.integers(0, 2**32), st.floats(1e-6, 1.2))
 def test_the_receiver_has_what_the_sender_thinks_it_has(
     layout: Layout, encoding: Encoding, seed: int, spread: float
 ) -> None:
