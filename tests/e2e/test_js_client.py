@@ -192,12 +192,17 @@ async def start(script: list[str], path: str) -> asyncio.subprocess.Process:
 
 
 async def end(process: asyncio.subprocess.Process) -> str:
-    if process.returncode is None:
-        process.kill()
+    """What it said on stderr, when it is over. To kill one that is just ending hides its exit code from asyncio."""
     assert process.stderr is not None
-    said = (await process.stderr.read()).decode()
-    await process.wait()
-    return said
+    try:
+        async with asyncio.timeout(10):
+            said = await process.stderr.read()
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        said = await process.stderr.read()
+        await process.wait()
+    return said.decode()
 
 
 async def test_a_javascript_peer_brings_and_takes_updates(script: list[str], node: Node, tmp_path: Path):

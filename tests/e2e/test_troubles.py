@@ -137,7 +137,7 @@ def test_a_cut_link_is_made_again(tmp_path: Path, voices: tuple[Voice, ...], run
             merged(two, before + 1)
             wire.cut()
         merged(two, before + 2)
-        assert one.stats().verdicts["merged"] >= 3, "and in the other direction too"
+        merged(one, 3)
 
 
 def test_a_node_alone_offline_learns_and_costs_nothing(

@@ -1,0 +1,135 @@
+"""What a way of learning together is made of: methods, merge rules, attacks and compressions, over stacks of models.
+
+A round of N people has three steps, each done for a few people at a time: everybody learns (`Method.learn`) and says
+what others may know; that goes through a `Compression`, and in hostile hands through an `Attack`; everybody takes in
+what came (`Method.merge`). The simulator drives the steps; the node does the same ones for one person. All arrays are
+numpy; a stack is `[people, parameters]` float32. Only definitions here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.federated.cohort import Cohort, Stack
+from ml.voice.training import TrainOptions
+from ml.weights import Layout, Tensor
+
+State = Mapping[str, npt.NDArray[np.generic]]
+"""What a method keeps of each person between rounds: arrays with people as their first axis."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What all methods stand on: people's speech, the shared start `[parameters]`, how local training goes."""
+
+    cohort: Cohort
+    genesis: Tensor
+    training: TrainOptions
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Inbox:
+    """What came for `P` people, at most `K` models each. Values where nothing is `present` mean nothing."""
+
+    stack: npt.NDArray[np.float32]
+    """`[P, K, parameters]`; may hold what is not finite when the sender is hostile."""
+    present: npt.NDArray[np.bool_]
+    """`[P, K]`"""
+    sender: npt.NDArray[np.int64]
+    """`[P, K]`, the people who sent them."""
+    frames: npt.NDArray[np.int64]
+    """`[P, K]`, what the sender says to have trained on."""
+    age: npt.NDArray[np.float64]
+    """`[P, K]`, seconds since it was sent."""
+
+
+class Method(Protocol):
+    """One way to personalise. Stateless between calls: everything is in `State`."""
+
+    name: str
+
+    def begin(self, ground: Ground, who: Sequence[int]) -> State:
+        """The state of these people before the first round."""
+        ...
+
+    def learn(self, ground: Ground, who: Sequence[int], state: State, number: int) -> tuple[State, Stack]:
+        """Round `number` (from 1) of local work, and what each of these people publishes `[len(who), parameters]`."""
+        ...
+
+    def merge(self, ground: Ground, who: Sequence[int], state: State, inbox: Inbox, number: int) -> State:
+        """Take in what came."""
+        ...
+
+    def personal(self, state: State) -> Stack:
+        """The weights that speak for each person."""
+        ...
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a rule makes of an inbox: the step from one's own weights `[P, parameters]`, finite whatever came, before it
+    is scaled by 1 - alpha; and which models had a part in it `[P, K]`."""
+
+    step: Stack
+    accepted: npt.NDArray[np.bool_]
+
+
+class Rule(Protocol):
+    """A way to make one step of several received models: the mean, the median, the gate of `ml/federated/merge.py`."""
+
+    name: str
+
+    def take(self, ground: Ground, who: Sequence[int], own: Stack, inbox: Inbox) -> Taken:
+        """For each person: the step from `own` towards what came. With nothing usable the step is zero."""
+        ...
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What hostile people know in a round: everything that honest ones publish, and their own honest work."""
+
+    ground: Ground
+    number: int
+    attackers: Sequence[int]
+    honest: Stack
+    """`[H, parameters]`: what honest people publish in this round (a sample of them when they are very many)."""
+    own: Stack
+    """`[A, parameters]`: what the attackers would publish if they were honest."""
+    before: Stack
+    """`[A, parameters]`: what each attacker published last; genesis before the first time."""
+    rng: np.random.Generator
+
+
+class Attack(Protocol):
+    """What hostile people publish instead."""
+
+    name: str
+
+    def forge(self, scene: Scene) -> Stack:
+        """`[A, parameters]`, finite or not."""
+        ...
+
+
+class Compression(Protocol):
+    """How differences travel. `shadow` says whether the next difference starts from what arrived (error feedback)."""
+
+    name: str
+    shadow: bool
+
+    def arrives(self, differences: Stack, layout: Layout) -> Stack:
+        """What receivers have of `[P, parameters]` differences, row by row independent of the others."""
+        ...
+
+    def size(self, difference: Tensor, layout: Layout) -> int:
+        """Bytes of one difference `[parameters]` as it travels, gzip included."""
+        ...
+
+
+Progress = Callable[[int, int], None]
+"""Told (done, of) while something long goes on."""
