@@ -39,7 +39,7 @@ DOORS = {
 
 WITHOUT_MIRROR = {
     "ml/engines/protocols.py": "declarations only; the contract suite in tests/ml/engines runs over every engine",
-    "ml/federated/method.py": "declarations only; the contract suites in tests/ml/federated run over every body of them",
+    "ml/federated/method.py": "declarations only; the contract suites in tests/ml/federated run over all bodies",
     "ml/errors.py": "the errors of all rooms share tests/test_errors.py",
     "p2p/transport.py": "declarations only; the contract suite in tests/p2p runs over every transport",
     "node/errors.py": "the errors of all rooms share tests/test_errors.py",
