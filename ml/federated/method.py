@@ -1,8 +1,8 @@
 """What a way of learning together is made of: methods, merge rules, attacks and compressions, over stacks of models.
 
-A round of N people has three steps, each done for a few people at a time: everybody learns (`Method.learn`) and says
-what others may know; that goes through a `Compression`, and in hostile hands through an `Attack`; everybody takes in
-what came (`Method.merge`). The simulator drives the steps; the node does the same ones for one person. All arrays are
+In a round everybody learns on their own speech, takes in what others published in earlier rounds, and publishes
+(`Method.round`); what is published goes through a `Compression`, and in hostile hands through an `Attack`. The
+simulator drives the rounds for a few people at a time; the node does the same for one person. All arrays are
 numpy; a stack is `[people, parameters]` float32. Only definitions here.
 """
 
@@ -58,12 +58,10 @@ class Method(Protocol):
         """The state of these people before the first round."""
         ...
 
-    def learn(self, ground: Ground, who: Sequence[int], state: State, number: int) -> tuple[State, Stack]:
-        """Round `number` (from 1) of local work, and what each of these people publishes `[len(who), parameters]`."""
-        ...
-
-    def merge(self, ground: Ground, who: Sequence[int], state: State, inbox: Inbox, number: int) -> State:
-        """Take in what came."""
+    def round(self, ground: Ground, who: Sequence[int], state: State, inbox: Inbox, number: int) -> tuple[State, Stack]:
+        """Round `number` (from 1) of these people: take in what came since their last one, learn locally, in the order
+        that the method wants; the state after it, and what each of them publishes `[len(who), parameters]`. The inbox
+        of the first round is empty."""
         ...
 
     def personal(self, state: State) -> Stack:
