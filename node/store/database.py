@@ -120,8 +120,11 @@ def _connect(path: Path, how: str) -> sqlite3.Connection:
 
 
 def _settle(database: Database, read_only: bool) -> None:
+    database.query("BEGIN")  # what is seen is of one moment, also while another process is making the file
+    empty = database.query("SELECT count(*) FROM sqlite_master") == [(0,)]
     (application,) = database.query("PRAGMA application_id")[0]
-    if application != APPLICATION and database.query("SELECT count(*) FROM sqlite_master") != [(0,)]:
+    database.query("COMMIT")
+    if application != APPLICATION and not empty:
         raise _damaged(database.path, "it is an SQLite file, but not one of Babelmesh")
     database.query("PRAGMA foreign_keys = ON")
     database.query("PRAGMA trusted_schema = OFF")
