@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,9 +133,7 @@ def _settle(database: Database, read_only: bool) -> None:
     if read_only:
         database.query("PRAGMA query_only = ON")
         return
-    if database.query("PRAGMA journal_mode") != [("wal",)] and database.query("PRAGMA journal_mode = WAL") != [
-        ("wal",)
-    ]:
+    if not _has_log(database):
         raise HomeUnusable(
             f"The disk under {database.path} cannot hold a write-ahead log.",
             "Put the home on a local disk with --home.",
@@ -143,6 +142,27 @@ def _settle(database: Database, read_only: bool) -> None:
     database.query(f"PRAGMA journal_size_limit = {LONGEST_LOG}")
     if application != APPLICATION:
         database.query(f"PRAGMA application_id = {APPLICATION}")
+
+
+def _has_log(database: Database) -> bool:
+    """Whether there is a write-ahead log now. SQLite itself does not wait while another process makes it."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return database.query("PRAGMA journal_mode") == [("wal",)] or database.query(
+                "PRAGMA journal_mode = WAL"
+            ) == [("wal",)]
+        except HomeUnusable as error:
+            locked = isinstance(error.__cause__, sqlite3.OperationalError) and _kind(error.__cause__) in WAITED
+            if not locked or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _kind(error: sqlite3.Error) -> int | None:
+    """The primary code of what SQLite says."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code & 0xFF if code is not None else None
 
 
 def _size(path: Path) -> int:
@@ -178,8 +198,7 @@ def in_words(path: Path) -> Iterator[None]:
     except sqlite3.ProgrammingError:
         raise
     except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorcode", None)
-        kind = code & 0xFF if code is not None else None
+        kind = _kind(error)
         if kind in DAMAGE or "decode to UTF-8" in str(error):
             raise _damaged(path, str(error)) from error
         if kind == sqlite3.SQLITE_FULL:

@@ -5,6 +5,7 @@ import itertools
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -391,14 +392,16 @@ def test_a_value_that_was_never_written_is_damage(path: Path):
         store.peers()
 
 
-def test_several_that_make_the_memory_at_once_make_one(path: Path):
-    def note(at: int) -> int:
+def test_several_that_make_the_memory_at_once_make_one(memory_folder: Path):
+    def note(path: Path, at: int) -> int:
         with Store.open(path) as store:
             store.add_job(job_row(float(at)))
             return store.next_sequence()
 
-    with ThreadPoolExecutor(6) as pool:
-        numbers = list(pool.map(note, range(6)))
-    with Store.open(path) as store:
-        assert sorted(row.at for row in store.jobs()) == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
-    assert len(set(numbers)) == 6
+    for turn in range(30):
+        path = memory_folder / str(turn) / "node.db"
+        with ThreadPoolExecutor(6) as pool:
+            numbers = list(pool.map(partial(note, path), range(6)))
+        with Store.open(path) as store:
+            assert sorted(row.at for row in store.jobs()) == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+        assert len(set(numbers)) == 6
