@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -21,6 +21,7 @@ import numpy.typing as npt
 from ml.errors import BadUpdate, ModelDamaged
 from ml.federated.quantise import (
     SMALLEST_SCALE,
+    Cut,
     Levels,
     Rows,
     cut_int4,
@@ -80,9 +81,10 @@ _READER = msgspec.msgpack.Decoder(_Body)
 _WRITER = msgspec.msgpack.Encoder()
 
 
-def encode(local: Weights, base: Weights, layout: Layout, encoding: Encoding) -> Encoded:
+def encode(local: Weights, base: Weights, layout: Layout, encoding: Encoding, cut: Cut | None = None) -> Encoded:
     """The diff that turns `base` into `local`, as nearly as `encoding` can say. The same input gives the same bytes.
 
+    `cut` chooses scales and levels, which must be levels of `encoding`; by default the encoding's own does.
     Raises ModelDamaged when either does not fit `layout`, or when they are further apart than half of `LARGEST_NORM`
     (rounding to levels can at most double a number).
     """
@@ -96,7 +98,7 @@ def encode(local: Weights, base: Weights, layout: Layout, encoding: Encoding) ->
         )
     tensors, steps = [], {}
     for name, shape in layout.shapes.items():
-        scales, values, steps[name] = _write(_rows(local[name] - base[name], shape), encoding)
+        scales, values, steps[name] = _write(as_rows(local[name] - base[name], shape), encoding, cut)
         tensors.append((name, list(shape), scales, values))
     result = _apply(base, steps, layout)
     packed = _WRITER.encode(_Body(VERSION, layout.name, encoding.value, tensors))
@@ -165,9 +167,10 @@ def _gunzip(body: bytes, limit: int) -> bytes:
     return packed
 
 
-def _rows(tensor: npt.NDArray[np.float32], shape: Sequence[int]) -> Rows:
-    """A tensor as rows along its first axis."""
-    return tensor.reshape(_count(shape), -1)
+def as_rows(tensor: npt.NDArray[np.float32], shape: Sequence[int], stacked: bool = False) -> Rows:
+    """A tensor of `shape` as rows along its first axis; `stacked`, those of many people, `[people, rows, columns]`."""
+    count = _count(shape)
+    return tensor.reshape(*tensor.shape[:stacked], count, math.prod(shape) // max(count, 1))
 
 
 def _count(shape: Sequence[int]) -> int:
@@ -175,16 +178,32 @@ def _count(shape: Sequence[int]) -> int:
     return shape[0] if len(shape) > 1 else 1
 
 
-def _write(diff: Rows, encoding: Encoding) -> tuple[bytes, bytes, Rows]:
+CUTS: Mapping[Encoding, Cut] = {Encoding.INT8: cut_int8, Encoding.INT4: cut_int4, Encoding.TERNARY: cut_ternary}
+"""How scales and levels are chosen where nothing else is said."""
+
+
+def step(rows: Rows, encoding: Encoding, cut: Cut | None = None) -> Rows:
+    """What receivers add for differences of one tensor, of one person or of many at once, `[..., rows, columns]`."""
+    if encoding is Encoding.FP32:
+        return rows
+    if encoding is Encoding.FP16:
+        return _half(rows).astype(np.float32)
+    return multiply(*(cut or CUTS[encoding])(rows))
+
+
+def _write(diff: Rows, encoding: Encoding, cut: Cut | None) -> tuple[bytes, bytes, Rows]:
     """Scales and values of one tensor as bytes, and the step that they will be read as."""
     if encoding is Encoding.FP32:
         return b"", diff.astype("<f4").tobytes(), diff
     if encoding is Encoding.FP16:
-        half = np.clip(diff, -65504, 65504).astype("<f2")
+        half = _half(diff)
         return b"", half.tobytes(), half.astype(np.float32)
-    cut = {Encoding.INT8: cut_int8, Encoding.INT4: cut_int4, Encoding.TERNARY: cut_ternary}[encoding]
-    scales, levels = cut(diff)
-    return scales.astype("<f4").tobytes(), _pack(levels, encoding), _multiply(scales, levels)
+    scales, levels = (cut or CUTS[encoding])(diff)
+    return scales.astype("<f4").tobytes(), _pack(levels, encoding), multiply(scales, levels)
+
+
+def _half(diff: Rows) -> npt.NDArray[np.float16]:
+    return np.clip(diff, -65504, 65504).astype("<f2")
 
 
 def _pack(levels: Levels, encoding: Encoding) -> bytes:
@@ -226,13 +245,13 @@ def _read(scales: bytes, values: bytes, shape: Sequence[int], encoding: Encoding
     small = np.signbit(factors) | ((factors != 0) & (factors < SMALLEST_SCALE))
     if not np.isfinite(factors).all() or small.any():
         raise _bad("a scale is negative, too small or not finite")
-    return _multiply(factors, levels.reshape(rows, -1))
+    return multiply(factors, levels.reshape(rows, -1))
 
 
-def _multiply(scales: npt.NDArray[np.float32], levels: Levels) -> Rows:
+def multiply(scales: npt.NDArray[np.float32], levels: Levels) -> Rows:
     """`float32(scale * level)`: one rounding to the nearest float32, ties to even."""
     with np.errstate(over="ignore"):
-        return scales[:, None] * levels.astype(np.float32)
+        return scales[..., None] * levels.astype(np.float32)
 
 
 def _apply(base: Weights, steps: dict[str, Rows], layout: Layout) -> Weights:

@@ -52,7 +52,10 @@ class Inbox:
 class Method(Protocol):
     """One way to personalise. Stateless between calls: everything is in `State`."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        ...
 
     def begin(self, ground: Ground, who: Sequence[int]) -> State:
         """The state of these people before the first round."""
@@ -81,7 +84,10 @@ class Taken:
 class Rule(Protocol):
     """A way to make one step of several received models: the mean, the median, the gate of `ml/federated/merge.py`."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        ...
 
     def take(self, ground: Ground, who: Sequence[int], own: Stack, inbox: Inbox) -> Taken:
         """For each person: the step from `own` towards what came. With nothing usable the step is zero."""
@@ -107,7 +113,10 @@ class Scene:
 class Attack(Protocol):
     """What hostile people publish instead."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        ...
 
     def forge(self, scene: Scene) -> Stack:
         """`[A, parameters]`, finite or not."""
@@ -117,8 +126,15 @@ class Attack(Protocol):
 class Compression(Protocol):
     """How differences travel. `shadow` says whether the next difference starts from what arrived (error feedback)."""
 
-    name: str
-    shadow: bool
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        ...
+
+    @property
+    def shadow(self) -> bool:
+        """Whether each difference is against what arrived before; otherwise it is against genesis."""
+        ...
 
     def arrives(self, differences: Stack, layout: Layout) -> Stack:
         """What receivers have of `[P, parameters]` differences, row by row independent of the others."""

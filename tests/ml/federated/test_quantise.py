@@ -11,12 +11,25 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from ml.federated import quantise
-from ml.federated.quantise import SMALLEST_SCALE, cut_int4, cut_int8, cut_ternary
+from ml.federated.quantise import (
+    SMALLEST_SCALE,
+    cut_above,
+    cut_int2,
+    cut_int4,
+    cut_int8,
+    cut_sign,
+    cut_ternary,
+)
 
 calm = settings(deadline=None, max_examples=60)
 """No deadline: a busy machine is no defect."""
 
-CUTS = {cut_int8: 127, cut_int4: 7, cut_ternary: 1}
+
+def cut_lean(rows: Any) -> Any:
+    return cut_above(rows, 1.5, one_scale=True)
+
+
+CUTS = {cut_int8: 127, cut_int4: 7, cut_int2: 1, cut_ternary: 1, cut_lean: 1, cut_sign: 1}
 
 rows = arrays.arrays(
     np.float32,
@@ -38,6 +51,7 @@ def test_levels_stay_in_their_range_and_scales_are_sound(cut: Any, numbers: Any)
     assert np.isfinite(scales).all()
     assert not levels[scales == 0].any()
     assert (levels * numbers >= 0).all()
+    assert (cut is cut_sign) or not levels[numbers == 0].any()
     assert not (scales.view(np.uint32) & 0x7FFFF).any()
 
 
@@ -48,6 +62,33 @@ def test_what_is_left_is_never_longer_than_what_was_there(cut: Any, numbers: Any
     scales, levels = cut(numbers)
     left = numbers.astype(np.float64) - scales[:, None].astype(np.float64) * levels
     assert np.linalg.norm(left) <= np.linalg.norm(numbers.astype(np.float64)) * 1.0000001
+
+
+stacks = arrays.arrays(
+    np.float32,
+    arrays.array_shapes(min_dims=3, max_dims=3, max_side=9),
+    elements=st.floats(-100, 100, width=32, allow_subnormal=False) | st.just(0.0),
+)
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@calm
+@given(stacks, st.integers(1, 3))
+def test_everybody_in_a_stack_is_cut_as_they_would_be_alone(cut: Any, numbers: Any, apart: int) -> None:
+    wide = np.repeat(numbers, apart, axis=2)[..., ::apart]  # a view, as of a part of a longer vector
+    scales, levels = cut(wide)
+    for at, one in enumerate(numbers):
+        alone = cut(one)
+        assert scales[at].tobytes() == alone[0].tobytes()
+        assert levels[at].tobytes() == alone[1].tobytes()
+
+
+@calm
+@given(rows)
+def test_one_scale_for_a_tensor_is_one(numbers: Any) -> None:
+    scales, levels = cut_lean(numbers)
+    assert len(set(scales.tolist())) == 1
+    assert levels.any() == (scales[0] > 0)
 
 
 @calm
