@@ -27,6 +27,8 @@ DEMO_LANGUAGE ?= es
 PYTEST_OPTIONS ?=
 # Benchmarks to run; empty for all of them.
 BENCHMARKS ?=
+# Not empty: benchmarks that take seconds and write nothing.
+QUICK ?=
 
 # Stamps live inside the environment, so that removing it forgets them too.
 CREATED := $(VENV)/.stamps/created
@@ -37,11 +39,11 @@ DEVELOPED := $(VENV)/.stamps/developed
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: help demo install develop packages models check test test-all bench genesis docs constraints clean distclean
+.PHONY: help demo install develop packages models check test test-all bench bench-federated genesis docs constraints clean distclean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r target what; do \
-		printf '  make %-12s %s\n' "$$target" "$$what"; done
+		printf '  make %-16s %s\n' "$$target" "$$what"; done
 
 demo: install packages models ## Translate a recording that ships with the project; the results lie in demo/
 	@mkdir -p demo
@@ -83,6 +85,9 @@ test-all: check packages models ## The same with the slow tests, and properties 
 
 bench: $(DEVELOPED) packages models ## Measure; writes benchmarks/results.md (make bench BENCHMARKS="asr voice" for some)
 	$(BIN)/python scripts/bench.py $(BENCHMARKS)
+
+bench-federated: $(DEVELOPED) packages models ## Measure learning together: every table and plot of it (QUICK=1 only shows that it runs)
+	$(BIN)/python scripts/bench.py --federated $(if $(QUICK),--quick)
 
 genesis: $(DEVELOPED) ## Train the shared starting weights anew (needs ../shared/data/genesis)
 	$(BIN)/python scripts/genesis.py

@@ -1,6 +1,7 @@
 """Runs the benchmarks one after the other and writes benchmarks/results.md and benchmarks/results/*.json.
 
-    python scripts/bench.py [NAME...]     # all of them, or those named
+    python scripts/bench.py [NAME...]              # all of them, or those named
+    python scripts/bench.py --federated [--quick]  # those of learning together; quick ones only show that they run
 
 What stands above the line of measurements in results.md is written by people and stays; each table below it is what the
 benchmark printed, with the machine, the commit and the load average it began under.
@@ -13,6 +14,7 @@ import platform
 import re
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +22,30 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results.md"
 FOLDER = ROOT / "benchmarks" / "results"
 LINE = "<!-- measured: written by make bench -->"
-NAMES = ("asr", "mt", "voice", "latency", "resources", "sound", "voice_model", "federated", "links", "exchange")
+FEDERATED = (
+    "architectures",
+    "codec",
+    "personalisation",
+    "simulator",
+    "compression",
+    "leakage",
+    "hostile",
+    "privacy",
+)
+"""What docs/ shows of learning together: `make bench-federated`."""
+NAMES = (
+    "asr",
+    "mt",
+    "voice",
+    "latency",
+    "resources",
+    "sound",
+    "voice_model",
+    "federated",
+    "links",
+    "exchange",
+    *FEDERATED,
+)
 
 
 def said(*command: str) -> str:
@@ -41,22 +66,28 @@ def machine() -> str:
     )
 
 
-def measure(name: str) -> str:
-    """Run one benchmark; its section of the page. Ends the program when the benchmark fails."""
-    load = os.getloadavg()[0]
+def run(name: str, *options: str) -> str:
+    """Run one benchmark; what it prints. Ends the program when the benchmark fails."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "COLUMNS": "118"}
-    command = ["benchmarks/" + name + ".py", "--json", f"benchmarks/results/{name}.json"]
-    done = subprocess.run(
-        [sys.executable, *command], stdout=subprocess.PIPE, text=True, check=False, cwd=ROOT, env=environment
-    )
+    command = [sys.executable, f"benchmarks/{name}.py", *options]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, cwd=ROOT, env=environment)
     if done.returncode:
         raise SystemExit(f"{name} failed with exit code {done.returncode}")
     sys.stdout.write(done.stdout)
+    return done.stdout.strip()
+
+
+def measure(name: str) -> str:
+    """Run one benchmark; its section of the page."""
+    load, began = os.getloadavg()[0], time.monotonic()
+    options = ("--json", f"benchmarks/results/{name}.json")
+    said_by_it = run(name, *options)
+    minutes = (time.monotonic() - began) / 60
     when = datetime.now(UTC).strftime("%Y-%m-%d")
     commit = said("git", "rev-parse", "--short", "HEAD")
     return (
-        f"## {name}\n\n`python {' '.join(command)}`, {when}, commit {commit}, load average {load:.1f} at the start.\n\n"
-        f"```text\n{done.stdout.strip()}\n```\n"
+        f"## {name}\n\n`python benchmarks/{name}.py {' '.join(options)}`, {when}, commit {commit}, load average "
+        f"{load:.1f} at the start, {minutes:.1f} minutes.\n\n```text\n{said_by_it}\n```\n"
     )
 
 
@@ -67,10 +98,18 @@ def sections(text: str) -> dict[str, str]:
 
 def main() -> None:
     """Measure and write."""
-    names = sys.argv[1:] or list(NAMES)
+    words = sys.argv[1:]
+    names = [word for word in words if not word.startswith("--")]
+    if "--federated" in words:
+        names = [*names, *FEDERATED]
+    names = names or list(NAMES)
     unknown = set(names) - set(NAMES)
     if unknown:
         raise SystemExit(f"no such benchmark: {', '.join(sorted(unknown))}; known: {', '.join(NAMES)}")
+    if "--quick" in words:
+        for name in names:
+            run(name, "--quick")
+        return
     FOLDER.mkdir(exist_ok=True)
     page = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else f"# Results\n\n{LINE}\n"
     above, _, below = page.partition(LINE)
