@@ -960,3 +960,24 @@ def running_node(home: Path) -> Iterator[FakeMesh]:
         about["loop"].call_soon_threadsafe(about["stop"].set)
         thread.join(20)
         assert not thread.is_alive()
+
+
+class Averaging:
+    """The least `ml.federated.method.Method`: learn from the mean of one's own and what came, publish it."""
+
+    name = "averaging"
+
+    def begin(self, ground: Any, who: Sequence[int]) -> dict[str, np.ndarray]:
+        return {"own": np.repeat(ground.genesis[None], len(who), axis=0), "accepted": np.zeros(len(who), np.int64)}
+
+    def round(
+        self, ground: Any, who: Sequence[int], state: Any, inbox: Any, number: int
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        came = np.where(np.isfinite(inbox.stack).all(axis=2) & inbox.present, 1, 0)
+        total = np.where(came[:, :, None] > 0, inbox.stack, 0).sum(axis=1, dtype=np.float64) + state["own"]
+        start = (total / (1 + came.sum(axis=1)[:, None])).astype(np.float32)
+        last = ground.cohort.train(start, who, ground.training).last
+        return {"own": last, "accepted": came.sum(axis=1)}, last
+
+    def personal(self, state: Any) -> np.ndarray:
+        return state["own"]

@@ -1,0 +1,135 @@
+"""What everybody published last, as receivers have it, in one stack: the newest of each sender.
+
+Within a round everybody hears what was published in earlier rounds. A new publication therefore waits until the last
+person who hears the old one has been served, and only those that wait take memory of their own: about four tenths of
+the people at most with random neighbours in any order, next to none on a ring. Knows nothing of methods or time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.federated.cohort import Stack
+from ml.federated.method import Compression, Inbox
+from ml.federated.simulation.chance import Many, Numbers
+from ml.weights import Layout, Tensor
+
+_BLOCK = 256
+"""Rows that are added up at a time: a constant, so that a mean does not depend on how the work is cut."""
+
+
+@dataclass
+class Publications:
+    """`[people, parameters]`; a row means something once its person has `spoken`."""
+
+    genesis: Tensor
+    layout: Layout
+    compression: Compression | None
+    first: Compression | None
+    """For a first publication where the next ones stand on a shadow copy; None: as the others."""
+    stack: Stack
+    spoken: npt.NDArray[np.bool_]
+    _waiting: dict[int, Tensor] = field(default_factory=dict)
+    _readers: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    @classmethod
+    def none(
+        cls,
+        genesis: Tensor,
+        layout: Layout,
+        people: int,
+        compression: Compression | None,
+        first: Compression | None = None,
+    ) -> Publications:
+        """Nobody has said anything."""
+        stack = np.zeros((people, len(genesis)), np.float32)
+        return cls(genesis, layout, compression, first, stack, np.zeros(people, bool))
+
+    def expect(self, senders: Many) -> None:
+        """A round begins in which everybody in `senders` (any shape; below 0 nobody) is heard once for each place."""
+        self._readers = np.bincount(senders[senders >= 0].ravel(), minlength=len(self.stack))
+
+    def inbox(self, senders: Many, frames: Many, age: Numbers) -> Inbox:
+        """What came from `senders` `[P, K]`; `frames` and `age` are everybody's `[people]`."""
+        present = (senders >= 0) & self.spoken[senders]
+        stack = self.stack[senders]
+        stack[~present] = 0
+        return Inbox(
+            stack,
+            present,
+            np.where(present, senders, -1),
+            np.where(present, frames[senders], 0),
+            np.where(present, age[senders], 0.0),
+        )
+
+    def served(self, senders: Many) -> None:
+        """These have been heard; what waited for them takes its place."""
+        heard, times = np.unique(senders[senders >= 0], return_counts=True)
+        self._readers[heard] -= times
+        for one in heard[self._readers[heard] == 0]:
+            waiting = self._waiting.pop(int(one), None)
+            if waiting is not None:
+                self.stack[one] = waiting
+
+    def put(self, who: Many, arrived: Stack) -> None:
+        """New publications of these people, as they arrive. `spoken` is the caller's to set, after the round."""
+        free = self._readers[who] == 0
+        self.stack[who[free]] = arrived[free]
+        for one, row in zip(who[~free], arrived[~free], strict=True):
+            self._waiting[int(one)] = row.copy()
+
+    def last(self, who: Many) -> Stack:
+        """What these published last; genesis before the first time."""
+        return np.where(self.spoken[who, None], self.stack[who], self.genesis)
+
+    def arrive(self, who: Many, published: Stack) -> tuple[Stack, Stack]:
+        """What receivers will have of new publications `[P, parameters]`, and the differences that travel.
+
+        With a shadow the difference is to what arrived before, else to genesis. Exact without a compression.
+        """
+        if self.compression is None:
+            return published, published
+        base = np.repeat(self.genesis[None], len(who), axis=0)
+        known = self.spoken[who]
+        if self.compression.shadow:
+            last = self.stack[who]
+            known &= np.isfinite(last).all(axis=1)
+            base[known] = last[known]
+        with np.errstate(all="ignore"):
+            difference = published - base
+            arrived = self.compression.arrives(difference, self.layout)
+            if self.first is not None and not known.all():
+                arrived[~known] = self.first.arrives(difference[~known], self.layout)
+            return base + arrived, difference
+
+    def size(self, who: int, difference: Tensor) -> int:
+        """Bytes of one publication as it travels; four for each number without a compression."""
+        if self.compression is None:
+            return 4 * len(difference)
+        known = self.spoken[who]
+        chosen = self.compression if known or self.first is None else self.first
+        return chosen.size(difference, self.layout)
+
+    def total(self, who: Many) -> tuple[Numbers, int]:
+        """The sum of what these people published, in the order of their numbers, and of how many."""
+        spoken = who[self.spoken[who]]
+        found = np.zeros(len(self.genesis))
+        with np.errstate(all="ignore"):
+            for first in range(0, len(spoken), _BLOCK):
+                found += self.stack[spoken[first : first + _BLOCK]].sum(axis=0, dtype=np.float64)
+        return found, len(spoken)
+
+    def mean_of_others(self, who: Many, total: Numbers, count: int, frames: int, age: float) -> Inbox:
+        """For each the mean of all `count` that make up `total` but their own, as one model of the sender -1."""
+        own = self.spoken[who]
+        others = count - own.astype(np.int64)
+        with np.errstate(all="ignore"):
+            left = total[None] - np.where(own[:, None], self.stack[who], 0)
+            mean = (left / np.maximum(others, 1)[:, None]).astype(np.float32)[:, None]
+        present = (others > 0)[:, None]
+        mean[~present] = 0
+        shape = present.shape
+        return Inbox(mean, present, np.full(shape, -1), np.full(shape, frames), np.full(shape, age))

@@ -1,0 +1,279 @@
+"""Everybody's rounds: inboxes out of publications, one call of the method, publications out of what it gives.
+
+The work goes in chunks of people, in several threads if wanted, and neither changes a bit of what comes out: chance is
+drawn per person and round, and what is published in a round is heard in the next one at the earliest. Two stacks of
+the population's size are held, what was published and what the method keeps; `publications.py` says what comes on top.
+Knows nothing of what methods, rules, attacks and compressions do.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.federated.cohort import Stack
+from ml.federated.compression import COMPRESSIONS
+from ml.federated.diff import SNAPSHOT
+from ml.federated.method import Attack, Compression, Ground, Inbox, Method, Progress, Scene, State
+from ml.federated.simulation.chance import Many, Purpose, uniform
+from ml.federated.simulation.clock import Clock
+from ml.federated.simulation.publications import Publications
+from ml.federated.simulation.settings import RoundFacts, SimulationSettings
+from ml.federated.simulation.topology import neighbours
+
+_WITNESSES = 256
+"""Honest people whose publications an attack sees."""
+_WEIGHED = 4
+"""Publications of a round whose bytes are counted really."""
+_MODELS = 1024
+"""Received models in memory at a time."""
+ACCEPTED = "accepted"
+"""The array of a method's state that says how many models had a part in each person's last round."""
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What came of a chunk."""
+
+    who: Many
+    state: State
+    published: Stack
+    arrived: Stack
+    sizes: tuple[int, ...]
+    errors: npt.NDArray[np.float64] | None
+
+
+class Simulation:
+    """People, a method, and the rounds that they have done."""
+
+    def __init__(
+        self,
+        ground: Ground,
+        method: Method,
+        settings: SimulationSettings,
+        compression: Compression | None = None,
+        attack: Attack | None = None,
+    ) -> None:
+        """Nobody has learnt anything. Without a `compression` models arrive exactly. Raises ValueError when there are
+        hostile people and no attack."""
+        self.ground, self.method, self.settings, self.attack = ground, method, settings, attack
+        people = len(ground.cohort)
+        count = round(settings.hostile * people)
+        if count and attack is None:
+            raise ValueError(f"{count} people are hostile, and there is no attack")
+        self._everybody: Many = np.arange(people)
+        drawn = uniform(settings.seed, Purpose.HOSTILE, 0, self._everybody)[:, 0]
+        self._hostile = np.isin(self._everybody, np.argsort(drawn, kind="stable")[:count])
+        self._frames = ground.cohort.frames("train")
+        self._clock = Clock(settings, self._frames, ground.training.epochs)
+        self._publications = Publications.none(
+            ground.genesis, ground.cohort.layout, people, compression, _first(compression)
+        )
+        self._errors = np.full(people, np.nan)
+        self._size = 0.0
+        self.number = 0
+        self.state: State = _held(
+            (method.begin(ground, part.tolist()) for part in _parts(self._everybody, settings.chunk)), people
+        )
+
+    @property
+    def hostile(self) -> tuple[int, ...]:
+        """Who is hostile."""
+        return tuple(np.flatnonzero(self._hostile).tolist())
+
+    @property
+    def time(self) -> float:
+        """Virtual seconds that have gone by."""
+        return self._clock.time
+
+    def personal(self, who: Sequence[int] | None = None) -> Stack:
+        """The weights that speak for these people, by default for everybody, `[people, parameters]`."""
+        chosen = self._everybody if who is None else np.asarray(who, np.int64)
+        return self.method.personal({name: array[chosen] for name, array in self.state.items()})
+
+    def rounds(self, progress: Progress = lambda done, of: None) -> Iterator[RoundFacts]:
+        """The rounds that are left of the settings', one after another."""
+        while self.number < self.settings.rounds:
+            yield self.step(progress)
+
+    def step(self, progress: Progress = lambda done, of: None) -> RoundFacts:
+        """One round of everybody who is there. `progress` is told how many of them are done.
+
+        When it raises, the simulation is in the middle of a round and of no more use: resume the last one saved.
+        """
+        self.number += 1
+        there = self._clock.there(self.number)
+        online = np.flatnonzero(there)
+        senders = neighbours(self.settings, self.number, online, there)
+        measure = self.number % self.settings.measure_every == 0
+        self._publications.expect(senders)
+        hear = self._ears(online, senders)
+        messages, taken = np.zeros(len(self._everybody), np.int64), 0
+        sizes: list[int] = []
+        witnesses, own = _Rows(self._witnesses(there)), _Rows(online[self._hostile[online]])
+        for chunk, arrivals, done in self._work(online, hear, measure):
+            self._publications.served(senders[np.searchsorted(online, chunk)])
+            messages[chunk] = arrivals
+            for name, array in done.state.items():
+                self.state[name][chunk] = array
+            taken += int(np.sum(done.state[ACCEPTED])) if ACCEPTED in done.state else 0
+            if done.errors is not None:
+                self._errors[chunk] = done.errors
+            if self._hostile[chunk[0]]:
+                own.add(chunk, done.published)
+            else:
+                witnesses.add(chunk, done.arrived)
+                self._publications.put(chunk, done.arrived)
+                sizes.extend(done.sizes)
+            progress(int(own.count + witnesses.count), len(online))
+        self._forge(witnesses.stack(self.ground.genesis), own, sizes)
+        self._publications.spoken[online] = True
+        arrived = int(messages.sum()) * (2 if self.settings.topology == "mean" else 1)
+        sent, self._size = round(arrived * self._size), float(np.mean(sizes)) if sizes else self._size
+        self._clock.pass_round(self.number, online, messages[online], self._size)
+        says = ACCEPTED in self.state and arrived
+        return RoundFacts(
+            self.number,
+            self._clock.time,
+            self._measured(measure),
+            sent,
+            arrived,
+            len(online),
+            taken / int(messages.sum()) if says else float("nan"),
+        )
+
+    def _ears(self, online: Many, senders: Many) -> Callable[[Many], Inbox]:
+        """What gives the inboxes of a chunk of people."""
+        age = self._clock.age(self._everybody)
+        if self.settings.topology != "mean":
+            return lambda chunk: self._publications.inbox(senders[np.searchsorted(online, chunk)], self._frames, age)
+        total, count = self._publications.total(online)
+        spoken = online[self._publications.spoken[online]]
+        frames = round(float(self._frames[spoken].mean())) if count else 0
+        mean_age = float(age[spoken].mean()) if count else 0.0
+        return lambda chunk: self._publications.mean_of_others(chunk, total, count, frames, mean_age)
+
+    def _work(
+        self, online: Many, hear: Callable[[Many], Inbox], measure: bool
+    ) -> Iterable[tuple[Many, npt.NDArray[np.int64], _Done]]:
+        """Chunk by chunk in a fixed order, the hostile ones last: who, how many models each got, what came of it."""
+        ground = replace(self.ground, training=replace(self.ground.training, seed=self._training_seed()))
+        weighed = set(online[~self._hostile[online]][:_WEIGHED].tolist())
+        most = max(1, min(self.settings.chunk, _MODELS // max(1, _width(self.settings, len(online)))))
+
+        def work(chunk: Many) -> tuple[Many, npt.NDArray[np.int64], _Done]:
+            inbox = hear(chunk)
+            before = {name: array[chunk] for name, array in self.state.items()}
+            state, published = self.method.round(ground, chunk.tolist(), before, inbox, self.number)
+            honest = not self._hostile[chunk[0]]
+            arrived, difference = self._publications.arrive(chunk, published) if honest else (published, published)
+            sizes = tuple(
+                self._publications.size(one, row)
+                for one, row in zip(chunk.tolist(), difference, strict=True)
+                if one in weighed
+            )
+            errors = ground.cohort.errors(self.method.personal(state), chunk.tolist()) if measure else None
+            return chunk, inbox.present.sum(axis=1), _Done(chunk, state, published, arrived, sizes, errors)
+
+        chunks = [part for kind in (False, True) for part in _parts(online[self._hostile[online] == kind], most)]
+        if self.settings.threads == 1:
+            yield from map(work, chunks)
+            return
+        with ThreadPoolExecutor(self.settings.threads) as pool:
+            running: deque[Future[tuple[Many, npt.NDArray[np.int64], _Done]]] = deque()
+            for chunk in chunks:
+                running.append(pool.submit(work, chunk))
+                if len(running) > self.settings.threads:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+
+    def _forge(self, honest: Stack, own: _Rows, sizes: list[int]) -> None:
+        """What the hostile ones who are there publish."""
+        if not len(own.who) or self.attack is None:
+            return
+        seed = int(2**53 * uniform(self.settings.seed, Purpose.ATTACK, self.number, np.zeros(1, np.int64))[0, 0])
+        scene = Scene(
+            self.ground,
+            self.number,
+            own.who.tolist(),
+            honest,
+            own.stack(self.ground.genesis),
+            self._publications.last(own.who),
+            np.random.default_rng(seed),
+        )
+        forged = self.attack.forge(scene)
+        arrived, _ = self._publications.arrive(own.who, forged)
+        self._publications.put(own.who, arrived)
+
+    def _witnesses(self, there: npt.NDArray[np.bool_]) -> Many:
+        """Some honest people who are there, the same however the work is cut."""
+        honest = np.flatnonzero(there & ~self._hostile)
+        if len(honest) <= _WITNESSES:
+            return honest
+        drawn = uniform(self.settings.seed, Purpose.SAMPLE, self.number, honest)[:, 0]
+        return np.sort(honest[np.argsort(drawn, kind="stable")[:_WITNESSES]])
+
+    def _measured(self, measure: bool) -> npt.NDArray[np.float64]:
+        """Everybody's errors; those of who was never there are measured once, at their start."""
+        if not measure:
+            return np.full(len(self._everybody), np.nan)
+        for part in _parts(np.flatnonzero(np.isnan(self._errors)), self.settings.chunk):
+            self._errors[part] = self.ground.cohort.errors(self.personal(part.tolist()), part.tolist())
+        return np.where(self._hostile, np.nan, self._errors)
+
+    def _training_seed(self) -> int:
+        """As in the node, whose round `number` trains with the seed `number`; other grounds have other seeds."""
+        return self.number + 1_000_003 * self.ground.seed
+
+
+class _Rows:
+    """Some people's rows, collected out of chunks."""
+
+    def __init__(self, who: Many) -> None:
+        self.who, self.count = who, 0
+        self._rows: dict[int, npt.NDArray[np.float32]] = {}
+
+    def add(self, chunk: Many, stack: Stack) -> None:
+        self.count += len(chunk)
+        for at in np.flatnonzero(np.isin(chunk, self.who)):
+            self._rows[int(chunk[at])] = stack[at].copy()
+
+    def stack(self, like: npt.NDArray[np.float32]) -> Stack:
+        return np.array([self._rows[int(one)] for one in self.who], np.float32).reshape(len(self.who), len(like))
+
+
+def _first(compression: Compression | None) -> Compression | None:
+    """Where the next differences stand on what arrived, the first one is an int8 snapshot, as in the node."""
+    if compression is None or not compression.shadow:
+        return None
+    return COMPRESSIONS[SNAPSHOT.value]
+
+
+def _parts(who: Many, size: int) -> list[Many]:
+    return [who[first : first + size] for first in range(0, len(who), size)]
+
+
+def _width(settings: SimulationSettings, online: int) -> int:
+    """Models that one person hears at most."""
+    return {"mean": 1, "full": online}.get(settings.topology, settings.received)
+
+
+def _held(parts: Iterable[State], people: int) -> dict[str, npt.NDArray[np.generic]]:
+    """States of consecutive people as one, held once."""
+    held: dict[str, npt.NDArray[np.generic]] = {}
+    first = 0
+    for part in parts:
+        count = 0
+        for name, array in part.items():
+            if name not in held:
+                held[name] = np.empty((people, *array.shape[1:]), array.dtype)
+            held[name][first : first + len(array)] = array
+            count = len(array)
+        first += count
+    return held
