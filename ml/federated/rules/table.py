@@ -1,0 +1,27 @@
+"""All rules by name, each as it is measured in docs/robustness.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from ml.federated.method import Rule
+from ml.federated.rules.averages import Mean, Median, TrimmedMean
+from ml.federated.rules.clipping import CenteredClipping, ClippedGossip, ClippedToOwn
+from ml.federated.rules.krum import Bulyan, MultiKrum
+from ml.federated.rules.trial import Trial
+
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        "mean": Mean(),
+        "median": Median(),
+        "trimmed": TrimmedMean(),
+        "krum": MultiKrum(),
+        "bulyan": Bulyan(),
+        "centered": CenteredClipping(),
+        "clippedgossip": ClippedGossip(),
+        "ownclip": ClippedToOwn(),
+        "trial": Trial(),
+    }
+)
+"""Names as a command or a benchmark takes them."""
