@@ -1,0 +1,1 @@
+"""Noise on what is published, exactly drawn, and the count of what it leaves open; user-level and local."""
