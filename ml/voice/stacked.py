@@ -1,14 +1,18 @@
 """The autoencoder for many people at once: errors and gradients of a stack of models, each on rows of its own.
 
-A stack is one matrix `[models, parameters]`, a model's tensors one after another in the order of its layout. The
-derivative is written out by hand for the residual bodies, as batched matrix products; tests hold it to what torch's
-autograd says of `Autoencoder.predict`. A model's result does not depend on which others are in the stack. Knows nothing
-of training, people or peers.
+A stack is one matrix `[models, parameters]`, a model's tensors one after another in the order of its layout. To
+compute, it is packed tensor by tensor (`Packed`), so that one batched matrix product does a layer of all models. The
+derivative is written out by hand for the residual bodies; tests hold it to what torch's autograd says of
+`Autoencoder.predict`.
+
+On a CPU a model's result does not depend on which others are in the stack, to the last bit: every product has the shape
+that the model alone gives it, and every sum runs over one model's numbers. Knows nothing of training, people or peers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +22,20 @@ from ml.weights import Layout, Tensor, Weights
 
 if TYPE_CHECKING:
     import torch
+
+_GROUPS = (
+    ("encoder.linear.weight", "encoder.hidden.weight"),
+    ("encoder.linear.bias", "encoder.hidden.bias"),
+    ("encoder.output.weight",),
+    ("decoder.linear.weight", "decoder.hidden.weight"),
+    ("decoder.linear.bias", "decoder.hidden.bias"),
+    ("decoder.output.weight",),
+)
+"""Tensors that read the same input lie together: one product instead of two."""
+
+_LINE = 64
+"""Packed stacks end on a multiple of these numbers, so that no number is ever in the odd end of a vector loop, whose
+arithmetic may round differently."""
 
 
 def flat(weights: Weights, layout: Layout) -> Tensor:
@@ -38,6 +56,62 @@ def _parts(vector: Tensor, layout: Layout) -> Iterator[tuple[str, Tensor]]:
         first += count
 
 
+class Packed:
+    """Numbers of `models` models as one vector `flat`, and its parts `[models, *shape]`, one for each of `_GROUPS`.
+
+    What is done to every number alike is one operation on `flat`. The first models of all are a slice of each part.
+    """
+
+    def __init__(self, flat: torch.Tensor, shapes: tuple[tuple[int, ...], ...], models: int) -> None:
+        """`shapes` are one model's; `flat` may have more numbers than they need."""
+        self.flat, self.models = flat, models
+        sizes = [models * math.prod(shape) for shape in shapes]
+        ends = np.cumsum(sizes).tolist()
+        self.parts = tuple(
+            flat[end - size : end].view(models, *shape) for end, size, shape in zip(ends, sizes, shapes, strict=True)
+        )
+
+    def scale(self, factors: torch.Tensor) -> None:
+        """Multiplies every number of model m by `factors[m]`."""
+        for part in self.parts:
+            part.mul_(factors.view(-1, *[1] * (part.dim() - 1)))
+
+    def norms(self) -> torch.Tensor:
+        """The Euclidean norm of each model's numbers, `[models]`."""
+        import torch
+
+        each = [torch.linalg.vector_norm(part.flatten(1), dim=1) for part in self.parts]
+        found: torch.Tensor = torch.linalg.vector_norm(torch.stack(each, dim=1), dim=1)
+        return found
+
+
+class Workspace:
+    """Memory that is used again and again, by name: what is taken overwrites what was taken before by that name.
+
+    For one thread at a time.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
+        """On a torch device."""
+        self._device = device
+        self._held: dict[str, torch.Tensor] = {}
+        self._views: dict[tuple[str, tuple[int, ...]], torch.Tensor] = {}
+
+    def take(self, name: str, *shape: int) -> torch.Tensor:
+        """A contiguous float32 tensor of this shape, of any content."""
+        import torch
+
+        if (view := self._views.get((name, shape))) is not None:
+            return view
+        count = math.prod(shape)
+        held = self._held.get(name)
+        if held is None or len(held) < count:
+            held = self._held[name] = torch.empty(count, device=self._device)
+            self._views = {key: value for key, value in self._views.items() if key[0] != name}
+        view = self._views[name, shape] = held[:count].view(shape)
+        return view
+
+
 class Stacked:
     """Arithmetic over stacks of one residual architecture. Stateless."""
 
@@ -48,78 +122,124 @@ class Stacked:
                 f"there is no batched derivative of {autoencoder.name}"
             )
         self.layout = autoencoder.layout
+        shapes = self.layout.shapes
+        if sorted(shapes) != sorted(name for group in _GROUPS for name in group):
+            raise ValueError(f"{autoencoder.name} has other tensors than the derivative is written for")
+        self._shapes = tuple((sum(shapes[name][0] for name in group), *shapes[group[0]][1:]) for group in _GROUPS)
+        self._latent, self._width = shapes["encoder.linear.weight"]
+        first, places = 0, {}
+        for name, shape in shapes.items():
+            places[name] = first, first + math.prod(shape), shape
+            first += math.prod(shape)
+        self._places = places
 
-    def views(self, stack: torch.Tensor) -> Mapping[str, torch.Tensor]:
-        """The tensors of `[models, parameters]` as views `[models, *shape]` under their names."""
-        found, first = {}, 0
-        for name, shape in self.layout.shapes.items():
-            count = int(np.prod(shape))
-            found[name] = stack[:, first : first + count].view(len(stack), *shape)
-            first += count
-        return found
+    def empty(self, models: int, name: str, space: Workspace) -> Packed:
+        """Packed numbers of so many models, of any content, in memory of this name; the odd end is 0."""
+        count = models * self.layout.parameters
+        vector = space.take(name, -(-count // _LINE) * _LINE)
+        vector[count:] = 0
+        return Packed(vector, self._shapes, models)
 
-    def errors(self, stack: torch.Tensor, rows: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-        """Mean squared error of each model on its own rows, standardised, `[models]`.
+    def pack(self, stack: torch.Tensor, into: Packed) -> Packed:
+        """`[models, parameters]` as packed numbers."""
+        for part, piece in self._pairs(stack, into):
+            part.copy_(piece)
+        return into
 
-        `rows` are `[models, R, D]`, of which the first `counts[m]` (at least one) are the model's.
+    def unpack(self, packed: Packed, into: torch.Tensor) -> torch.Tensor:
+        """Packed numbers as `[models, parameters]`."""
+        for part, piece in self._pairs(into, packed):
+            piece.copy_(part)
+        return into
+
+    def _pairs(self, stack: torch.Tensor, packed: Packed) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Each tensor's place in the packed numbers and in `[models, parameters]`."""
+        for group, whole in zip(_GROUPS, packed.parts, strict=True):
+            row = 0
+            for name in group:
+                begin, end, shape = self._places[name]
+                yield whole[:, row : row + shape[0]], stack[:, begin:end].view(len(stack), *shape)
+                row += shape[0]
+
+    def misses(self, weights: Packed, rows: torch.Tensor, space: Workspace) -> torch.Tensor:
+        """What comes out less what went in, `[M, R, D]`, of the first M models on their `rows` `[M, R, D]`.
+
+        Standardised, in the workspace's memory.
         """
-        import torch
-
-        output = _forward(self.views(stack), rows)[-1]
-        squared = output.sub_(rows).square_().mean(dim=2)
-        valid = torch.arange(rows.shape[1], device=rows.device)[None, :] < counts[:, None]
-        return (squared * valid).sum(dim=1) / counts
+        return self._forward(weights, rows, space)[-1]
 
     def gradient(
-        self, stack: torch.Tensor, rows: torch.Tensor, counts: torch.Tensor, out: torch.Tensor
-    ) -> torch.Tensor:
-        """Writes the derivative of `errors` into `out` `[models, parameters]`, and gives the errors `[models]`.
-
-        A model with a count of 0 has the error 0 and the derivative 0.
-        """
+        self, weights: Packed, rows: torch.Tensor, share: torch.Tensor, out: Packed, space: Workspace, add: bool = False
+    ) -> None:
+        """The derivative of the sum of squared misses, each row's weighed by half its `share` `[models, R, 1]` (a row
+        of share 0 counts nothing), into `out`, or added to what is there (`add`)."""
         import torch
 
-        w, g = self.views(stack), self.views(out)
-        hidden, latent, unfolded, output = _forward(w, rows)
-        valid = torch.arange(rows.shape[1], device=rows.device)[None, :] < counts[:, None]
-        share = (valid / counts.clamp(min=1)[:, None]).unsqueeze(2)
-        difference = output.sub_(rows)
-        errors = (difference.square().mean(dim=2, keepdim=True) * share).sum(dim=(1, 2))
-        dy = difference.mul_(share * (2 / rows.shape[2]))
-        dz = _back(w, g, "decoder", latent, unfolded, dy, True)
-        _back(w, g, "encoder", rows, hidden, dz, False)
-        return errors
+        models, length, width = rows.shape
+        h, z, k, miss = self._forward(weights, rows, space)
+        squeeze, _, code, unfold, _, frame = weights.parts
+        to_squeeze, to_lower, to_code, to_unfold, to_upper, to_frame = out.parts
+        multiply = _add_product if add else _product
+
+        upper = space.take("upper", models, length, unfold.shape[1])
+        dy = torch.mul(miss, share, out=upper[:, :, :width])
+        multiply(dy.mT, k, to_frame)
+        _behind_relu(dy, frame, k, upper[:, :, width:], space)
+        multiply(upper.mT, z, to_unfold)
+        _add_rows(upper, to_upper, add)
+
+        lower = space.take("lower", models, length, squeeze.shape[1])
+        dz = torch.bmm(upper, unfold, out=space.take("dz", models, length, self._latent))
+        lower[:, :, : self._latent].copy_(dz)
+        multiply(dz.mT, h, to_code)
+        _behind_relu(dz, code, h, lower[:, :, self._latent :], space)
+        multiply(lower.mT, rows, to_squeeze)
+        _add_rows(lower, to_lower, add)
+
+    def _forward(
+        self, weights: Packed, rows: torch.Tensor, space: Workspace
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The encoder's hidden layer, the latents, the decoder's hidden layer, and the misses."""
+        import torch
+
+        models, length, width = rows.shape
+        squeeze, lower_bias, code, unfold, upper_bias, frame = (part[:models] for part in weights.parts)
+        first = space.take("encoding", models, length, squeeze.shape[1])
+        torch.baddbmm(lower_bias.unsqueeze(1), rows, squeeze.mT, out=first)
+        h = first[:, :, self._latent :].clamp_(min=0)
+        z = space.take("z", models, length, self._latent)
+        z.copy_(first[:, :, : self._latent]).baddbmm_(h, code.mT)
+        second = space.take("decoding", models, length, unfold.shape[1])
+        torch.baddbmm(upper_bias.unsqueeze(1), z, unfold.mT, out=second)
+        k = second[:, :, width:].clamp_(min=0)
+        miss = torch.sub(second[:, :, :width], rows, out=space.take("miss", models, length, width))
+        return h, z, k, miss.baddbmm_(k, frame.mT)
 
 
-def _forward(w: Mapping[str, torch.Tensor], rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def _product(one: torch.Tensor, other: torch.Tensor, out: torch.Tensor) -> None:
     import torch
 
-    found = []
-    x = rows
-    for side in ("encoder", "decoder"):
-        hidden = torch.baddbmm(w[f"{side}.hidden.bias"].unsqueeze(1), x, w[f"{side}.hidden.weight"].mT).clamp_(min=0)
-        linear = torch.baddbmm(w[f"{side}.linear.bias"].unsqueeze(1), x, w[f"{side}.linear.weight"].mT)
-        x = linear.baddbmm_(hidden, w[f"{side}.output.weight"].mT)
-        found += [hidden, x]
-    return tuple(found)
+    torch.bmm(one, other, out=out)
 
 
-def _back(
-    w: Mapping[str, torch.Tensor],
-    g: Mapping[str, torch.Tensor],
-    side: str,
-    x: torch.Tensor,
-    hidden: torch.Tensor,
-    dy: torch.Tensor,
-    further: bool,
-) -> torch.Tensor:
-    """Through one half, from the derivative of its output to that of its input (when wanted `further`)."""
+def _add_product(one: torch.Tensor, other: torch.Tensor, out: torch.Tensor) -> None:
+    out.baddbmm_(one, other)
+
+
+def _add_rows(rows: torch.Tensor, out: torch.Tensor, add: bool) -> None:
     import torch
 
-    g[f"{side}.linear.weight"].copy_(dy.mT @ x)
-    g[f"{side}.linear.bias"].copy_(dy.sum(dim=1))
-    g[f"{side}.output.weight"].copy_(dy.mT @ hidden)
-    dh = (dy @ w[f"{side}.output.weight"]).mul_(hidden > 0)
-    g[f"{side}.hidden.weight"].copy_(dh.mT @ x)
-    g[f"{side}.hidden.bias"].copy_(dh.sum(dim=1))
-    return torch.baddbmm(dy @ w[f"{side}.linear.weight"], dh, w[f"{side}.hidden.weight"]) if further else dy
+    if add:
+        out.add_(rows.sum(dim=1))
+    else:
+        torch.sum(rows, dim=1, out=out)
+
+
+def _behind_relu(
+    dy: torch.Tensor, weight: torch.Tensor, hidden: torch.Tensor, out: torch.Tensor, space: Workspace
+) -> None:
+    """The derivative of a hidden layer's input, from that of what its output is multiplied into."""
+    import torch
+
+    through = torch.bmm(dy, weight, out=space.take("through", *hidden.shape))
+    torch.ops.aten.threshold_backward.grad_input(through, hidden, 0, grad_input=out)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ml.audio.logmel import LogMel
-from ml.federated.cohort import Cohort, CohortOptions, Person
+from ml.device import best_device
+from ml.federated.cohort import Cohort, CohortOptions, Learnt, Person
+from ml.federated.crowd import PARTS
 from ml.voice.genesis import genesis
 from ml.voice.measures import score
 from ml.voice.stacked import flat, named
@@ -47,14 +51,58 @@ def test_everybody_learns_what_they_would_alone() -> None:
         assert learnt.error[at] == pytest.approx(alone.after.mse, rel=1e-5)
 
 
+def same(one: Learnt, other: Learnt) -> bool:
+    """To the last bit."""
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("last", "best", "error"))
+
+
 @pytest.mark.parametrize(("chunk", "threads"), [(1, 1), (3, 1), (2, 2)])
 def test_how_the_work_is_cut_changes_no_bit(chunk: int, threads: int) -> None:
     one, other, options = cohort(), cohort(chunk=chunk, threads=threads), TrainOptions(epochs=1)
     first = one.train(one.stack(genesis().weights), range(3), options)
-    second = other.train(other.stack(genesis().weights), range(3), options)
-    assert np.array_equal(first.last, second.last)
-    assert np.array_equal(first.best, second.best)
-    assert np.allclose(first.error, second.error, rtol=1e-6)
+    assert same(first, other.train(other.stack(genesis().weights), range(3), options))
+    for part in PARTS:
+        assert np.array_equal(one.errors(first.last, range(3), part), other.errors(first.last, range(3), part))
+
+
+@st.composite
+def crowds(draw: st.DrawFn) -> list[Person]:
+    """People of any amounts of speech, some with nothing held out."""
+    sizes = st.tuples(st.integers(1, 200), st.integers(0, 150))
+    return [
+        Person(f"person {at}", "any", Split((speech(one, at),), (speech(held_out, 50 + at),) if held_out else ()))
+        for at, (one, held_out) in enumerate(draw(st.lists(sizes, min_size=2, max_size=6)))
+    ]
+
+
+@given(crowds(), st.integers(2, 6), st.integers(1, 2), st.sampled_from([0.0, 25.0]), st.sampled_from([1.0, 0.1]))
+@settings(deadline=None, max_examples=25)
+def test_nobody_feels_who_else_is_there(
+    everybody: list[Person], chunk: int, threads: int, pull: float, clip: float
+) -> None:
+    together = Cohort(genesis().autoencoder, everybody, CohortOptions(chunk, threads))
+    options = TrainOptions(epochs=2, batch=32, rate=1e-3, pull=pull, clip=clip)
+    learnt = together.train(together.stack(genesis().weights), range(len(everybody)), options)
+    errors = together.errors(learnt.last, range(len(everybody)), "train")
+    for at, person in enumerate(everybody):
+        alone = Cohort(genesis().autoencoder, [person], CohortOptions(1))
+        assert same(
+            Learnt(learnt.last[[at]], learnt.best[[at]], learnt.error[[at]]),
+            alone.train(alone.stack(genesis().weights), [0], options),
+        )
+        assert alone.errors(learnt.last[[at]], [0], "train") == errors[at]
+
+
+@pytest.mark.gpu
+def test_an_accelerator_learns_the_same() -> None:
+    if best_device() == "cpu":
+        pytest.skip("needs an accelerator")
+    here, there = cohort(), Cohort(genesis().autoencoder, people(3), CohortOptions(device=best_device()))
+    options = TrainOptions(epochs=2)
+    one = here.train(here.stack(genesis().weights), range(3), options)
+    other = there.train(there.stack(genesis().weights), range(3), options)
+    assert np.allclose(one.last, other.last, atol=1e-4)
+    assert np.allclose(one.error, other.error, rtol=1e-4)
 
 
 def test_errors_are_the_scores_of_the_single_models() -> None:

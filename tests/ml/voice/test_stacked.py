@@ -8,8 +8,10 @@ import torch
 
 from ml.voice.autoencoder import ResidualFrames
 from ml.voice.genesis import genesis
-from ml.voice.stacked import Stacked, flat, named
+from ml.voice.stacked import Packed, Stacked, Workspace, flat, named
 from ml.weights import Tensor, Weights, digest
+
+KERNEL = Stacked(genesis().autoencoder)
 
 
 def models(count: int) -> torch.Tensor:
@@ -19,10 +21,26 @@ def models(count: int) -> torch.Tensor:
     return torch.from_numpy(one + rng.normal(0, 0.02, (count, len(one))).astype(np.float32))
 
 
-def speech(counts: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+def speech(counts: list[int], length: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows, of which the first ones of each model count, and what they weigh in a mean squared error's derivative."""
     rng = np.random.default_rng(1)
-    rows = rng.normal(0, 1, (len(counts), max(counts, default=0) + 2, 80)).astype(np.float32)
-    return torch.from_numpy(rows), torch.tensor(counts)
+    rows = rng.normal(0, 1, (len(counts), length, 80)).astype(np.float32)
+    share = np.zeros((len(counts), length, 1), np.float32)
+    for at, count in enumerate(counts):
+        share[at, :count] = 2 / (80 * count)
+    return torch.from_numpy(rows), torch.from_numpy(share)
+
+
+def packed(stack: torch.Tensor, space: Workspace) -> Packed:
+    return KERNEL.pack(stack, KERNEL.empty(len(stack), "weights", space))
+
+
+def gradient(stack: torch.Tensor, rows: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    space = Workspace()
+    out = KERNEL.empty(len(stack), "gradient", space)
+    out.flat.fill_(float("nan"))
+    KERNEL.gradient(packed(stack, space), rows, share, out, space)
+    return KERNEL.unpack(out, torch.empty_like(stack))
 
 
 def by_autograd(model: torch.Tensor, rows: torch.Tensor) -> tuple[float, Tensor]:
@@ -43,34 +61,56 @@ def by_autograd(model: torch.Tensor, rows: torch.Tensor) -> tuple[float, Tensor]
 
 
 def test_errors_and_derivatives_are_those_of_autograd() -> None:
-    counts = [5, 1, 9]
-    stack, (rows, some) = models(3), speech([5, 1, 9])
-    out = torch.empty_like(stack)
-    kernel = Stacked(genesis().autoencoder)
-    errors = kernel.gradient(stack, rows.clone(), some, out)
+    counts = [5, 1, 16]
+    stack, (rows, share) = models(3), speech(counts)
+    found, space = gradient(stack, rows, share), Workspace()
+    missed = KERNEL.misses(packed(stack, space), rows, space)
     for at, count in enumerate(counts):
-        loss, gradient = by_autograd(stack[at], rows[at, :count])
-        assert float(errors[at]) == pytest.approx(loss, rel=1e-5)
-        assert np.allclose(out[at].numpy(), gradient, atol=1e-6, rtol=1e-4)
-    assert np.allclose(kernel.errors(stack, rows, some).numpy(), errors.numpy(), rtol=1e-5)
+        loss, wanted = by_autograd(stack[at], rows[at, :count])
+        assert float(missed[at, :count].square().mean()) == pytest.approx(loss, rel=1e-5)
+        assert np.allclose(found[at].numpy(), wanted, atol=1e-6, rtol=1e-4)
 
 
-def test_a_model_without_rows_stays_as_it_is() -> None:
-    stack, (rows, some) = models(2), speech([4, 0])
-    out = torch.full_like(stack, float("nan"))
-    errors = Stacked(genesis().autoencoder).gradient(stack, rows, some, out)
-    assert float(errors[1]) == 0
-    assert not out[1].any()
-    assert out[0].any()
+def test_a_derivative_can_be_added_to_what_is_there() -> None:
+    stack, (rows, share), space = models(2), speech([7, 9]), Workspace()
+    alone = gradient(stack, rows, share)
+    out = KERNEL.empty(2, "gradient", space)
+    out.flat.fill_(0.5)
+    KERNEL.gradient(packed(stack, space), rows, share, out, space, add=True)
+    assert torch.allclose(KERNEL.unpack(out, torch.empty_like(stack)), alone + 0.5, atol=1e-6)
 
 
-def test_a_model_does_not_feel_the_others() -> None:
-    stack, (rows, some) = models(4), speech([6, 6, 6, 6])
-    kernel = Stacked(genesis().autoencoder)
-    together, alone = torch.empty_like(stack), torch.empty_like(stack[:1])
-    kernel.gradient(stack, rows, some, together)
-    kernel.gradient(stack[2:3], rows[2:3], some[2:3], alone)
-    assert torch.equal(together[2], alone[0])
+@pytest.mark.parametrize("length", [8, 72, 200])
+def test_a_model_does_not_feel_the_others(length: int) -> None:
+    stack, (rows, share) = models(5), speech([6, 8, 3, 8, 1], length)
+    together = gradient(stack, rows, share)
+    for begin, end in ((0, 1), (2, 3), (1, 4), (3, 5)):
+        assert torch.equal(together[begin:end], gradient(stack[begin:end], rows[begin:end], share[begin:end]))
+
+
+def test_only_the_first_models_can_be_asked() -> None:
+    stack, (rows, _), space = models(3), speech([16, 16, 16]), Workspace()
+    everybody = KERNEL.misses(packed(stack, space), rows, space).clone()
+    assert torch.equal(KERNEL.misses(packed(stack, space), rows[:2], space), everybody[:2])
+
+
+def test_packed_numbers_come_back_and_are_measured_for_each_model() -> None:
+    stack, space = models(3), Workspace()
+    numbers = packed(stack, space)
+    assert torch.equal(KERNEL.unpack(numbers, torch.empty_like(stack)), stack)
+    assert len(numbers.flat) % 64 == 0
+    assert torch.allclose(numbers.norms(), stack.norm(dim=1), rtol=1e-5)
+    numbers.scale(torch.tensor([1.0, 0.0, 2.0]))
+    assert torch.equal(KERNEL.unpack(numbers, torch.empty_like(stack)), stack * torch.tensor([[1.0], [0.0], [2.0]]))
+
+
+def test_memory_is_taken_again_by_its_name() -> None:
+    space = Workspace()
+    one = space.take("a", 2, 3)
+    assert space.take("a", 3).data_ptr() == one.data_ptr()
+    assert space.take("b", 2, 3).data_ptr() != one.data_ptr()
+    assert space.take("a", 40, 40).shape == (40, 40)
+    assert space.take("a", 2, 3).data_ptr() == space.take("a", 1600).data_ptr()
 
 
 def test_only_architectures_with_a_written_derivative_are_taken() -> None:
