@@ -13,26 +13,41 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from ml.weights import Weights, digest, norm, subtract
+from ml.federated.gate import (
+    LEAST_REACH,
+    LEAST_WEIGHT,
+    REACH,
+    SLACK,
+    Finding,
+    Flat,
+    MergeOptions,
+    add,
+    adopts,
+    distance,
+    judge,
+    overtaken,
+    reach_after,
+    share,
+    shorten,
+    way,
+    weigh,
+)
+from ml.weights import Weights, digest
 
-LEAST_WEIGHT = 1e-9
-"""A model that weighs less counts nothing."""
-
-REACH = 1.0
-"""Ways. Half of 2.0, which clips no honest peer, and as good without hostile ones: 5.27 % gain both; with 30 % whose
-updates point the wrong way 5.64 % instead of 5.56. One seed: read it as "costs nothing"."""
-
-LEAST_REACH = 0.5
-"""For a model that has hardly left the start. A first round of local training is 0.7 long."""
-
-SLACK = 0.02
-"""Adopting only what is no worse on held-out speech took 75 of 408 merges and lost gain (5.02 against 5.27 %); up to
-2 % worse took 389 and lost none (rounds of 2 epochs), and with rounds of 5 epochs 396, 5.43 against 5.35 % for all."""
-
-Flat = npt.NDArray[np.float32]
-"""All numbers of a model, one after another, in the order of its tensors' names."""
+__all__ = [
+    "LEAST_REACH",
+    "REACH",
+    "SLACK",
+    "Judged",
+    "MergeOptions",
+    "Merged",
+    "Received",
+    "adopt",
+    "flatten",
+    "merge",
+    "reach_of",
+]
 
 
 @dataclass(frozen=True)
@@ -74,24 +89,7 @@ class Merged:
     judged: tuple[Judged, ...]
 
 
-@dataclass(frozen=True)
-class MergeOptions:
-    """How a merge is made. `alpha` is the weight of one's own model.
-
-    The figures are from 34 real speakers, 12 rounds, 3 random peers each (docs/decisions/0005).
-    """
-
-    alpha: float = 0.7
-    near_best: float = 2.0
-    """A model is accepted up to this many times the loss of the best received."""
-    near_own: float = 2.0
-    """... and up to this many times the loss of one's own. Honest models had 1.13 times in the median, 1.48 at the 99th
-    percentile, 1.9 at most; models flipped tenfold, random or scaled a hundredfold 100 times and more."""
-    frames: int = 800
-    """More frames than these (13 s) give no more weight: a peer can say any number. Not tuned."""
-    fade: float = 86_400.0
-    """Seconds in which age takes a model's weight down to 1/e; it ends at `faded`. By judgement, not measured."""
-    faded: float = 0.1
+_USUAL = MergeOptions()
 
 
 def merge(
@@ -99,7 +97,7 @@ def merge(
     received: Sequence[Received],
     loss: Callable[[Weights], float],
     reach: float,
-    options: MergeOptions = MergeOptions(),
+    options: MergeOptions = _USUAL,
 ) -> Merged:
     """One's own weights and those of the accepted. With nothing accepted, or alpha 1, the weights are `own` itself.
 
@@ -109,39 +107,37 @@ def merge(
     """
     middle = flatten(own)
     with np.errstate(all="ignore"):
-        candidates = [_Candidate(item, *_look(item, own, middle, options)) for item in received]
+        weights = _weights(received, options)
+        looks = [_look(item, weight, own, middle) for item, weight in zip(received, weights, strict=True)]
+        candidates = [
+            _Candidate(item, weight, *look) for item, weight, look in zip(received, weights, looks, strict=True)
+        ]
         _keep_the_newest(candidates)
         _gate(candidates, own, loss, options)
-    accepted = sorted((one for one in candidates if not one.reason), key=lambda one: one.item.peer)
-    total = math.fsum(_weight(one.item, options) for one in accepted)
-    step = np.zeros_like(middle)
-    for one in accepted:
-        one.share = _weight(one.item, options) / total
-        shrink = min(1.0, reach / one.distance) if one.distance > 0 else 1.0
-        difference = flatten(one.item.weights)
-        difference -= middle
-        difference *= np.float32(one.share * shrink)
-        step += difference
+    accepted = [one for one in candidates if not one.reason]
+    step = np.zeros((1, len(middle)), np.float32)
+    if accepted:
+        order = sorted(range(len(accepted)), key=lambda at: accepted[at].item.peer)
+        counted = np.array([[one.weight for one in accepted]])
+        shares = share(counted, np.ones_like(counted, bool), np.array([order]))
+        factors = shares * shorten(np.array([[one.distance for one in accepted]]), np.array([reach]))
+        for at in order:
+            accepted[at].share = float(shares[0, at])
+            add(step, flatten(accepted[at].item.weights)[None], middle[None], factors[:, at])
     judged = tuple(one.judged(reach) for one in candidates)
     if not accepted or options.alpha >= 1:
         return Merged(own, judged)
-    return Merged(_unflatten(middle + np.float32(1 - options.alpha) * step, own), judged)
+    return Merged(_unflatten(middle + np.float32(1 - options.alpha) * step[0], own), judged)
 
 
 def reach_of(own: Weights, origin: Weights) -> float:
-    """How far from one's own a received model may pull: `REACH` times one's own whole way from the shared start.
-
-    Two honest peers who have gone as far in directions of their own are 1.4 ways apart. Never less than `LEAST_REACH`.
-    """
-    return max(LEAST_REACH, REACH * norm(subtract(own, origin)))
+    """How far from one's own a received model may pull: as `ml.federated.gate.reach_after` one's own way."""
+    return reach_after(way(flatten(own), flatten(origin)))
 
 
 def adopt(own_loss: float, merged_loss: float) -> bool:
-    """Whether training goes on from the merged weights: yes, unless they are `SLACK` worse on held-out speech.
-
-    Merging works like a regulariser: a little worse now is better later, and the best checkpoint is kept anyway.
-    """
-    return math.isfinite(merged_loss) and merged_loss <= (1 + SLACK) * own_loss
+    """Whether training goes on from the merged weights: as `ml.federated.gate.adopts`."""
+    return bool(adopts(own_loss, merged_loss))
 
 
 def flatten(weights: Weights) -> Flat:
@@ -164,8 +160,8 @@ class _Candidate:
     Its difference is not kept but made again when it is added up: a thousand of them would be 80 MB.
     """
 
-    def __init__(self, item: Received, distance: float, reason: str) -> None:
-        self.item, self.distance, self.reason = item, distance, reason
+    def __init__(self, item: Received, weight: float, distance: float, reason: str) -> None:
+        self.item, self.weight, self.distance, self.reason = item, weight, distance, reason
         self.loss: float | None = None
         self.share = 0.0
 
@@ -174,34 +170,29 @@ class _Candidate:
         return Judged(self.item.peer, not self.reason, said, self.loss, self.distance, self.share)
 
 
-def _look(item: Received, own: Weights, middle: Flat, options: MergeOptions) -> tuple[float, str]:
+def _look(item: Received, weight: float, own: Weights, middle: Flat) -> tuple[float, str]:
     """The norm of the model's difference from one's own, and what speaks against it before it is tried."""
-    if not _weight(item, options) > LEAST_WEIGHT:
+    if not weight > LEAST_WEIGHT:
         return math.inf, "it has no age, trust or frames to be weighed by"
     if item.weights.keys() != own.keys() or any(
         item.weights[name].dtype != np.float32 or item.weights[name].shape != tensor.shape
         for name, tensor in own.items()
     ):
         return math.inf, "its tensors are not those of this model"
-    difference = flatten(item.weights)
-    difference -= middle
-    square = float(difference @ difference)  # not finite when one number is not, or beyond 1e19
-    if not math.isfinite(square):
-        return math.inf, "it has numbers that are not finite, or beyond all measure"
-    return math.sqrt(square), ""
+    far = distance(flatten(item.weights), middle)
+    return far, "" if math.isfinite(far) else "it has numbers that are not finite, or beyond all measure"
 
 
 def _keep_the_newest(candidates: Sequence[_Candidate]) -> None:
     """One model per peer: the youngest; among equals the one whose digest comes first."""
-    by_peer: dict[str, list[_Candidate]] = {}
-    for one in candidates:
-        if not one.reason:
-            by_peer.setdefault(one.item.peer, []).append(one)
-    for several in by_peer.values():
-        if len(several) > 1:
-            several.sort(key=lambda one: (one.item.age, digest(one.item.weights), -one.item.frames, -one.item.trust))
-            for older in several[1:]:
-                older.reason = "the same peer sent a newer one"
+    sound = [one for one in candidates if not one.reason]
+
+    def order(at: int) -> tuple[float, str, int, float]:
+        item = sound[at].item
+        return item.age, digest(item.weights), -item.frames, -item.trust
+
+    for at in overtaken([one.item.peer for one in sound], order):
+        sound[at].reason = "the same peer sent a newer one"
 
 
 def _gate(
@@ -214,28 +205,28 @@ def _gate(
     here = float(loss(own))
     for one in tried:
         one.loss = float(loss(one.item.weights))
-    if not math.isfinite(here):
-        for one in tried:
-            one.reason = "there is no speech of one's own to judge it by"
-        return
-    best = min((one.loss for one in tried if one.loss is not None and math.isfinite(one.loss)), default=math.inf)
-    for one in tried:
-        value = math.inf if one.loss is None or math.isnan(one.loss) else one.loss
-        if not math.isfinite(value):
-            one.reason = "it gives no finite result on one's own speech"
-        elif value > options.near_own * here:
-            one.reason = f"its error on one's own speech is {_times(value, here)} that of one's own model"
-        elif value > options.near_best * best:
-            one.reason = f"its error on one's own speech is {_times(value, best)} that of the best received"
+    losses = np.array([[one.loss for one in tried]], np.float64)
+    best = min((value for value in losses[0] if math.isfinite(value)), default=math.inf)
+    error = "its error on one's own speech is"
+    for one, value, finding in zip(
+        tried, losses[0], judge(np.array([here]), losses, np.ones_like(losses, bool), options)[0], strict=True
+    ):
+        one.reason = {
+            Finding.GOOD: "",
+            Finding.NO_SPEECH: "there is no speech of one's own to judge it by",
+            Finding.NO_RESULT: "it gives no finite result on one's own speech",
+            Finding.WORSE_THAN_OWN: f"{error} {_times(value, here)} that of one's own model",
+            Finding.WORSE_THAN_BEST: f"{error} {_times(value, best)} that of the best received",
+        }[Finding(finding)]
 
 
 def _times(value: float, other: float) -> str:
     return f"{value / other:.3g} times" if other > 0 else "above"
 
 
-def _weight(item: Received, options: MergeOptions) -> float:
-    """Frames, age and trust as one weight 0..1; each is capped, so that no word of a peer counts without end."""
-    if not (math.isfinite(item.age) and math.isfinite(item.trust) and item.trust > 0 and item.frames > 0):
-        return 0.0
-    youth = max(options.faded, math.exp(-max(0.0, item.age) / options.fade))
-    return min(item.frames, options.frames) / options.frames * youth * min(1.0, item.trust)
+def _weights(received: Sequence[Received], options: MergeOptions) -> list[float]:
+    frames, age, trust = (
+        np.array([(item.frames, item.age, item.trust) for item in received], np.float64).reshape(-1, 3).T
+    )
+    found: list[float] = weigh(frames, age, trust, options).tolist()
+    return found
