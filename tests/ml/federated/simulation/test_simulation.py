@@ -34,7 +34,8 @@ def run(ground: Ground, rounds: int = 3, **settings: Any) -> tuple[Simulation, l
 
 
 def bits(made: Simulation, facts: list[Any]) -> tuple[Any, ...]:
-    return made.personal().tobytes(), [(one.time, one.errors.tobytes(), one.sent, one.accepted) for one in facts]
+    said = [(one.errors.tobytes(), str((one.time, one.sent, one.messages, one.online, one.accepted))) for one in facts]
+    return made.personal().tobytes(), said
 
 
 CASES: list[dict[str, Any]] = [
