@@ -9,7 +9,7 @@ from ml.federated.attacks.adaptive import Adaptive, Drift
 from ml.federated.attacks.backdoor import Backdoor
 from ml.federated.attacks.colluding import Collusion, InnerProduct, LittleIsEnough, Sybil
 from ml.federated.attacks.plain import FreeRider, Gaussian, NotFinite, Scaled, Stale
-from ml.federated.merge import MergeOptions
+from ml.federated.gate import MergeOptions
 from ml.federated.method import Attack
 
 _NEAR = MergeOptions().near_own

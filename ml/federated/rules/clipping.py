@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ml.federated.cohort import Stack
-from ml.federated.merge import LEAST_REACH
+from ml.federated.gate import LEAST_REACH
 from ml.federated.rules.apart import Apart, Mask, expected, norms, shortened
 from ml.weights import Tensor
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from ml.federated.gated import Gated
 from ml.federated.method import Rule
 from ml.federated.rules.averages import Mean, Median, TrimmedMean
 from ml.federated.rules.clipping import CenteredClipping, ClippedGossip, ClippedToOwn
 from ml.federated.rules.krum import Bulyan, MultiKrum
+from ml.federated.rules.reputation import Reputation
 from ml.federated.rules.trial import Trial
 
 RULES: Mapping[str, Rule] = MappingProxyType(
@@ -22,6 +24,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "clippedgossip": ClippedGossip(),
         "ownclip": ClippedToOwn(),
         "trial": Trial(),
+        "gated": Gated(),
+        "reputation": Reputation(Gated()),
     }
 )
-"""Names as a command or a benchmark takes them."""
+"""Names as a command or a benchmark takes them; `gated` is the product's own. A method that keeps no memory for rules
+(`ml.federated.rules.reputation.Remembering`) uses `reputation` as if everybody were unknown in every round."""

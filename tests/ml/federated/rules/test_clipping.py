@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ml.federated.merge import LEAST_REACH
+from ml.federated.gate import LEAST_REACH
 from ml.federated.rules.clipping import CenteredClipping, ClippedGossip, ClippedToOwn
 
 
