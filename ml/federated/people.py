@@ -1,4 +1,4 @@
-"""Who takes part in an experiment: real speakers from a folder of recordings.
+"""Who takes part in an experiment: real speakers from a folder of recordings, or people made of such.
 
 A folder holds recordings and a `manifest.json`: a list of `file`, `speaker`, `split` ("train" or "test"), `source` and
 `segments` (`start` and `end` in samples at 16 kHz). Neither training nor any choice sees test utterances.
@@ -14,8 +14,11 @@ import msgspec
 from ml.audio.logmel import LogMel, log_mel
 from ml.audio.read import read
 from ml.errors import BadAudio
-from ml.federated.cohort import Person
+from ml.federated.crowd import Person
+from ml.federated.imagined import imagined
 from ml.voice.training import split
+
+__all__ = ["imagined", "recorded"]
 
 
 class _Segment(msgspec.Struct):
