@@ -75,20 +75,8 @@ class Clock:
         return float(self._until.min()) if stays and not (self._stay % 2 == 1).any() else self.time
 
     def state(self) -> Mapping[str, npt.NDArray[np.generic]]:
-        """Everything that changes, to go on from."""
-        return {
-            "busy": self._busy,
-            "there_at": self._there_at,
-            "stay": self._stay,
-            "until": self._until,
-            "time": np.array([self.time]),
-        }
-
-    def restore(self, state: Mapping[str, npt.NDArray[np.generic]]) -> None:
-        """Go on from there."""
-        self._busy, self._there_at = np.array(state["busy"], np.float64), np.array(state["there_at"], np.float64)
-        self._stay, self._until = np.array(state["stay"], np.int64), np.array(state["until"], np.float64)
-        self.time = float(np.asarray(state["time"], np.float64)[0])
+        """Everything that changes beside `time`, person by person: to be kept, or filled to go on from there."""
+        return {"busy": self._busy, "there_at": self._there_at, "stay": self._stay, "until": self._until}
 
     def _lasting(self, purpose: Purpose, spread: float) -> Numbers:
         return lognormal(self._settings.seed, purpose, 0, self._who, spread)

@@ -8,19 +8,24 @@ Knows nothing of what methods, rules, attacks and compressions do.
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
+from ml.errors import ModelDamaged
 from ml.federated.cohort import Stack
 from ml.federated.compression import COMPRESSIONS
 from ml.federated.diff import SNAPSHOT
 from ml.federated.method import Attack, Compression, Ground, Inbox, Method, Progress, Scene, State
 from ml.federated.simulation.chance import Many, Purpose, uniform
+from ml.federated.simulation.checkpoint import VERSION, Index, load, read_index, save
 from ml.federated.simulation.clock import Clock
 from ml.federated.simulation.publications import Publications
 from ml.federated.simulation.settings import RoundFacts, SimulationSettings
@@ -77,7 +82,7 @@ class Simulation:
         self._errors = np.full(people, np.nan)
         self._size = 0.0
         self.number = 0
-        self.state: State = _held(
+        self.state: dict[str, npt.NDArray[np.generic]] = _held(
             (method.begin(ground, part.tolist()) for part in _parts(self._everybody, settings.chunk)), people
         )
 
@@ -95,6 +100,66 @@ class Simulation:
         """The weights that speak for these people, by default for everybody, `[people, parameters]`."""
         chosen = self._everybody if who is None else np.asarray(who, np.int64)
         return self.method.personal({name: array[chosen] for name, array in self.state.items()})
+
+    def save(self, folder: Path) -> None:
+        """Keep the state in a folder, in place of the one that is there. Raises CannotWrite."""
+        facts = {"time": self._clock.time, "size": self._size}
+        index = Index(VERSION, self.number, self._about(), facts, len(self._everybody), [], [])
+        save(folder, index, self._arrays())
+
+    @classmethod
+    def resume(
+        cls,
+        folder: Path,
+        ground: Ground,
+        method: Method,
+        settings: SimulationSettings,
+        compression: Compression | None = None,
+        attack: Attack | None = None,
+    ) -> Self:
+        """What `save` kept, to go on bit for bit as if it had never stopped.
+
+        `rounds`, `chunk`, `threads` and `measure_every` may be other ones. Raises ModelDamaged when the folder holds no
+        sound state, or one of other people, another start, method, compression, attack or other settings.
+        """
+        index = read_index(folder)
+        made = cls(ground, method, settings, compression, attack)
+        for name, value in made._about().items():
+            if index.about.get(name) != value:
+                raise ModelDamaged(
+                    f"The simulation in {folder} is another one: its {name} was {index.about.get(name)}, not {value}.",
+                    "Begin anew in an empty folder, or ask for what was asked for then.",
+                )
+        load(folder, index, made._arrays())
+        made.number, made._size = index.number, index.facts["size"]
+        made._clock.time = index.facts["time"]
+        return made
+
+    def _about(self) -> dict[str, str]:
+        """What must be the same to go on. Methods and the like that are dataclasses are told apart by their fields."""
+        cutting = {"rounds", "chunk", "threads", "measure_every"}
+        compression = self._publications.compression
+        speech = np.concatenate([self.ground.cohort.frames(part) for part in ("train", "held_out")])
+        return {
+            "people": f"{len(self._everybody)} with {hashlib.sha256(speech.tobytes()).hexdigest()[:16]}",
+            "start": hashlib.sha256(self.ground.genesis.tobytes()).hexdigest()[:16],
+            "training": repr(self.ground.training),
+            "ground's seed": str(self.ground.seed),
+            "method": f"{self.method.name} {self.method!r}" if is_dataclass(self.method) else self.method.name,
+            "compression": compression.name if compression else "exact",
+            "attack": self.attack.name if self.attack else "none",
+            **{
+                one.name: repr(getattr(self.settings, one.name))
+                for one in fields(self.settings)
+                if one.name not in cutting
+            },
+        }
+
+    def _arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Everything that changes in a round, person by person; views, to be written or filled."""
+        own = {"published": self._publications.stack, "spoken": self._publications.spoken, "errors": self._errors}
+        calendar = {f"clock.{name}": array for name, array in self._clock.state().items()}
+        return {**own, **calendar, **{f"state.{name}": array for name, array in self.state.items()}}
 
     def rounds(self, progress: Progress = lambda done, of: None) -> Iterator[RoundFacts]:
         """The rounds that are left of the settings', one after another."""

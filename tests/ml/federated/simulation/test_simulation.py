@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from ml.errors import ModelDamaged
+from ml.federated.compression import COMPRESSIONS
+from ml.federated.diff import SNAPSHOT, UPDATE, encode
 from ml.federated.method import Ground, Scene
 from ml.federated.simulation import Simulation, SimulationSettings, Traces
+from ml.voice.stacked import named
+from ml.voice.training import TrainOptions
 from tests.fakes import Averaging
 from tests.ml.federated.simulation.conftest import MakeGround
 
@@ -113,3 +120,58 @@ def test_the_mean_of_others_and_own_is_the_mean_of_all(ground: Ground) -> None:
     facts = made.step()
     assert facts.messages == 26
     assert facts.accepted == 1.0
+
+
+@pytest.mark.parametrize("case", [*CASES, {"topology": "gossip", "compression": "int4"}], ids=str)
+def test_a_simulation_that_was_stopped_goes_on_as_if_it_had_not_been(
+    ground: Ground, case: dict[str, Any], tmp_path: Path
+) -> None:
+    asked = dict(case)
+    compression = COMPRESSIONS[asked.pop("compression")] if "compression" in asked else None
+    attack = Shouting() if case.get("hostile") else None
+    chosen = SimulationSettings(rounds=4, **asked)
+    whole = Simulation(ground, Averaging(), chosen, compression, attack)
+    facts = list(whole.rounds())
+    part = Simulation(ground, Averaging(), replace(chosen, rounds=2, chunk=5), compression, attack)
+    first = list(part.rounds())
+    part.save(tmp_path / "kept")
+    again = Simulation.resume(tmp_path / "kept", ground, Averaging(), replace(chosen, chunk=3), compression, attack)
+    assert again.number == 2
+    assert bits(again, [*first, *again.rounds()]) == bits(whole, facts)
+
+
+def test_a_state_of_another_simulation_is_refused_with_the_difference(ground: Ground, tmp_path: Path) -> None:
+    made, _ = run(ground, rounds=1)
+    made.save(tmp_path)
+    with pytest.raises(ModelDamaged, match="its seed was 0, not 1"):
+        Simulation.resume(tmp_path, ground, Averaging(), SimulationSettings(seed=1))
+    with pytest.raises(ModelDamaged, match="training"):
+        Simulation.resume(tmp_path, replace(ground, training=TrainOptions(epochs=2)), Averaging(), SimulationSettings())
+
+
+def test_bytes_are_those_of_the_real_messages(ground: Ground) -> None:
+    """The first is a snapshot in int8 against genesis, the next int4 against what arrived; four people are weighed."""
+    made = Simulation(ground, Averaging(), SimulationSettings(received=2), COMPRESSIONS["int4"])
+    layout = ground.cohort.layout
+    base, encoding, expected = [named(ground.genesis, layout)] * 4, SNAPSHOT, 0.0
+    for number in range(1, 4):
+        facts = made.step()
+        assert (facts.messages, facts.sent) == ((26, round(26 * expected)) if number > 1 else (0, 0))
+        sent = [
+            encode(named(row, layout), ground, layout, encoding)
+            for row, ground in zip(made.personal(range(4)), base, strict=True)
+        ]
+        base, encoding = [one.result for one in sent], UPDATE
+        expected = float(np.mean([len(one.body) for one in sent]))
+
+
+@pytest.mark.parametrize(("topology", "most"), [("ring", 6), ("gossip", 36)])
+def test_no_more_is_held_than_two_stacks_and_what_waits(make_ground: MakeGround, topology: Any, most: int) -> None:
+    """On a ring hardly anything waits; with random neighbours it is about four tenths of the people."""
+    made = Simulation(make_ground(60), Averaging(), SimulationSettings(topology=topology, chunk=2))
+    made.step()
+    waited: list[int] = []
+    made.step(lambda done, of: waited.append(len(made._publications._waiting)))
+    assert len(waited) == 30
+    assert max(waited) <= most
+    assert waited[-1] == 0
