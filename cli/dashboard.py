@@ -307,9 +307,21 @@ def _foot(stats: Stats) -> list[RenderableType]:
             *(("  allowed ", "dim"), f"{size(traffic['bytes_per_hour'])} per peer and hour", machine),
         ),
     ]
+    if privacy := _privacy(stats):
+        lines.append(privacy)
     if not stats["running"]:
         lines.append(Text("This is what the home remembers: no node runs in it. Start it with: node start", "yellow"))
     return lines
+
+
+def _privacy(stats: Stats) -> Text | None:
+    """What protects what peers get, when the owner has asked for something; in red when the budget gives no more."""
+    from rich.text import Text
+
+    told = stats["privacy"]
+    if told["epsilon"] is None and told["shared"] == "the whole model":
+        return None
+    return Text.assemble(("privacy  ", "dim"), (told["sentence"], "" if told["state"] == "open" else "red"))
 
 
 def _budget(stats: Stats, peer: Mapping[str, Any]) -> str:

@@ -92,7 +92,7 @@ class Surroundings:
 def assemble(config: Config, around: Surroundings) -> Mesh:
     """A mesh with all its parts, over the memory in the home, which the caller closes. The home's lock must be held.
 
-    Raises HomeUnusable, StoreFromFuture, BadAddress.
+    Raises HomeUnusable, StoreFromFuture, BadAddress; BadConfig, BudgetWidened and Unavailable for what [privacy] asks.
     """
     import structlog
 
@@ -101,6 +101,7 @@ def assemble(config: Config, around: Surroundings) -> Mesh:
     from node.exchange import Exchange, Ours
     from node.learning import Learning, LearningOptions
     from node.mesh import Mesh, MeshOptions, Parts
+    from node.publication import publication
     from node.quarantine import Quarantine
     from node.store.repair import Shelf, open_or_rebuild
     from node.weights import WeightShelf
@@ -118,6 +119,9 @@ def assemble(config: Config, around: Surroundings) -> Mesh:
         book = PeerBook(store.peers(), store.save_peer, store.forget_peer, around.clock, around.rng)
         for address in config.node.peers:
             book.add(peer_of(address) or "", (address,), Trust.TRUSTED)
+        options = LearningOptions(MergeOptions(alpha=train.alpha), train.peers_per_round, train.control)
+        learning = Learning(learner, store, shelf, options, around.clock, around.rng)
+        published = publication(config.privacy, learner, learning, (store, shelf), around.clock)
     except BaseException:
         store.close()
         raise
@@ -127,9 +131,7 @@ def assemble(config: Config, around: Surroundings) -> Mesh:
     ours = Ours(learner, store, shelf, around.identity, around.clock)
     exchange = Exchange(ours, gate, Encoding(train.encoding))
     intake = Intake(Quarantine(config.quarantine), exchange, around.ticks, IntakeOptions(learner.layout.name))
-    options = LearningOptions(MergeOptions(alpha=train.alpha), train.peers_per_round, train.control)
-    learning = Learning(learner, store, shelf, options, around.clock, around.rng)
-    parts = Parts(store, shelf, around.transport, book, budgets, gate, intake, learner, learning, exchange)
+    parts = Parts(store, shelf, around.transport, book, budgets, gate, intake, learner, learning, exchange, published)
     mesh_options = MeshOptions(train.interval, train.rounds, train.peers_per_round, config.node.open)
     mesh = Mesh(parts, mesh_options, around.rng, around.clock)
     if opened.sentence:

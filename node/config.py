@@ -30,6 +30,9 @@ WORDS = {
     "`str | null`": "text",
     "`str` matching regex '^[a-z]{2,3}$'": 'a language code like "es"',
     "`str` matching regex '^(fp32|fp16|int8|int4|ternary)$'": "one of fp32, fp16, int8, int4, ternary",
+    "`str` matching regex '^(all|part|subspace)$'": "one of all, part, subspace",
+    "`str` matching regex '^(encoder|decoder|biases)$'": "one of encoder, decoder, biases",
+    "`str` matching regex '^[a-z0-9-]{1,40}$'": 'a word like "after-2026"',
     "`str`": "text",
     "`bool`": "true or false",
     "`object`": "a section",
@@ -39,6 +42,7 @@ WORDS = {
     " >= ": " of at least ",
     " <= ": " of at most ",
     " < ": " below ",
+    " > ": " above ",
     " of length of at most ": " of at most this many letters: ",
 }
 """How a person calls what the validator calls by its type and its bounds; replaced in this order."""
@@ -110,6 +114,27 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Also train a model that is never merged, to tell what the peers add and to fall back on."""
 
 
+class PrivacySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[privacy]`: what of the learned model leaves this node, and under how much noise. See docs/privacy.md."""
+
+    share: Annotated[str, msgspec.Meta(pattern="^(all|part|subspace)$")] = "all"
+    """The whole model, a part of it, or its shadow on a public random plane."""
+    part: Annotated[str, msgspec.Meta(pattern="^(encoder|decoder|biases)$")] = "decoder"
+    dimensions: Annotated[int, msgspec.Meta(ge=1, le=4_096)] = 64
+    """Of the plane."""
+    epsilon: Annotated[float, msgspec.Meta(ge=0.0, le=1_000_000.0)] = 0.0
+    """How much all shares together may tell of the owner's whole speech; 0 adds no noise and promises nothing."""
+    delta: Annotated[float, msgspec.Meta(gt=0.0, lt=0.5)] = 1e-5
+    shares: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 20
+    """Publications that the budget is divided among."""
+    every: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 6
+    """Rounds from one share to the next."""
+    clip: Annotated[float, msgspec.Meta(gt=0.0, le=50.0)] = 0.1
+    """The longest difference from the shared start that is published; longer ones are shortened before the noise."""
+    budget: Annotated[str, msgspec.Meta(pattern="^[a-z0-9-]{1,40}$")] = "first"
+    """The budget's name: a new one declares a new budget."""
+
+
 class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All that `babelmesh.toml` may say. `models` is the folder of fetched model files, relative to the home."""
 
@@ -119,6 +144,7 @@ class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engines: EngineSettings = EngineSettings()
     node: NodeSettings = NodeSettings()
     train: TrainSettings = TrainSettings()
+    privacy: PrivacySettings = PrivacySettings()
 
 
 @dataclass(frozen=True)
@@ -132,6 +158,7 @@ class Config:
     engines: EngineSettings = field(default_factory=EngineSettings)
     node: NodeSettings = field(default_factory=NodeSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
+    privacy: PrivacySettings = field(default_factory=PrivacySettings)
 
     def with_(self, **sections: Mapping[str, Any]) -> Config:
         """This configuration with some settings replaced: `with_(train={"alpha": 0.9})`.
@@ -211,7 +238,7 @@ def load(home: Path | None, environment: Mapping[str, str]) -> Config:
         models = home / Path(said.models).expanduser()
     else:
         models = Path(platformdirs.user_cache_dir("babelmesh", appauthor=False)) / "models"
-    return Config(home, models, said.translate, said.voice, said.engines, said.node, said.train)
+    return Config(home, models, said.translate, said.voice, said.engines, said.node, said.train, said.privacy)
 
 
 def read(path: Path) -> ConfigFile:

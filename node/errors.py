@@ -9,6 +9,8 @@
     |   +-- StoreFromFuture  a later version has written it
     |   +-- StoreDamaged     the memory's file is not what was written
     +-- NotRunning           no node is running in this home
+    +-- BudgetSpent          another share would spend more privacy than the owner has allowed
+    +-- BudgetWidened        the settings are laxer than the privacy budget that was declared
 
 Every error is one sentence; `remedy` is what to do next. The studio's errors (`ml.errors`) pass through the household
 unchanged. This module knows nothing of how errors are shown.
@@ -57,3 +59,11 @@ class StoreDamaged(HomeUnusable):
 
 class NotRunning(NodeError):
     """No node runs in this home, and what was asked for needs one."""
+
+
+class BudgetSpent(NodeError):
+    """A share that would spend more of the privacy budget than there is left; nothing was spent or published."""
+
+
+class BudgetWidened(NodeError):
+    """Settings that would protect less than the privacy budget that the owner has declared."""

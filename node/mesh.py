@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 import structlog
 
-from ml.errors import BadUpdate, ModelDamaged
+from ml.errors import BadUpdate, MlError, ModelDamaged
 from node.errors import BadRequest, HomeUnusable, NodeError, NotRunning
 from node.events import Broadcast
 from node.exchange import Exchange
 from node.learner import Learner
 from node.learning import Learning
+from node.publication import Publication
 from node.rounds import Phase, Rest, Rounds, Train
 from node.stats import ADDRESSES, PEER_ID, Live
-from node.store.rows import Role, RoundRow
+from node.store.rows import RoundRow
 from node.store.store import Store
 from node.weights import WeightShelf
 from p2p.budget import Budgets
@@ -71,6 +72,7 @@ class Parts:
     learner: Learner
     learning: Learning
     exchange: Exchange
+    publication: Publication
 
 
 @dataclass(frozen=True)
@@ -255,11 +257,20 @@ class Mesh:
             if not wish.future.done():
                 wish.future.set_result(row)
         self._granted = None
-        news = row.adopted != row.start
+        news = await self._publish(row)
         peers = sorted(peer for peer in self.parts.gate.connected() if news and self.trust(peer) > 0)
         for peer in self._rng.sample(peers, min(len(peers), self.options.peers_per_round)):
             self._send(group, peer, row)
         self.tidy()
+
+    async def _publish(self, row: RoundRow) -> bool:
+        """Whether this round has something new for peers. A publication that fails costs no round."""
+        try:
+            return await self.parts.publication.renew(row)
+        except (NodeError, MlError, OSError) as error:
+            self.live.note = self._trouble = str(error)
+            log.warning("nothing published", round=row.number, why=str(error))
+            return False
 
     def _refuse(self, wishes: Sequence[Wish], error: Exception) -> None:
         for wish in wishes:
@@ -306,8 +317,10 @@ class Mesh:
 
     async def _deliver(self, peer: str, row: RoundRow) -> None:
         try:
-            weights = self.parts.learning.weights(Role.WORKING)
-            sent = await self.parts.exchange.deliver(peer, weights, row.frames, row.number)
+            current = self.parts.publication.current(row)
+            if current is None:
+                return
+            sent = await self.parts.exchange.deliver(peer, *current, row.number)
         except (NodeError, ModelDamaged, BadUpdate, OSError) as error:
             self.live.note = self._trouble = str(error)
             log.warning("update not sent", peer=peer, why=str(error))

@@ -13,7 +13,7 @@ import msgspec
 
 from node.config import FILE_NAME, Config, line_of
 
-SECTIONS = ("translate", "voice", "engines", "node", "train")
+SECTIONS = ("translate", "voice", "engines", "node", "train", "privacy")
 
 
 class Setting(msgspec.Struct, frozen=True):

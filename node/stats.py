@@ -14,12 +14,12 @@ from typing import Any
 import msgspec
 
 import node.quality as quality
-from node.config import Config
+from node.config import Config, PrivacySettings
 from node.errors import NotFound
 from node.lock import is_held
 from node.quality import Quality
 from node.store import Store
-from node.store.rows import DeliveryRow, JobRow, RoundRow, UpdateRow
+from node.store.rows import BudgetState, DeliveryRow, JobRow, RoundRow, UpdateRow
 from p2p.peers import PeerRecord
 from p2p.trouble import WAITS
 
@@ -107,6 +107,26 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     bytes_per_hour: int = 0
 
 
+class Privacy(msgspec.Struct, frozen=True, kw_only=True):
+    """What protects that which peers get, and what is left of the budget."""
+
+    shared: str
+    """In words: the whole model, only the decoder ..."""
+    budget: str
+    epsilon: float | None = None
+    """None: there is no noise, and no promise."""
+    delta: float | None = None
+    spent: float = 0.0
+    """Epsilon of this budget's shares together."""
+    shares: int = 0
+    """Publications under this budget."""
+    earlier: int = 0
+    """Publications under others: they stay spent."""
+    state: BudgetState = BudgetState.OPEN
+    sentence: str = ""
+    """All of it in words."""
+
+
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
     """The whole picture at one time."""
 
@@ -133,6 +153,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     updates: tuple[UpdateRow, ...]
     deliveries: tuple[DeliveryRow, ...]
     traffic: Traffic
+    privacy: Privacy
     jobs: tuple[JobLine, ...]
     counters: dict[str, float]
     memory: int | None
@@ -172,6 +193,7 @@ def collect(store: Store | None, config: Config, live: Live | None = None, now: 
             bytes_out=sum(record.bytes_out for record in records),
             bytes_per_hour=config.node.bytes_per_hour,
         ),
+        privacy=_privacy(store, config.privacy),
         jobs=tuple(map(_job_line, store.jobs(RECENT))) if store else (),
         counters=dict(live.counters) if live else {},
         memory=live.memory if live else None,
@@ -193,6 +215,42 @@ def read_stats(config: Config) -> Stats:
     if is_held(config.lock):
         return msgspec.structs.replace(stats, running=True, phase="running", note="The running node was not asked.")
     return stats
+
+
+def _privacy(store: Store | None, settings: PrivacySettings) -> Privacy:
+    shared = {
+        "all": "the whole model",
+        "part": f"only the {settings.part}",
+        "subspace": f"only {settings.dimensions} numbers on a random plane",
+    }[settings.share]
+    if not settings.epsilon:
+        said = f"Peers get {shared}, coarsely rounded and without noise: there is no promise of privacy."
+        return Privacy(shared=shared, budget=settings.budget, sentence=said)
+    shares = store.shares() if store else ()
+    own = [row for row in shares if row.budget == settings.budget]
+    spent = max((row.epsilon for row in own), default=0.0)
+    known = {row.name: row for row in store.budgets()} if store else {}
+    state = known[settings.budget].state if settings.budget in known else BudgetState.OPEN
+    after = {
+        BudgetState.OPEN: "",
+        BudgetState.SPENT: " The budget is spent: nothing more is published, learning and receiving go on.",
+        BudgetState.CLOSED: " The budget is closed: the memory was damaged, and what was spent may be lost.",
+    }[state]
+    said = (
+        f"Peers get {shared} under noise: epsilon {spent:.3g} of {settings.epsilon:g} is spent in {len(own)} "
+        f"share{'' if len(own) == 1 else 's'} (delta {settings.delta:g}).{after}"
+    )
+    return Privacy(
+        shared=shared,
+        budget=settings.budget,
+        epsilon=settings.epsilon,
+        delta=settings.delta,
+        spent=spent,
+        shares=len(own),
+        earlier=len(shares) - len(own),
+        state=state,
+        sentence=said,
+    )
 
 
 def _peer_lines(

@@ -61,6 +61,14 @@ STEPS: tuple[Step, ...] = (
             id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, name TEXT NOT NULL, value REAL NOT NULL) STRICT""",
         """CREATE INDEX metrics_by_name ON metrics (name)""",
     ),
+    (
+        """CREATE TABLE budgets (
+            name TEXT PRIMARY KEY, epsilon REAL NOT NULL, delta REAL NOT NULL, declared_at REAL NOT NULL,
+            state TEXT NOT NULL) STRICT""",
+        """CREATE TABLE shares (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, budget TEXT NOT NULL REFERENCES budgets (name), at REAL NOT NULL,
+            round INTEGER NOT NULL, sigma REAL NOT NULL, sampling REAL NOT NULL, epsilon REAL NOT NULL) STRICT""",
+    ),
 )
 
 

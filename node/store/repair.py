@@ -25,9 +25,9 @@ from node.files import sync_file, sync_folder
 from node.store.columns import Columns
 from node.store.database import in_words, open_file
 from node.store.migrations import migrate
-from node.store.rows import ModelRow, Origin, Role, Verdict
+from node.store.rows import BudgetState, ModelRow, Origin, Role, Verdict
 from node.store.store import Store
-from node.store.tables import DELIVERIES, JOBS, METRICS, MODELS, PEERS, ROUNDS, UPDATES
+from node.store.tables import BUDGETS, DELIVERIES, JOBS, METRICS, MODELS, PEERS, ROUNDS, SHARES, UPDATES
 
 TABLES: tuple[tuple[str, Columns[Any]], ...] = (
     ("peers", PEERS),
@@ -37,6 +37,8 @@ TABLES: tuple[tuple[str, Columns[Any]], ...] = (
     ("deliveries", DELIVERIES),
     ("jobs", JOBS),
     ("metrics", METRICS),
+    ("budgets", BUDGETS),
+    ("shares", SHARES),
 )
 """Tables of rows, in the order in which they are saved."""
 PLAIN = {
@@ -51,6 +53,11 @@ OWN = {Origin.TRAINED, Origin.MERGED}
 """Models that may speak for the owner."""
 REBUILT = "rebuilt"
 """The fact under which a rebuilt memory keeps what was lost."""
+FRESH = "fresh-budget"
+"""The fact under which a rebuilt memory keeps how the name of a new privacy budget must begin: no budget from before,
+whose row may be lost, can have it."""
+AFRESH = {Role.ALONE, Role.PUBLISHED}
+"""Roles that no other model may take: the control, and what peers may have."""
 LOOKED_AT = 1000
 """Rows of each history that are read when a memory is opened."""
 READING = ".reading-"
@@ -116,7 +123,12 @@ def rebuild(path: Path, shelf: Shelf, why: str, clock: Callable[[], float] = tim
                     f"{why} It was set aside as {_aside(path, _free(path)).name} and rebuilt from what could be read: "
                     f"{counted}. {roles} What a broken page held is lost."
                 )
-                connection.execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (REBUILT, sentence))
+                now = int(clock())
+                connection.executemany(
+                    "INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)",
+                    ((REBUILT, sentence), (FRESH, f"after-{now}")),
+                )
+                connection.execute("UPDATE budgets SET state = ?", (BudgetState.CLOSED.value,))
         sync_file(_building(path))
         _building(path).replace(_ready(path))
         sync_folder(path.parent)
@@ -133,6 +145,8 @@ def read_all(store: Store) -> None:
     store.roles()
     for digest in store.needed():
         store.model(digest)
+    store.budgets()
+    store.shares()
     for read in (store.rounds, store.updates, store.deliveries, store.jobs):
         read(LOOKED_AT)
     store.updates(verdict=Verdict.PENDING)
@@ -267,11 +281,12 @@ def _settle(new: sqlite3.Connection, shelf: Shelf, roles: Sequence[tuple[Any, ..
         digest = read.get(role.value)
         if digest in shelf.sound:
             said.append(f"{role.value} is what it was")
-        elif own and role is not Role.ALONE:
+        elif own and role not in AFRESH:
             digest = own[0]
             said.append(f"{role.value} is now {digest[:12]}, the newest sound model")
         else:
-            said.append(f"{role.value} begins afresh")
+            if role is not Role.PUBLISHED or role.value in read:
+                said.append(f"{role.value} begins afresh")
             continue
         if digest not in known:
             row = ModelRow(digest=str(digest), parent=None, origin=Origin.TRAINED, layout=shelf.layout, made_at=now)

@@ -21,6 +21,8 @@ class Role(StrEnum):
     """Best on the owner's held-out speech so far: the one that speaks for the owner."""
     ALONE = "alone"
     """The control: trained on the same speech for the same time, and never merged."""
+    PUBLISHED = "published"
+    """What peers may have when noise protects it: the last share of a privacy budget."""
 
 
 class Origin(StrEnum):
@@ -146,6 +148,40 @@ class MetricRow(msgspec.Struct, frozen=True, kw_only=True):
     at: float
     name: str
     value: float
+
+
+class BudgetState(StrEnum):
+    """What a privacy budget can still give."""
+
+    OPEN = "open"
+    SPENT = "spent"
+    """The last share that was asked of it would have been too much."""
+    CLOSED = "closed"
+    """The memory was damaged and rebuilt: what was spent before may be lost, so nothing more is given."""
+
+
+class BudgetRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A privacy budget that the owner has declared: (epsilon, delta) for the owner's whole speech."""
+
+    name: str
+    epsilon: float
+    """Infinite when the owner has declared to publish without noise from then on."""
+    delta: float
+    declared_at: float
+    state: BudgetState = BudgetState.OPEN
+
+
+class ShareRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One share of a budget, written before anything of it is published."""
+
+    budget: str
+    at: float
+    round: int
+    sigma: float
+    """The noise's standard deviation in units of the sensitivity."""
+    sampling: float
+    epsilon: float
+    """What the budget had spent after it."""
 
 
 Judgement = tuple[str, str, Verdict, str, float | None]

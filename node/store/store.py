@@ -16,6 +16,8 @@ from node.store.columns import Columns
 from node.store.database import Database, open_file, readable
 from node.store.migrations import STEPS, migrate, migrated_in_memory, refuse_future
 from node.store.rows import (
+    BudgetRow,
+    BudgetState,
     Commit,
     DeliveryRow,
     JobRow,
@@ -24,10 +26,12 @@ from node.store.rows import (
     ModelRow,
     Role,
     RoundRow,
+    ShareRow,
     UpdateRow,
     Verdict,
 )
 from node.store.tables import (
+    BUDGETS,
     DELIVERIES,
     JOBS,
     KEPT,
@@ -36,6 +40,7 @@ from node.store.tables import (
     NEEDED,
     PEERS,
     ROUNDS,
+    SHARES,
     UPDATES,
     Row,
     add_models,
@@ -271,6 +276,45 @@ class Store:
                 "(SELECT id FROM shadows WHERE peer = ?1 AND direction = ?2 ORDER BY id DESC LIMIT ?3)",
                 (*place, keep),
             )
+
+    # -- privacy: nothing of it is ever dropped --
+
+    def budgets(self) -> tuple[BudgetRow, ...]:
+        """All privacy budgets that were ever declared, the newest first."""
+        return self._read(BUDGETS, "FROM budgets ORDER BY declared_at DESC, name")
+
+    def declare(self, row: BudgetRow) -> None:
+        """Note a budget. One that is known keeps its state, and of each bound the stricter."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                f"INSERT INTO budgets ({BUDGETS.listed}) VALUES ({BUDGETS.places}) ON CONFLICT (name) DO UPDATE SET "  # noqa: S608
+                "epsilon = min(epsilon, excluded.epsilon), delta = min(delta, excluded.delta)",
+                BUDGETS.values(row),
+            )
+
+    def mark_spent(self, name: str, spent: bool) -> None:
+        """Note whether the last share that was asked of a budget was refused; a closed one stays closed."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE budgets SET state = ? WHERE name = ? AND state != ?",
+                ((BudgetState.SPENT if spent else BudgetState.OPEN).value, name, BudgetState.CLOSED.value),
+            )
+
+    def shares(self, budget: str | None = None) -> tuple[ShareRow, ...]:
+        """What was spent, of one budget or of all, the oldest first."""
+        where, values = ("", ()) if budget is None else ("WHERE budget = ?", (budget,))
+        return self._read(SHARES, f"FROM shares {where} ORDER BY id", values)
+
+    def add_share(self, row: ShareRow, after: int) -> bool:
+        """Spend a share. False, and nothing is written, when its budget does not have exactly `after` shares or is
+        closed: then somebody else has spent meanwhile. Raises ValueError for a budget that is not declared."""
+        with self._database.transaction() as connection:
+            spent = connection.execute("SELECT count(*) FROM shares WHERE budget = ?", (row.budget,)).fetchone()
+            state = connection.execute("SELECT state FROM budgets WHERE name = ?", (row.budget,)).fetchone()
+            if spent != (after,) or state == (BudgetState.CLOSED.value,):
+                return False
+            insert(connection, "shares", SHARES, row)
+        return True
 
     # -- translations, figures, facts --
 

@@ -12,7 +12,19 @@ from typing import TypeVar
 import msgspec
 
 from node.store.columns import Columns
-from node.store.rows import DeliveryRow, JobRow, Judgement, MetricRow, ModelRow, Role, RoundRow, UpdateRow, Verdict
+from node.store.rows import (
+    BudgetRow,
+    DeliveryRow,
+    JobRow,
+    Judgement,
+    MetricRow,
+    ModelRow,
+    Role,
+    RoundRow,
+    ShareRow,
+    UpdateRow,
+    Verdict,
+)
 from p2p.peers import PeerRecord
 
 KEPT = 10_000
@@ -26,6 +38,8 @@ UPDATES = Columns(UpdateRow)
 DELIVERIES = Columns(DeliveryRow)
 JOBS = Columns(JobRow)
 METRICS = Columns(MetricRow)
+BUDGETS = Columns(BudgetRow)
+SHARES = Columns(ShareRow)
 
 NEEDED = f"""
     SELECT digest FROM roles

@@ -129,3 +129,14 @@ def test_one_peer_has_only_its_own_updates(told: dict) -> None:
     assert PEER_IDS[2] in shown
     assert "studio" in shown
     assert "Ana" not in shown
+
+
+def test_what_protects_the_owner_is_said_when_something_does(told: dict) -> None:
+    assert "privacy" not in drawn(dashboard(told, 80), 80)
+    for privacy in ({"epsilon": 8.0}, {"shared": "only the decoder"}):
+        protected = {
+            **told,
+            "privacy": {**told["privacy"], **privacy, "sentence": "Peers get little.", "state": "spent"},
+        }
+        for width in (60, 120):
+            assert "privacy  Peers get little." in drawn(dashboard(protected, width), width)

@@ -24,7 +24,7 @@ from node.lock import HomeLock
 from node.quarantine import Quarantine
 from node.store import Store
 from node.store.repair import Shelf, open_or_rebuild
-from node.store.rows import Commit, JobRow, ModelRow, Origin, Role, RoundRow, UpdateRow, Verdict
+from node.store.rows import BudgetRow, Commit, JobRow, ModelRow, Origin, Role, RoundRow, ShareRow, UpdateRow, Verdict
 from node.weights import WeightShelf
 from p2p.peers import PeerRecord
 
@@ -70,6 +70,12 @@ def work(home: Path, acknowledge: Callable[[str], None], rounds: int = 1_000_000
             shelf.keep_only(store.needed())
             store.save_peer(PeerRecord(peer="peer", seen_at=float(number)))
             acknowledge(f"seen {number}")
+            if not store.budgets():
+                store.declare(BudgetRow(name="first", epsilon=8.0, delta=1e-5, declared_at=0.0))
+            spent = len(store.shares("first"))
+            share = ShareRow(budget="first", at=number, round=number, sigma=2.0, sampling=1.0, epsilon=spent)
+            assert store.add_share(share, spent)
+            acknowledge(f"share {spent + 1}")
             store.add_job(JobRow(at=number, source="a.wav", language="es", seconds_in=1, seconds=1, utterances=1))
             acknowledge(f"job {number}")
 
@@ -172,6 +178,9 @@ def check(home: Path, acknowledged: Iterable[str], power_cut: bool = False) -> N
         assert store.next_sequence() > last.get("sequence", [0])[0]
         (seen,) = [record.seen_at for record in store.peers()] or [0.0]
         assert last.get("seen", [0])[0] <= seen <= len(rows)
+        shares = store.shares("first")
+        assert len(shares) >= last.get("share", [0])[0], "what was published was written as spent before"
+        assert [row.epsilon for row in shares] == list(range(len(shares)))
         kept = {row.at for row in store.jobs()}
         assert jobs <= kept <= set(rows)
     if not power_cut and "piece" in last and last.get("dropped", [0]) < last["piece"][:1]:
@@ -244,7 +253,7 @@ def refused(task: Callable[[], object]) -> HomeUnusable:
 def with_small_files(home: Path) -> None:
     """Work until a file would grow past a limit, and go on without the limit."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
     acknowledged: list[str] = []
     refused(lambda: work(home, acknowledged.append))
     assert len(acknowledged) > 20

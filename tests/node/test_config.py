@@ -86,7 +86,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
     [
         ('[translate]\nto = "es"\nkeep_backround = true\n', ":3: translate.keep_backround is not", "keep_background"),
         ("[translat]\n", ":1: translat is not", "Did you mean translate?"),
-        ("\nzebra = 1\n", ":2: zebra is not", "Known here: models, translate, voice, engines, node, train."),
+        ("\nzebra = 1\n", ":2: zebra is not", "Known here: models, translate, voice, engines, node, train, privacy."),
         ("translate.colour = 1\n", ":1: translate.colour is not", "Known here: to,"),
         ('[translate]\nto = "Spanish"\n', ':2: translate.to: expected a language code like "es"', "value"),
         ("[voice]\n\nprofile = 3\n", ":3: voice.profile: expected text, got a whole number", "value"),
@@ -97,6 +97,14 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         ("[train]\ninterval = inf\n", ":2: train.interval: expected a number of at most 31536000.0", "value"),
         ("[train]\nepochs = 1.5\n", ":2: train.epochs: expected a whole number, got a number", "value"),
         ("[train]\nepochs = 0\n", ":2: train.epochs: expected a whole number of at least 1", "value"),
+        ('[privacy]\nshare = "some"\n', ":2: privacy.share: expected one of all, part, subspace", "value"),
+        ('[privacy]\npart = "middle"\n', "expected one of encoder, decoder, biases", "value"),
+        ("[privacy]\nepsilon = -1\n", ":2: privacy.epsilon: expected a number of at least 0.0", "value"),
+        ("[privacy]\ndelta = 0.0\n", ":2: privacy.delta: expected a number above 0.0", "value"),
+        ("[privacy]\nclip = 0\n", ":2: privacy.clip: expected a number above 0.0", "value"),
+        ("[privacy]\nshares = 0\n", ":2: privacy.shares: expected a whole number of at least 1", "value"),
+        ('[privacy]\nbudget = "My first"\n', ':2: privacy.budget: expected a word like "after-2026"', "value"),
+        ("[privacy]\nnoise = 1\n", ":2: privacy.noise is not", "Known here: share,"),
         ('[train]\nencoding = "int5"\n', "expected one of fp32, fp16, int8, int4, ternary", "value"),
         (
             "[node]\nname = '" + "n" * 65 + "'\n",

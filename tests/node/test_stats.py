@@ -10,7 +10,7 @@ from node.errors import StoreDamaged
 from node.lock import HomeLock
 from node.stats import ADDRESSES, PEER_ID, ROUNDS, Live, Stats, collect, read_stats
 from node.store import Store
-from node.store.rows import DeliveryRow, JobRow, UpdateRow, Verdict
+from node.store.rows import BudgetRow, BudgetState, DeliveryRow, JobRow, ShareRow, UpdateRow, Verdict
 from p2p.peers import PeerRecord, Trust
 from p2p.trouble import WAITS
 from tests.node.test_quality import changed
@@ -177,3 +177,23 @@ def test_a_damaged_memory_is_no_empty_picture(filled: Config):
     filled.store.write_bytes(b"garbage" * 1000)
     with pytest.raises(StoreDamaged):
         read_stats(filled)
+
+
+def test_what_protects_the_owner_is_told_in_words(config: Config) -> None:
+    told = collect(None, config).privacy
+    assert (told.epsilon, told.shares, told.sentence.endswith("there is no promise of privacy.")) == (None, 0, True)
+    noisy = config.with_(privacy={"epsilon": 8.0, "share": "part", "part": "biases"})
+    with Store.open(config.store) as store:
+        for name, count in (("older", 2), ("first", 1)):
+            store.declare(BudgetRow(name=name, epsilon=8.0, delta=1e-5, declared_at=NOW))
+            for number in range(count):
+                row = ShareRow(budget=name, at=NOW, round=number, sigma=2.0, sampling=1.0, epsilon=1.25)
+                assert store.add_share(row, number)
+        told = collect(store, noisy).privacy
+        assert (told.spent, told.shares, told.earlier, told.state) == (1.25, 1, 2, BudgetState.OPEN)
+        assert told.sentence == (
+            "Peers get only the biases under noise: epsilon 1.25 of 8 is spent in 1 share (delta 1e-05)."
+        )
+        store.mark_spent("first", True)
+        assert "nothing more is published" in collect(store, noisy).privacy.sentence
+    assert "nothing more is published" in read_stats(noisy).privacy.sentence

@@ -1,5 +1,6 @@
 """A damaged memory is set aside, what can be read is saved, and nothing is claimed that is not so."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -10,8 +11,8 @@ import pytest
 from node.errors import StoreDamaged, StoreFromFuture
 from node.store import Store
 from node.store.database import open_file
-from node.store.repair import REBUILT, Shelf, open_or_rebuild
-from node.store.rows import JobRow, ModelRow, Origin, Role
+from node.store.repair import FRESH, REBUILT, Shelf, open_or_rebuild
+from node.store.rows import BudgetRow, BudgetState, JobRow, ModelRow, Origin, Role, ShareRow
 from p2p.peers import PeerRecord, Trust
 
 PAGE = 4096
@@ -41,6 +42,11 @@ def fill(path: Path, peers: int = 250) -> int:
         store.push_shadow("peer-0001", "sent", OWN)
         store.add_job(JobRow(at=1.0, source="a.wav", language="es", seconds_in=1.0, seconds=1.0, utterances=1))
         store.set_fact("peer-id", "me")
+        store.declare(BudgetRow(name="first", epsilon=8.0, delta=1e-5, declared_at=1.0))
+        for number in range(3):
+            store.add_share(
+                ShareRow(budget="first", at=1.0, round=number, sigma=2.0, sampling=1.0, epsilon=1.0), number
+            )
         return store.next_sequence()
 
 
@@ -118,6 +124,39 @@ def test_when_nothing_can_be_read_the_shelf_gives_the_roles(path: Path, content:
         assert store.roles() == {Role.WORKING: THEIRS, Role.BEST: THEIRS}, "whose a model is, only the memory knew"
     assert "nothing" in opened.sentence
     assert "alone begins afresh" in opened.sentence
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_after_any_damage_no_budget_from_before_gives_another_share(path: Path, sound: bytes, seed: int):
+    """Whatever of it could be read: a share may have been in the page that is lost."""
+    rng = random.Random(seed)
+    broken = bytearray(sound)
+    at = rng.randrange(len(sound) // PAGE) * PAGE
+    broken[at : at + PAGE] = rng.randbytes(PAGE)
+    path.write_bytes(broken)
+    with open_or_rebuild(path, shelf, lambda: NOW).store as store:
+        assert all(row.state is BudgetState.CLOSED for row in store.budgets())
+        assert store.fact(FRESH) == f"after-{int(NOW)}"
+        share = ShareRow(budget="first", at=1.0, round=9, sigma=2.0, sampling=1.0, epsilon=1.0)
+        for after in range(5):
+            with contextlib.suppress(ValueError):
+                assert not store.add_share(share, after)
+
+
+def test_what_peers_may_have_is_never_replaced_by_another_model(path: Path):
+    with Store.open(path) as store:
+        store.add_models(
+            [ModelRow(digest="9" * 64, parent=None, origin=Origin.SENT, layout="l", made_at=1.0)],
+            {Role.PUBLISHED: "9" * 64},
+        )
+    file = open_file(path)
+    file.query("UPDATE peers SET trust = 'adored' WHERE peer = 'peer-0007'")
+    file.close()
+    opened = open_or_rebuild(path, shelf, lambda: NOW)
+    with opened.store as store:
+        assert Role.PUBLISHED not in store.roles(), "its file is not on the shelf"
+        assert store.roles()[Role.WORKING] == OWN
+    assert "published begins afresh" in opened.sentence
 
 
 def test_a_file_that_was_cut_short_is_read_as_far_as_it_goes(path: Path, sound: bytes):

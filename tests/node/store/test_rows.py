@@ -2,11 +2,12 @@
 
 import msgspec
 
-from node.store.rows import Origin, Role, RoundRow, Verdict
+from node.store.rows import BudgetState, Origin, Role, RoundRow, Verdict
 
 
 def test_words_in_the_file():
-    assert {role.value for role in Role} == {"working", "best", "alone"}
+    assert {role.value for role in Role} == {"working", "best", "alone", "published"}
+    assert {state.value for state in BudgetState} == {"open", "spent", "closed"}
     assert {origin.value for origin in Origin} == {"genesis", "trained", "merged", "received", "sent"}
     assert {verdict.value for verdict in Verdict} == {"pending", "merged", "refused", "rejected", "replaced"}
 

@@ -19,6 +19,8 @@ from node.store import Store
 from node.store.database import open_file
 from node.store.migrations import STEPS, migrate, migrated_in_memory
 from node.store.rows import (
+    BudgetRow,
+    BudgetState,
     Commit,
     DeliveryRow,
     JobRow,
@@ -27,6 +29,7 @@ from node.store.rows import (
     Origin,
     Role,
     RoundRow,
+    ShareRow,
     UpdateRow,
     Verdict,
 )
@@ -35,6 +38,7 @@ from p2p.peers import PeerRecord, Trust
 KEPT = 6
 PEERS = st.sampled_from(["anna", "ben", "cleo"])
 DIGESTS = st.sampled_from([letter * 64 for letter in "0123456789abcdef"])
+BUDGETS = st.sampled_from(["first", "second"])
 HASHES = st.sampled_from(["u1", "u2", "u3"])
 VERDICTS = st.sampled_from(Verdict)
 DIRECTIONS = st.sampled_from(["sent", "received"])
@@ -105,6 +109,8 @@ class Memory(RuleBasedStateMachine):
         self.jobs: list[JobRow] = []
         self.metrics: list[MetricRow] = []
         self.facts: dict[str, str] = {}
+        self.budgets: dict[str, BudgetRow] = {}
+        self.shares: list[ShareRow] = []
         self.given = 0
         self.times = itertools.count(1)
 
@@ -128,6 +134,33 @@ class Memory(RuleBasedStateMachine):
         record = PeerRecord(peer=peer, trust=trust, name=name, added_at=float(ord(peer[0])), addresses=(name, "b"))
         self.store.save_peer(record)
         self.peers[peer] = record
+
+    @rule(name=BUDGETS, epsilon=st.sampled_from([1.0, 8.0, float("inf")]), delta=st.sampled_from([1e-5, 1e-6]))
+    def declare(self, name: str, epsilon: float, delta: float) -> None:
+        row = BudgetRow(name=name, epsilon=epsilon, delta=delta, declared_at=float(next(self.times)))
+        self.store.declare(row)
+        known = self.budgets.setdefault(name, row)
+        stricter = {"epsilon": min(known.epsilon, epsilon), "delta": min(known.delta, delta)}
+        self.budgets[name] = msgspec.structs.replace(known, **stricter)
+
+    @rule(name=BUDGETS, spent=st.booleans())
+    def mark_spent(self, name: str, spent: bool) -> None:
+        self.store.mark_spent(name, spent)
+        if name in self.budgets:
+            state = BudgetState.SPENT if spent else BudgetState.OPEN
+            self.budgets[name] = msgspec.structs.replace(self.budgets[name], state=state)
+
+    @rule(name=BUDGETS, off=st.sampled_from([0, 0, 0, -1, 1]))
+    def add_share(self, name: str, off: int) -> None:
+        row = ShareRow(budget=name, at=self.now, round=1, sigma=2.0, sampling=1.0, epsilon=0.5)
+        after = sum(one.budget == name for one in self.shares) + off
+        if off == 0 and name not in self.budgets:
+            with pytest.raises(ValueError, match="FOREIGN KEY"):
+                self.store.add_share(row, after)
+            return
+        assert self.store.add_share(row, after) == (off == 0)
+        if off == 0:
+            self.shares.append(row)
 
     @rule(peer=PEERS)
     def forget_peer(self, peer: str) -> None:
@@ -291,6 +324,9 @@ class Memory(RuleBasedStateMachine):
         for name in ("memory", "cpu"):
             assert store.metrics(name) == tuple(row for row in reversed(self.metrics[-KEPT:]) if row.name == name)
         assert {name: store.fact(name) for name in self.facts} == self.facts
+        assert {row.name: row for row in store.budgets()} == self.budgets
+        assert store.shares() == tuple(self.shares), "shares are kept for ever"
+        assert store.shares("first") == tuple(row for row in self.shares if row.budget == "first")
         assert store.needed() == self.needed()
         for digest in self.needed():
             assert store.model(digest) == self.models.get(digest)

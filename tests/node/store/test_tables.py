@@ -8,6 +8,7 @@ import pytest
 from node.store.migrations import STEPS
 from node.store.rows import JobRow, MetricRow, ModelRow, Origin, Role, Verdict
 from node.store.tables import (
+    BUDGETS,
     DELIVERIES,
     JOBS,
     METRICS,
@@ -15,6 +16,7 @@ from node.store.tables import (
     NEEDED,
     PEERS,
     ROUNDS,
+    SHARES,
     UPDATES,
     add_models,
     insert,
@@ -30,6 +32,8 @@ TABLES = {
     "deliveries": DELIVERIES,
     "jobs": JOBS,
     "metrics": METRICS,
+    "budgets": BUDGETS,
+    "shares": SHARES,
 }
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from node.app import Surroundings, assemble
-from node.config import Config, NodeSettings, TrainSettings
+from node.config import Config, NodeSettings, PrivacySettings, TrainSettings
 from node.mesh import Mesh
 from node.store.rows import Role
 from p2p.peers import Trust
@@ -48,6 +48,7 @@ class Swarm:
         self.rng = random.Random(seed)
         self.seed, self.folder = seed, folder
         self.network = MemoryNetwork(random.Random(seed + 1))
+        self.privacy = PrivacySettings()
         self.settings = TrainSettings(**{"interval": 60.0, **settings})
         self.members = [
             Member(number, folder / f"n{number}", VectorLearner(1000 * seed + number)) for number in range(count)
@@ -64,7 +65,11 @@ class Swarm:
         loop = asyncio.get_running_loop()
         member.home.mkdir(parents=True, exist_ok=True)
         config = Config(
-            member.home, member.home / "models", node=NodeSettings(name=f"n{member.number}"), train=self.settings
+            member.home,
+            member.home / "models",
+            node=NodeSettings(name=f"n{member.number}"),
+            train=self.settings,
+            privacy=self.privacy,
         )
         identity = fake_identity(member.number)
         transport = MemoryTransport(self.network, identity.peer_id)
