@@ -180,8 +180,12 @@ def klt(rows: npt.NDArray[np.float32], count: int) -> tuple[Tensor, Tensor]:
 
 @cache
 def architecture(name: str) -> Autoencoder:
-    """The architecture of this name. Raises KeyError for one that this version does not know."""
-    return {body.name: body for body in (ResidualFrames(),)}[name]
+    """The architecture of this name: `res64` for single frames, `b4h80` for blocks of four. Raises KeyError for one
+    that this version does not know."""
+    from ml.voice.blocks import SHARES_OF_4, ResidualBlocks
+
+    known: tuple[Autoencoder, ...] = (ResidualFrames(), ResidualBlocks("b4h80", SHARES_OF_4, 80))
+    return {body.name: body for body in known}[name]
 
 
 def _residual(tensors: Tensors, side: str, x: Any) -> Any:  # noqa: ANN401

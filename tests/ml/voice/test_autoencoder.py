@@ -31,7 +31,7 @@ class LinearBlocks(BlockAutoencoder):
         return latents @ tensors["basis"] + tensors["mean"]
 
 
-BODIES = [ResidualFrames(), LinearBlocks()]
+BODIES = [ResidualFrames(), architecture("b4h80"), LinearBlocks()]
 
 
 def noise(frames, seed=0):
@@ -51,6 +51,12 @@ def test_the_frame_model_has_the_published_size():
     assert body.block == 1
     with pytest.raises(KeyError):
         architecture("res65")
+
+
+def test_the_model_of_four_frames_has_the_published_size():
+    body = architecture("b4h80")
+    assert body.layout.parameters == 44_000
+    assert body.block == 4
 
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: body.name)
