@@ -101,7 +101,9 @@ def test_updates_of_one_person_are_linked_by_what_they_share() -> None:
     rng = np.random.default_rng(0)
     common, persons = rng.normal(0, 5, 200), rng.normal(0, 1, (30, 200))
     first, second = (np.float32(common + persons + rng.normal(0, 0.5, persons.shape)) for _ in range(2))
-    found = linkage(cosines(first, second))
+    similarity = cosines(first, second)
+    assert abs(similarity[~np.eye(30, dtype=bool)].mean()) < 0.1, "what all have in common is no likeness"
+    found = linkage(similarity)
     assert (found.nearest_right, found.equal_error, found.people) == (1.0, 0.0, 30)
     unlike = linkage(cosines(first, np.float32(common + rng.normal(0, 1, persons.shape))))
     assert unlike.nearest_right < 0.2
