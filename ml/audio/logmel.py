@@ -65,11 +65,11 @@ def griffin_lim(mel: LogMel, iterations: int = 32, momentum: float = 0.99, seed:
     spectrum = (magnitude * np.exp(1j * angles)).astype(np.complex64)
     previous = np.zeros_like(spectrum)
     for _ in range(iterations):
-        consistent = _stft(_istft(spectrum))
+        consistent = stft(istft(spectrum))
         spectrum = consistent + np.float32(momentum) * (consistent - previous)
         spectrum *= magnitude / np.maximum(np.abs(spectrum), np.float32(1e-9))
         previous = consistent
-    return Audio(_istft(spectrum)[PAD:-PAD])
+    return Audio(istft(spectrum)[PAD:-PAD])
 
 
 def mel_to_magnitude(mel: Matrix, iterations: int = 60) -> Matrix:
@@ -121,13 +121,13 @@ def _mel_to_hertz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.where(mel < _KNEE / _LINEAR, mel * _LINEAR, above)
 
 
-def _stft(padded: Samples) -> Spectrum:
+def stft(padded: Samples) -> Spectrum:
     """Spectra `[T, 513]` of a signal that already has its 384 samples more at both ends."""
     frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP]
     return np.fft.rfft(frames * hann(), axis=1).astype(np.complex64, copy=False)
 
 
-def _istft(spectrum: Spectrum) -> Samples:
+def istft(spectrum: Spectrum) -> Samples:
     """The signal `[256 T + 768]` whose spectra are nearest to `[T, 513]` in least squares (Griffin and Lim 1984)."""
     frames = np.fft.irfft(spectrum, N_FFT, axis=1).astype(np.float32, copy=False)
     frames = frames * hann()
