@@ -1,0 +1,82 @@
+"""The default: a prior that peers learn together, and a personal model that stays as near to it as its speech is short.
+
+Two levels (hierarchical MAP estimation; the lines are Ditto's, Li et al. 2021, the prior is Gauvain and Lee's of 1994).
+The shared line is FedAvg among whoever is met: where it stands is what peers know. The personal line is trained on own
+speech under a pull to the shared line, which weighs the less the more speech there is. A third line, if wanted, does
+the same with nothing held out: its twin, which has not seen the held-out speech, says when it may speak.
+Knows no rule beyond that it gives a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ml.federated.cohort import Cohort, Stack
+from ml.federated.method import Ground, Inbox, Rule, State
+from ml.federated.methods.lines import ACCEPTED, BEST, ERROR, MEAN, averaged, begun, genesis, judged, kept, line
+
+
+@dataclass(frozen=True)
+class SharedLine:
+    """How the shared line is trained: no pull, and faster than one's own, for many people's steps are averaged."""
+
+    rate: float = 1e-3
+    pull: float = 0.0
+
+
+SHARED = SharedLine()
+
+
+@dataclass(frozen=True)
+class Hierarchical:
+    """Rate and pull of the personal line are the training's own; `shared` None leaves the prior at genesis (no peers).
+
+    `whole`: the same people with nothing held out. What speaks for a person then has learnt from all of their speech,
+    for as many rounds as were best for the twin that has not seen what is held out.
+    """
+
+    shared: SharedLine | None = SHARED
+    whole: Cohort | None = None
+    rule: Rule = MEAN
+    name: str = "shared prior, personal MAP"
+
+    def begin(self, ground: Ground, who: Sequence[int]) -> State:  # noqa: D102
+        return begun(ground, who, "shared", "working", "whole")
+
+    def round(  # noqa: D102
+        self, ground: Ground, who: Sequence[int], state: State, inbox: Inbox, number: int
+    ) -> tuple[State, Stack]:
+        prior, published = genesis(ground, who), line(state, "shared")
+        accepted, tried = np.zeros(len(who), np.int64), []
+        if self.shared is not None:
+            prior, accepted = averaged(ground, who, published, inbox, self.rule)
+            recipe = replace(ground.training, rate=self.shared.rate, pull=self.shared.pull)
+            published = ground.cohort.train(prior, who, recipe).last
+            if number > 1:
+                tried.append((prior, judged(ground, prior, who)))
+        learnt = ground.cohort.train(line(state, "working"), who, ground.training, prior)
+        after = {**state, "shared": published, "working": learnt.last, ACCEPTED: accepted}
+        if self.whole is None:
+            return {**after, **kept(state, *tried, (learnt.best, learnt.error))}, published
+        best = kept(state, *tried)
+        error = judged(ground, learnt.last, who)
+        whole = self.whole.train(line(state, "whole"), who, ground.training, prior).last
+        better = error < np.asarray(best[ERROR], np.float64)
+        stack = line(best, BEST)
+        stack[better] = whole[better]
+        return {**after, "whole": whole, BEST: stack, ERROR: np.where(better, error, best[ERROR])}, published
+
+    def personal(self, state: State) -> Stack:  # noqa: D102
+        return line(state, BEST)
+
+
+def whole(cohort: Cohort) -> Cohort:
+    """The same people with nothing held out."""
+    people = [
+        replace(one, speech=one.speech._replace(train=one.speech.train + one.speech.held_out, held_out=()))
+        for one in map(cohort.people.__getitem__, range(len(cohort)))
+    ]
+    return Cohort(cohort.autoencoder, people, cohort.options)

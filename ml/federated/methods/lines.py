@@ -1,0 +1,85 @@
+"""What the methods have in common: the lines of models that they keep, the best checkpoint, and what an inbox says.
+
+A state holds one array `[people, parameters]` for each line and, for what speaks for a person, the best weights that
+were tried on that person's held-out speech, with their error there. Begun at genesis, the best is never worse on
+held-out speech than genesis. Knows no single method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.federated.cohort import Stack
+from ml.federated.method import Ground, Inbox, Rule, State
+from ml.federated.rules.averages import Mean
+
+Errors = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.float64]
+
+MEAN: Rule = Mean()
+"""The plain mean of what is finite, where no other rule is wanted."""
+
+BEST, ERROR, ACCEPTED = "best", "error", "accepted"
+
+
+def genesis(ground: Ground, who: Sequence[int]) -> Stack:
+    """The shared start, once for each person."""
+    return np.repeat(ground.genesis[None], len(who), axis=0)
+
+
+def begun(ground: Ground, who: Sequence[int], *lines: str) -> dict[str, npt.NDArray[np.generic]]:
+    """A state in which every line, and the best, is genesis, and nothing has been accepted."""
+    start = genesis(ground, who)
+    state: dict[str, npt.NDArray[np.generic]] = {line: start.copy() for line in lines}
+    return state | {BEST: start, ERROR: judged(ground, start, who), ACCEPTED: np.zeros(len(who), np.int64)}
+
+
+def line(state: State, name: str) -> Stack:
+    """One line of models of a state, `[people, parameters]`."""
+    return np.asarray(state[name], np.float32)
+
+
+def judged(ground: Ground, stack: Stack, who: Sequence[int]) -> Errors:
+    """Errors on held-out speech, on the training speech where nothing is held out; infinite where not finite."""
+    with np.errstate(all="ignore"):
+        found = ground.cohort.errors(stack, who)
+        bare = [at for at, error in enumerate(found) if np.isnan(error)]
+        if bare:
+            found[bare] = ground.cohort.errors(stack[bare], [who[at] for at in bare], "train")
+    return np.where(np.isnan(found), np.inf, found)
+
+
+def kept(state: State, *tried: tuple[Stack, Errors]) -> dict[str, npt.NDArray[np.generic]]:
+    """`best` and `error` after some stacks and their errors on held-out speech; the earlier one wins a tie."""
+    best, error = line(state, BEST).copy(), np.array(state[ERROR], np.float64)
+    for stack, found in tried:
+        better = found < error
+        best[better], error[better] = stack[better], found[better]
+    return {BEST: best, ERROR: error}
+
+
+def towards(
+    ground: Ground, who: Sequence[int], own: Stack, inbox: Inbox, rule: Rule
+) -> tuple[Stack, npt.NDArray[np.int64]]:
+    """The step from one's own weights to what came, by a rule; and how many models had a part in it."""
+    with np.errstate(all="ignore"):
+        taken = rule.take(ground, who, own, inbox)
+    return taken.step, taken.accepted.sum(axis=1)
+
+
+def averaged(
+    ground: Ground, who: Sequence[int], own: Stack, inbox: Inbox, rule: Rule
+) -> tuple[Stack, npt.NDArray[np.int64]]:
+    """The average of one's own weights and those received, everybody alike; and how many models had a part.
+
+    A model from sender -1 is the average of all others, and counts for as many.
+    """
+    with np.errstate(all="ignore"):
+        taken = rule.take(ground, who, own, inbox)
+    behind = np.where(inbox.sender < 0, len(ground.cohort) - 1, 1)
+    others = (behind * taken.accepted).sum(axis=1)
+    share = (others / (others + 1)).astype(np.float32)
+    return own + share[:, None] * taken.step, taken.accepted.sum(axis=1)

@@ -1,0 +1,43 @@
+"""The default: its prior is FedAvg's model, its control's is genesis, and no held-out speech is lost."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ml.federated.method import Ground
+from ml.federated.methods.alone import Alone
+from ml.federated.methods.hierarchical import Hierarchical, whole
+from ml.federated.methods.lines import judged
+from tests.ml.federated.methods.conftest import Play
+
+
+def test_without_a_shared_line_it_is_map_around_genesis(play: Play) -> None:
+    alone, _ = play(Alone(anchored=True), 3)
+    control, _ = play(Hierarchical(None), 3)
+    assert np.array_equal(alone["best"], control["best"])
+    deaf, _ = play(Hierarchical(None), 3, spoil=lambda published: published + 5)
+    assert np.array_equal(control["best"], deaf["best"])
+
+
+def test_peers_who_share_an_accent_help_on_test_speech(ground: Ground, play: Play) -> None:
+    control, _ = play(Hierarchical(None), 4)
+    peers, _ = play(Hierarchical(), 4)
+    alone, together = (
+        ground.cohort.errors(np.asarray(state["best"], np.float32), range(5), "test") for state in (control, peers)
+    )
+    assert together.mean() < alone.mean()
+
+
+def test_the_third_line_learns_from_what_is_held_out(ground: Ground, play: Play) -> None:
+    everything = whole(ground.cohort)
+    held_out, speech = ground.cohort.frames("held_out"), ground.cohort.frames("train")
+    assert (everything.frames("train") == speech + held_out).all()
+    assert (everything.frames("held_out") == 0).all()
+    state, published = play(Hierarchical(whole=everything), 4)
+    plain, published_plain = play(Hierarchical(), 4)
+    assert np.array_equal(published, published_plain)  # what is held out never leaves
+    with_it, without = (
+        judged(ground, np.asarray(one["best"], np.float32), range(5))[:4].mean() for one in (state, plain)
+    )
+    assert with_it < without
+    assert np.array_equal(state["error"], plain["error"])  # and the twin's error is what is said
