@@ -61,9 +61,12 @@ class Gated:
             for at in order.T:
                 people = np.flatnonzero(accepted[np.arange(len(own)), at])
                 places = people, at[people]
-                part = step[people]
-                add(part, inbox.stack[places], own[people], factors[places])
-                step[people] = part
+                if len(people) == len(own):
+                    add(step, inbox.stack[places], own, factors[places])
+                else:
+                    part = step[people]
+                    add(part, inbox.stack[places], own[people], factors[places])
+                    step[people] = part
         return Taken(step, accepted)
 
     def _findings(self, ground: Ground, who: Sequence[int], own: Stack, inbox: Inbox, tried: Mask) -> Whole:
@@ -73,7 +76,9 @@ class Gated:
             people = np.asarray(who)
             here[judging] = ground.cohort.errors(own[judging], people[judging].tolist())
             rows, _ = np.nonzero(tried)
-            losses[tried] = ground.cohort.errors(inbox.stack[tried], people[rows].tolist())
+            stack = inbox.stack.reshape(-1, own.shape[1])
+            models = stack if tried.all() else stack[tried.ravel()]
+            losses[tried] = ground.cohort.errors(models, people[rows].tolist())
         return judge(here, losses, tried, self.options)
 
 

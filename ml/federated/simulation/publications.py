@@ -92,12 +92,13 @@ class Publications:
         """
         if self.compression is None:
             return published, published
-        base = np.repeat(self.genesis[None], len(who), axis=0)
         known = self.spoken[who]
+        base = self.stack[who]
         if self.compression.shadow:
-            last = self.stack[who]
-            known &= np.isfinite(last).all(axis=1)
-            base[known] = last[known]
+            known &= np.isfinite(base.sum(axis=1, dtype=np.float64))
+            base[~known] = self.genesis
+        else:
+            base[:] = self.genesis
         with np.errstate(all="ignore"):
             difference = published - base
             arrived = self.compression.arrives(difference, self.layout)

@@ -8,11 +8,8 @@ Knows nothing of what methods, rules, attacks and compressions do.
 
 from __future__ import annotations
 
-import hashlib
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -24,8 +21,10 @@ from ml.federated.cohort import Stack
 from ml.federated.compression import COMPRESSIONS
 from ml.federated.diff import SNAPSHOT
 from ml.federated.method import Attack, Compression, Ground, Inbox, Method, Progress, Scene, State
+from ml.federated.simulation.about import about
 from ml.federated.simulation.chance import Many, Purpose, uniform
 from ml.federated.simulation.checkpoint import VERSION, Index, load, read_index, save
+from ml.federated.simulation.chunks import Done, Rows, in_order, parts, people_at_a_time
 from ml.federated.simulation.clock import Clock
 from ml.federated.simulation.publications import Publications
 from ml.federated.simulation.settings import RoundFacts, SimulationSettings
@@ -35,22 +34,8 @@ _WITNESSES = 256
 """Honest people whose publications an attack sees."""
 _WEIGHED = 4
 """Publications of a round whose bytes are counted really."""
-_MODELS = 1024
-"""Received models in memory at a time."""
 ACCEPTED = "accepted"
 """The array of a method's state that says how many models had a part in each person's last round."""
-
-
-@dataclass(frozen=True)
-class _Done:
-    """What came of a chunk."""
-
-    who: Many
-    state: State
-    published: Stack
-    arrived: Stack
-    sizes: tuple[int, ...]
-    errors: npt.NDArray[np.float64] | None
 
 
 class Simulation:
@@ -79,11 +64,12 @@ class Simulation:
         self._publications = Publications.none(
             ground.genesis, ground.cohort.layout, people, compression, _first(compression)
         )
+        self._about = about(ground, method, settings, compression, attack)
         self._errors = np.full(people, np.nan)
         self._size = 0.0
         self.number = 0
         self.state: dict[str, npt.NDArray[np.generic]] = _held(
-            (method.begin(ground, part.tolist()) for part in _parts(self._everybody, settings.chunk)), people
+            (method.begin(ground, part.tolist()) for part in parts(self._everybody, settings.chunk)), people
         )
 
     @property
@@ -104,7 +90,7 @@ class Simulation:
     def save(self, folder: Path) -> None:
         """Keep the state in a folder, in place of the one that is there. Raises CannotWrite."""
         facts = {"time": self._clock.time, "size": self._size}
-        index = Index(VERSION, self.number, self._about(), facts, len(self._everybody), [], [])
+        index = Index(VERSION, self.number, dict(self._about), facts, len(self._everybody), [], [])
         save(folder, index, self._arrays())
 
     @classmethod
@@ -124,7 +110,7 @@ class Simulation:
         """
         index = read_index(folder)
         made = cls(ground, method, settings, compression, attack)
-        for name, value in made._about().items():
+        for name, value in made._about.items():
             if index.about.get(name) != value:
                 raise ModelDamaged(
                     f"The simulation in {folder} is another one: its {name} was {index.about.get(name)}, not {value}.",
@@ -134,26 +120,6 @@ class Simulation:
         made.number, made._size = index.number, index.facts["size"]
         made._clock.time = index.facts["time"]
         return made
-
-    def _about(self) -> dict[str, str]:
-        """What must be the same to go on. Methods and the like that are dataclasses are told apart by their fields."""
-        cutting = {"rounds", "chunk", "threads", "measure_every"}
-        compression = self._publications.compression
-        speech = np.concatenate([self.ground.cohort.frames(part) for part in ("train", "held_out")])
-        return {
-            "people": f"{len(self._everybody)} with {hashlib.sha256(speech.tobytes()).hexdigest()[:16]}",
-            "start": hashlib.sha256(self.ground.genesis.tobytes()).hexdigest()[:16],
-            "training": repr(self.ground.training),
-            "ground's seed": str(self.ground.seed),
-            "method": f"{self.method.name} {self.method!r}" if is_dataclass(self.method) else self.method.name,
-            "compression": compression.name if compression else "exact",
-            "attack": self.attack.name if self.attack else "none",
-            **{
-                one.name: repr(getattr(self.settings, one.name))
-                for one in fields(self.settings)
-                if one.name not in cutting
-            },
-        }
 
     def _arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """Everything that changes in a round, person by person; views, to be written or filled."""
@@ -180,10 +146,11 @@ class Simulation:
         hear = self._ears(online, senders)
         messages, taken = np.zeros(len(self._everybody), np.int64), 0
         sizes: list[int] = []
-        witnesses, own = _Rows(self._witnesses(there)), _Rows(online[self._hostile[online]])
-        for chunk, arrivals, done in self._work(online, hear, measure):
+        witnesses, own = Rows(self._witnesses(there)), Rows(online[self._hostile[online]])
+        for done in self._work(online, hear, measure):
+            chunk = done.who
             self._publications.served(senders[np.searchsorted(online, chunk)])
-            messages[chunk] = arrivals
+            messages[chunk] = done.messages
             for name, array in done.state.items():
                 self.state[name][chunk] = array
             taken += int(np.sum(done.state[ACCEPTED])) if ACCEPTED in done.state else 0
@@ -195,8 +162,8 @@ class Simulation:
                 witnesses.add(chunk, done.arrived)
                 self._publications.put(chunk, done.arrived)
                 sizes.extend(done.sizes)
-            progress(int(own.count + witnesses.count), len(online))
-        self._forge(witnesses.stack(self.ground.genesis), own, sizes)
+            progress(own.seen + witnesses.seen, len(online))
+        self._forge(witnesses, own)
         self._publications.spoken[online] = True
         arrived = int(messages.sum()) * (2 if self.settings.topology == "mean" else 1)
         sent, self._size = round(arrived * self._size), float(np.mean(sizes)) if sizes else self._size
@@ -223,42 +190,28 @@ class Simulation:
         mean_age = float(age[spoken].mean()) if count else 0.0
         return lambda chunk: self._publications.mean_of_others(chunk, total, count, frames, mean_age)
 
-    def _work(
-        self, online: Many, hear: Callable[[Many], Inbox], measure: bool
-    ) -> Iterable[tuple[Many, npt.NDArray[np.int64], _Done]]:
-        """Chunk by chunk in a fixed order, the hostile ones last: who, how many models each got, what came of it."""
+    def _work(self, online: Many, hear: Callable[[Many], Inbox], measure: bool) -> Iterator[Done]:
+        """Chunk by chunk in a fixed order, the hostile ones last: what comes of each."""
         ground = replace(self.ground, training=replace(self.ground.training, seed=self._training_seed()))
         weighed = set(online[~self._hostile[online]][:_WEIGHED].tolist())
-        most = max(1, min(self.settings.chunk, _MODELS // max(1, _width(self.settings, len(online)))))
 
-        def work(chunk: Many) -> tuple[Many, npt.NDArray[np.int64], _Done]:
-            inbox = hear(chunk)
+        def work(chunk: Many) -> Done:
+            inbox, who = hear(chunk), chunk.tolist()
             before = {name: array[chunk] for name, array in self.state.items()}
-            state, published = self.method.round(ground, chunk.tolist(), before, inbox, self.number)
-            honest = not self._hostile[chunk[0]]
-            arrived, difference = self._publications.arrive(chunk, published) if honest else (published, published)
-            sizes = tuple(
-                self._publications.size(one, row)
-                for one, row in zip(chunk.tolist(), difference, strict=True)
-                if one in weighed
-            )
-            errors = ground.cohort.errors(self.method.personal(state), chunk.tolist()) if measure else None
-            return chunk, inbox.present.sum(axis=1), _Done(chunk, state, published, arrived, sizes, errors)
+            state, published = self.method.round(ground, who, before, inbox, self.number)
+            arrived, difference = published, published
+            if not self._hostile[chunk[0]]:
+                arrived, difference = self._publications.arrive(chunk, published)
+            pairs = zip(who, difference, strict=True)
+            sizes = tuple(self._publications.size(one, row) for one, row in pairs if one in weighed)
+            errors = ground.cohort.errors(self.method.personal(state), who) if measure else None
+            return Done(chunk, inbox.present.sum(axis=1), state, published, arrived, sizes, errors)
 
-        chunks = [part for kind in (False, True) for part in _parts(online[self._hostile[online] == kind], most)]
-        if self.settings.threads == 1:
-            yield from map(work, chunks)
-            return
-        with ThreadPoolExecutor(self.settings.threads) as pool:
-            running: deque[Future[tuple[Many, npt.NDArray[np.int64], _Done]]] = deque()
-            for chunk in chunks:
-                running.append(pool.submit(work, chunk))
-                if len(running) > self.settings.threads:
-                    yield running.popleft().result()
-            while running:
-                yield running.popleft().result()
+        most = people_at_a_time(self.settings, len(online))
+        kinds = (online[~self._hostile[online]], online[self._hostile[online]])
+        return in_order([part for kind in kinds for part in parts(kind, most)], work, self.settings.threads)
 
-    def _forge(self, honest: Stack, own: _Rows, sizes: list[int]) -> None:
+    def _forge(self, witnesses: Rows, own: Rows) -> None:
         """What the hostile ones who are there publish."""
         if not len(own.who) or self.attack is None:
             return
@@ -267,8 +220,8 @@ class Simulation:
             self.ground,
             self.number,
             own.who.tolist(),
-            honest,
-            own.stack(self.ground.genesis),
+            witnesses.stack(len(self.ground.genesis)),
+            own.stack(len(self.ground.genesis)),
             self._publications.last(own.who),
             np.random.default_rng(seed),
         )
@@ -288,7 +241,7 @@ class Simulation:
         """Everybody's errors; those of who was never there are measured once, at their start."""
         if not measure:
             return np.full(len(self._everybody), np.nan)
-        for part in _parts(np.flatnonzero(np.isnan(self._errors)), self.settings.chunk):
+        for part in parts(np.flatnonzero(np.isnan(self._errors)), self.settings.chunk):
             self._errors[part] = self.ground.cohort.errors(self.personal(part.tolist()), part.tolist())
         return np.where(self._hostile, np.nan, self._errors)
 
@@ -297,36 +250,11 @@ class Simulation:
         return self.number + 1_000_003 * self.ground.seed
 
 
-class _Rows:
-    """Some people's rows, collected out of chunks."""
-
-    def __init__(self, who: Many) -> None:
-        self.who, self.count = who, 0
-        self._rows: dict[int, npt.NDArray[np.float32]] = {}
-
-    def add(self, chunk: Many, stack: Stack) -> None:
-        self.count += len(chunk)
-        for at in np.flatnonzero(np.isin(chunk, self.who)):
-            self._rows[int(chunk[at])] = stack[at].copy()
-
-    def stack(self, like: npt.NDArray[np.float32]) -> Stack:
-        return np.array([self._rows[int(one)] for one in self.who], np.float32).reshape(len(self.who), len(like))
-
-
 def _first(compression: Compression | None) -> Compression | None:
     """Where the next differences stand on what arrived, the first one is an int8 snapshot, as in the node."""
     if compression is None or not compression.shadow:
         return None
     return COMPRESSIONS[SNAPSHOT.value]
-
-
-def _parts(who: Many, size: int) -> list[Many]:
-    return [who[first : first + size] for first in range(0, len(who), size)]
-
-
-def _width(settings: SimulationSettings, online: int) -> int:
-    """Models that one person hears at most."""
-    return {"mean": 1, "full": online}.get(settings.topology, settings.received)
 
 
 def _held(parts: Iterable[State], people: int) -> dict[str, npt.NDArray[np.generic]]:
