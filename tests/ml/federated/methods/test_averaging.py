@@ -38,12 +38,10 @@ def test_fine_tuning_listens_to_nobody_after_its_first_round(play: Play) -> None
     assert (clean["accepted"] == 0).all()
 
 
-def test_fine_tuned_weights_are_peoples_own(ground: Ground, play: Play) -> None:
-    state, _ = play(Averaged(alone_from=3), 4)
-    assert len(np.unique(np.asarray(state["working"])[:, 0])) == 5
-    shared, _ = play(Averaged(), 4)
-    trained = [
-        ground.cohort.errors(np.asarray(one["working"], np.float32), range(5), "train").mean()
-        for one in (state, shared)
-    ]
-    assert trained[0] < trained[1]
+def test_fine_tuned_weights_are_peoples_own_and_fit_them(ground: Ground, play: Play) -> None:
+    fine, shared = (
+        np.asarray(play(method, 4)[0]["working"], np.float32) for method in (Averaged(alone_from=3), Averaged())
+    )
+    assert len(np.unique(fine, axis=0)) == 5
+    on_own = [ground.cohort.errors(stack, range(5), "train").mean() for stack in (fine, shared)]
+    assert on_own[0] < on_own[1]
