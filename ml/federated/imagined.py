@@ -126,7 +126,8 @@ class Imagined:
         """Frames of everybody's utterances, `[people, utterances]`: seconds each, and what is left over."""
         frames = self._frames[part]
         begins = UTTERANCE * np.arange(-(-int(frames.max()) // UTTERANCE))
-        return np.clip(frames[:, None] - begins, 0, UTTERANCE)
+        lengths: Counts = np.clip(frames[:, None] - begins, 0, UTTERANCE)
+        return lengths
 
     def utterances(self, part: Part, at: int) -> tuple[LogMel, ...]:
         """Somebody's speech, of the lengths that were told."""

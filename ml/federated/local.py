@@ -37,15 +37,16 @@ def judge(
     import torch
 
     width = rows.shape[1]
-    steps = np.arange(_BLOCK)
+    steps, way = np.arange(_BLOCK), None
     total = np.zeros(len(counts))
     for first in range(0, int(counts.max()), _BLOCK):
         left = counts[counts > first] - first
         valid = steps < left[:, None]
         places = np.where(valid, begins[: len(left), None] + first + steps, 0)
-        block = space.take("block", len(left), _BLOCK, width)
-        torch.index_select(rows, 0, torch.from_numpy(places.ravel()).to(rows.device), out=block.view(-1, width))
-        missed = kernel.misses(weights, block, space)
+        if way is None or len(way.rows) != len(left):
+            way = kernel.pass_over(weights, len(left), _BLOCK, space)
+        torch.index_select(rows, 0, torch.from_numpy(places.ravel()).to(rows.device), out=way.rows.view(-1, width))
+        missed = way.forward()
         if not valid.all():
             missed.mul_(torch.from_numpy(valid).to(rows.device).unsqueeze(2))
         total[: len(left)] += np.square(torch.linalg.vector_norm(missed, dim=(1, 2)).cpu().numpy().astype(float))
@@ -80,8 +81,9 @@ class LocalTraining:
         first.flat.zero_()
         second.flat.zero_()
         centre = self._centre(weights, towards)
-        pulls = torch.from_numpy((2 * options.pull / self._counts).astype(np.float32)).to(self._device)
-        one_pull = float(pulls[0]) if bool((pulls == pulls[0]).all()) else None
+        pulls = torch.from_numpy((options.pull / self._counts).astype(np.float32)).to(self._device)
+        if bool((pulls == pulls[0]).all()):
+            pulls = pulls[:1]
         allowed = (
             None
             if only is None
@@ -94,19 +96,17 @@ class LocalTraining:
             _Batches(self._counts, self._begins, self._batches, self._length, options.seed),
         )
         step, steps = torch.zeros((), device=self._device), options.epochs * self._batches
-        batch = self._space.take("batch", len(begin), self._length, self._rows.shape[1])
+        way = kernel.pass_over(weights, len(begin), self._length, self._space, gradient)
+        batch = way.rows.view(-1, way.rows.shape[2])
         last, best, error = begin, begin.copy(), self._error(weights)
         for _ in range(options.epochs):
             places = torch.from_numpy(batches.places()).to(self._device)
             for number in range(self._batches):
-                torch.index_select(self._rows, 0, places[number], out=batch.view(-1, batch.shape[2]))
+                torch.index_select(self._rows, 0, places[number], out=batch)
                 if centre is not None:
-                    torch.sub(weights.flat, centre.flat, out=gradient.flat)
-                    if one_pull is None:
-                        gradient.scale(pulls)
-                    else:
-                        gradient.flat.mul_(one_pull)
-                kernel.gradient(weights, batch, shares[number], gradient, self._space, add=centre is not None)
+                    gradient.square_back(pulls, weights, centre)
+                way.forward()
+                way.backward(shares[number], add=centre is not None)
                 _shorten(gradient, options.clip)
                 if allowed is not None:
                     gradient.flat.mul_(allowed.flat)
@@ -197,7 +197,11 @@ def _rate(rate: float, done: int, steps: int) -> float:
 
 
 def _shorten(gradient: Packed, clip: float) -> None:
-    """Each model's gradient to at most this norm."""
+    """Each model's gradient to at most this norm; when all of them together are no longer than that, nobody's is."""
+    import torch
+
+    if clip > 0.01 and float(torch.linalg.vector_norm(gradient.flat)) < 0.99 * clip:
+        return
     factors = (clip / (gradient.norms() + 1e-6)).clamp_(max=1.0)
     if bool((factors != 1).any()):
         gradient.scale(factors)

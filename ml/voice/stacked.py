@@ -76,6 +76,18 @@ class Packed:
         for part in self.parts:
             part.mul_(factors.view(-1, *[1] * (part.dim() - 1)))
 
+    def square_back(self, factors: torch.Tensor, one: Packed, other: Packed) -> None:
+        """Becomes the derivative of `factors[m]` times the squared distance of model m's numbers in `one` from those in
+        `other`; one factor is that of all."""
+        import torch
+
+        write = torch.ops.aten.mse_loss_backward.grad_input
+        if len(factors) == 1:
+            write(factors.expand_as(self.flat), one.flat, other.flat, 0, grad_input=self.flat)
+            return
+        for part, here, there in zip(self.parts, one.parts, other.parts, strict=True):
+            write(factors.view(-1, *[1] * (part.dim() - 1)).expand_as(part), here, there, 0, grad_input=part)
+
     def norms(self) -> torch.Tensor:
         """The Euclidean norm of each model's numbers, `[models]`."""
         import torch
@@ -161,59 +173,80 @@ class Stacked:
                 yield whole[:, row : row + shape[0]], stack[:, begin:end].view(len(stack), *shape)
                 row += shape[0]
 
-    def misses(self, weights: Packed, rows: torch.Tensor, space: Workspace) -> torch.Tensor:
-        """What comes out less what went in, `[M, R, D]`, of the first M models on their `rows` `[M, R, D]`.
+    def pass_over(
+        self, weights: Packed, models: int, length: int, space: Workspace, gradient: Packed | None = None
+    ) -> Pass:
+        """What the first `models` of these weights compute on `length` rows each, and its derivative into `gradient`
+        (of as many models)."""
+        return Pass(weights, gradient, (models, length, self._latent), space)
 
-        Standardised, in the workspace's memory.
-        """
-        return self._forward(weights, rows, space)[-1]
 
-    def gradient(
-        self, weights: Packed, rows: torch.Tensor, share: torch.Tensor, out: Packed, space: Workspace, add: bool = False
-    ) -> None:
-        """The derivative of the sum of squared misses, each row's weighed by half its `share` `[models, R, 1]` (a row
-        of share 0 counts nothing), into `out`, or added to what is there (`add`)."""
-        import torch
+class Pass:
+    """One way through the autoencoder and back, for rows of one shape.
 
-        models, length, width = rows.shape
-        h, z, k, miss = self._forward(weights, rows, space)
-        squeeze, _, code, unfold, _, frame = weights.parts
-        to_squeeze, to_lower, to_code, to_unfold, to_upper, to_frame = out.parts
-        multiply = _add_product if add else _product
+    `rows` `[models, length, D]` is where standardised rows are put in; `missed`, of the same shape, is what comes out
+    less what went in. All memory is the workspace's, and what is no longer needed on the way back is written over.
+    """
 
-        upper = space.take("upper", models, length, unfold.shape[1])
-        dy = torch.mul(miss, share, out=upper[:, :, :width])
-        multiply(dy.mT, k, to_frame)
-        _behind_relu(dy, frame, k, upper[:, :, width:], space)
-        multiply(upper.mT, z, to_unfold)
-        _add_rows(upper, to_upper, add)
-
-        lower = space.take("lower", models, length, squeeze.shape[1])
-        dz = torch.bmm(upper, unfold, out=space.take("dz", models, length, self._latent))
-        lower[:, :, : self._latent].copy_(dz)
-        multiply(dz.mT, h, to_code)
-        _behind_relu(dz, code, h, lower[:, :, self._latent :], space)
-        multiply(lower.mT, rows, to_squeeze)
-        _add_rows(lower, to_lower, add)
-
-    def _forward(
-        self, weights: Packed, rows: torch.Tensor, space: Workspace
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The encoder's hidden layer, the latents, the decoder's hidden layer, and the misses."""
-        import torch
-
-        models, length, width = rows.shape
+    def __init__(self, weights: Packed, gradient: Packed | None, shape: tuple[int, int, int], space: Workspace) -> None:
+        """`shape` is models, rows of each, and latents."""
+        models, length, latent = shape
         squeeze, lower_bias, code, unfold, upper_bias, frame = (part[:models] for part in weights.parts)
-        first = space.take("encoding", models, length, squeeze.shape[1])
-        torch.baddbmm(lower_bias.unsqueeze(1), rows, squeeze.mT, out=first)
-        h = first[:, :, self._latent :].clamp_(min=0)
-        z = space.take("z", models, length, self._latent)
-        z.copy_(first[:, :, : self._latent]).baddbmm_(h, code.mT)
-        second = space.take("decoding", models, length, unfold.shape[1])
-        torch.baddbmm(upper_bias.unsqueeze(1), z, unfold.mT, out=second)
-        k = second[:, :, width:].clamp_(min=0)
-        miss = torch.sub(second[:, :, :width], rows, out=space.take("miss", models, length, width))
-        return h, z, k, miss.baddbmm_(k, frame.mT)
+        self._out = None if gradient is None else gradient.parts
+        width = squeeze.shape[2]
+        self._squeeze, self._code, self._unfold, self._frame = squeeze.mT, code, unfold, frame
+        self._code_back, self._frame_back = code.mT, frame.mT
+        self._unfold_back = unfold.mT
+        self._lower_bias, self._upper_bias = lower_bias.unsqueeze(1), upper_bias.unsqueeze(1)
+        self.rows = space.take("rows", models, length, width)
+        self.missed = space.take("missed", models, length, width)
+        self._lower = space.take("lower", models, length, squeeze.shape[1])
+        self._linear, self._h = self._lower[:, :, :latent], self._lower[:, :, latent:]
+        self._upper = space.take("upper", models, length, unfold.shape[1])
+        self._shown, self._k = self._upper[:, :, :width], self._upper[:, :, width:]
+        self._z, self._dz = (space.take(name, models, length, latent) for name in ("z", "dz"))
+        self._through = space.take("through", models, length, self._h.shape[2])
+        self._lower_back, self._upper_back = self._lower.mT, self._upper.mT
+        self._dy_back, self._dz_back = self._shown.mT, self._dz.mT
+
+    def forward(self) -> torch.Tensor:
+        """Computes `missed`."""
+        import torch
+
+        torch.baddbmm(self._lower_bias, self.rows, self._squeeze, out=self._lower)
+        self._h.clamp_(min=0)
+        self._z.copy_(self._linear).baddbmm_(self._h, self._code_back)
+        torch.baddbmm(self._upper_bias, self._z, self._unfold_back, out=self._upper)
+        self._k.clamp_(min=0)
+        torch.sub(self._shown, self.rows, out=self.missed)
+        return self.missed.baddbmm_(self._k, self._frame_back)
+
+    def backward(self, share: torch.Tensor, add: bool = False) -> None:
+        """The derivative of the sum of squared misses, each row's weighed by half its `share` `[models, length, 1]` (a
+        row of share 0 counts nothing), into the gradient, or added to what is there (`add`).
+
+        Once after each `forward`. Raises ValueError without a gradient to write to.
+        """
+        import torch
+
+        if self._out is None:
+            raise ValueError("there is no gradient to write to")
+        to_squeeze, to_lower, to_code, to_unfold, to_upper, to_frame = self._out
+        multiply = _add_product if add else _product
+        relu_back = torch.ops.aten.threshold_backward.grad_input
+
+        dy = torch.mul(self.missed, share, out=self._shown)
+        multiply(self._dy_back, self._k, to_frame)
+        relu_back(torch.bmm(dy, self._frame, out=self._through), self._k, 0, grad_input=self._k)
+        multiply(self._upper_back, self._z, to_unfold)
+        _add_rows(self._upper, to_upper, add)
+
+        dz = torch.bmm(self._upper, self._unfold, out=self._dz)
+        multiply(self._dz_back, self._h, to_code)
+        relu_back(torch.bmm(dz, self._code, out=self._through), self._h, 0, grad_input=self._h)
+        self._linear.copy_(dz)
+        multiply(self._lower_back, self.rows, to_squeeze)
+        _add_rows(self._lower, to_lower, add)
 
 
 def _product(one: torch.Tensor, other: torch.Tensor, out: torch.Tensor) -> None:
@@ -233,13 +266,3 @@ def _add_rows(rows: torch.Tensor, out: torch.Tensor, add: bool) -> None:
         out.add_(rows.sum(dim=1))
     else:
         torch.sum(rows, dim=1, out=out)
-
-
-def _behind_relu(
-    dy: torch.Tensor, weight: torch.Tensor, hidden: torch.Tensor, out: torch.Tensor, space: Workspace
-) -> None:
-    """The derivative of a hidden layer's input, from that of what its output is multiplied into."""
-    import torch
-
-    through = torch.bmm(dy, weight, out=space.take("through", *hidden.shape))
-    torch.ops.aten.threshold_backward.grad_input(through, hidden, 0, grad_input=out)

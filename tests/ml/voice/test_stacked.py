@@ -39,8 +39,18 @@ def gradient(stack: torch.Tensor, rows: torch.Tensor, share: torch.Tensor) -> to
     space = Workspace()
     out = KERNEL.empty(len(stack), "gradient", space)
     out.flat.fill_(float("nan"))
-    KERNEL.gradient(packed(stack, space), rows, share, out, space)
+    way = KERNEL.pass_over(packed(stack, space), *rows.shape[:2], space, out)
+    way.rows.copy_(rows)
+    way.forward()
+    way.backward(share)
     return KERNEL.unpack(out, torch.empty_like(stack))
+
+
+def misses(stack: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    space = Workspace()
+    way = KERNEL.pass_over(packed(stack, space), *rows.shape[:2], space)
+    way.rows.copy_(rows)
+    return way.forward().clone()
 
 
 def by_autograd(model: torch.Tensor, rows: torch.Tensor) -> tuple[float, Tensor]:
@@ -63,8 +73,7 @@ def by_autograd(model: torch.Tensor, rows: torch.Tensor) -> tuple[float, Tensor]
 def test_errors_and_derivatives_are_those_of_autograd() -> None:
     counts = [5, 1, 16]
     stack, (rows, share) = models(3), speech(counts)
-    found, space = gradient(stack, rows, share), Workspace()
-    missed = KERNEL.misses(packed(stack, space), rows, space)
+    found, missed = gradient(stack, rows, share), misses(stack, rows)
     for at, count in enumerate(counts):
         loss, wanted = by_autograd(stack[at], rows[at, :count])
         assert float(missed[at, :count].square().mean()) == pytest.approx(loss, rel=1e-5)
@@ -76,7 +85,10 @@ def test_a_derivative_can_be_added_to_what_is_there() -> None:
     alone = gradient(stack, rows, share)
     out = KERNEL.empty(2, "gradient", space)
     out.flat.fill_(0.5)
-    KERNEL.gradient(packed(stack, space), rows, share, out, space, add=True)
+    way = KERNEL.pass_over(packed(stack, space), *rows.shape[:2], space, out)
+    way.rows.copy_(rows)
+    way.forward()
+    way.backward(share, add=True)
     assert torch.allclose(KERNEL.unpack(out, torch.empty_like(stack)), alone + 0.5, atol=1e-6)
 
 
@@ -89,9 +101,11 @@ def test_a_model_does_not_feel_the_others(length: int) -> None:
 
 
 def test_only_the_first_models_can_be_asked() -> None:
-    stack, (rows, _), space = models(3), speech([16, 16, 16]), Workspace()
-    everybody = KERNEL.misses(packed(stack, space), rows, space).clone()
-    assert torch.equal(KERNEL.misses(packed(stack, space), rows[:2], space), everybody[:2])
+    stack, (rows, share) = models(3), speech([16, 16, 16])
+    assert torch.equal(misses(stack, rows[:2]), misses(stack, rows)[:2])
+    space = Workspace()
+    with pytest.raises(ValueError, match="no gradient"):
+        KERNEL.pass_over(packed(stack, space), 3, 16, space).backward(share)
 
 
 def test_packed_numbers_come_back_and_are_measured_for_each_model() -> None:
@@ -102,6 +116,20 @@ def test_packed_numbers_come_back_and_are_measured_for_each_model() -> None:
     assert torch.allclose(numbers.norms(), stack.norm(dim=1), rtol=1e-5)
     numbers.scale(torch.tensor([1.0, 0.0, 2.0]))
     assert torch.equal(KERNEL.unpack(numbers, torch.empty_like(stack)), stack * torch.tensor([[1.0], [0.0], [2.0]]))
+
+
+def test_the_pull_of_another_stack_is_the_same_for_one_factor_and_for_many() -> None:
+    stack, space = models(3), Workspace()
+    here, there, found = (KERNEL.empty(3, name, space) for name in ("here", "there", "found"))
+    KERNEL.pack(stack, here)
+    KERNEL.pack(stack.flip(0), there)
+    results = []
+    for factors in ([0.3], [0.3, 0.3, 0.3], [0.3, 0.7, 0.0]):
+        found.square_back(torch.tensor(factors), here, there)
+        results.append(KERNEL.unpack(found, torch.empty_like(stack)))
+    assert torch.equal(results[0], results[1])
+    wanted = 2 * torch.tensor([[0.3], [0.7], [0.0]]) * (stack - stack.flip(0))
+    assert torch.allclose(results[2], wanted, rtol=1e-6, atol=0)
 
 
 def test_memory_is_taken_again_by_its_name() -> None:
