@@ -78,6 +78,7 @@ def build_app() -> App:
     app.command(peers)
     app.command("cli.stats:stats", name="stats", help="Show what this node does and has done.")
     app.command("cli.train:train", name="train", help="Learn from the speech of your voice now.")
+    app.command("cli.simulate:simulate", name="simulate", help="Run thousands of nodes on this machine, and see.")
     config = App(name="config", help="Show and check the settings of this node.")
     for verb, what in CONFIG.items():
         config.command(f"cli.config:{verb}", name=verb, help=what)
@@ -93,7 +94,7 @@ def build_app() -> App:
 def commands() -> list[str]:
     """What all commands are called: `peers`, `peers trust`."""
     groups = {"voice": VOICE, "peers": PEERS, "config": CONFIG, "models": MODELS}
-    alone = ("translate", "start", "id", "stats", "train", "doctor")
+    alone = ("translate", "start", "id", "stats", "train", "simulate", "doctor")
     return [*alone, *groups, *(f"{group} {verb}" for group, verbs in groups.items() for verb in verbs)]
 
 

@@ -14,14 +14,15 @@ from ml.federated.people import recorded
 from ml.types import Audio
 
 
-def collection(folder: Path) -> Path:
+def collection(folder: Path, seconds: int = 1) -> Path:
+    """Two speakers with four utterances of about so many seconds to train on, and two for the test."""
     rng = np.random.default_rng(0)
     entries = []
     for speaker in ("bob", "ann"):
         for part, takes in (("train", 4), ("test", 2)):
-            sound = rng.normal(0, 0.1, 16000 * takes).astype(np.float32)
+            sound = rng.normal(0, 0.1, 16000 * takes * seconds).astype(np.float32)
             write(folder / f"{speaker}-{part}.flac", Audio(sound, 16000))
-            cuts = [{"start": 16000 * at, "end": 16000 * at + 12000} for at in range(takes)]
+            cuts = [{"start": 16000 * seconds * at, "end": 16000 * (seconds * (at + 1)) - 4000} for at in range(takes)]
             entries.append(
                 {
                     "file": f"{speaker}-{part}.flac",

@@ -1,0 +1,171 @@
+"""Who and what takes part in a simulation: the names in a wish made into people, a method, a compression, an attack.
+
+Knows nothing of rounds, files or reports.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar, get_args
+
+import numpy as np
+
+from ml.audio.logmel import HOP_SECONDS
+from ml.federated.attacks.table import ATTACKS
+from ml.federated.cohort import Cohort, CohortOptions, Part, Person
+from ml.federated.compression import COMPRESSIONS
+from ml.federated.crowd import Crowd
+from ml.federated.imagined import UTTERANCE, ImaginedOptions, imagined
+from ml.federated.method import Attack, Compression, Ground, Method
+from ml.federated.methods.node_default import NodeDefault
+from ml.federated.methods.table import METHODS
+from ml.federated.people import recorded
+from ml.federated.simulation import Simulation, SimulationSettings, Topology, Traces
+from ml.voice.genesis import genesis
+from ml.voice.stacked import flat
+from ml.voice.training import TrainOptions
+from node.errors import BadRequest
+from node.simulation.outcome import Errors
+from node.simulation.wish import Cut, Wish, hostile_share
+
+T = TypeVar("T")
+
+PEOPLE = 100
+"""When nobody says how many."""
+LEAST_FRAMES = 3 * UTTERANCE
+"""Of a voice that people are made of: it is cut in three parts."""
+AT_ONCE = 512
+"""Models in memory when all people are measured."""
+ALONE = "local"
+"""The method of the control."""
+NODE: Mapping[str, Method] = {"node": NodeDefault()}
+"""What a real node does; the other names are those of the studio's table."""
+
+
+@dataclass(frozen=True)
+class Cast:
+    """All that a simulation is made of, to be set up once for the peers and once for the control."""
+
+    ground: Ground
+    method: Method
+    settings: SimulationSettings
+    compression: Compression | None
+    attack: Attack | None
+    speech: str
+    """Where the people are from, in a sentence."""
+
+    @property
+    def people(self) -> int:
+        """How many."""
+        return len(self.ground.cohort)
+
+    def main(self) -> Simulation:
+        """The simulation before its first round."""
+        return Simulation(self.ground, self.method, self.settings, self.compression, self.attack)
+
+    def alone(self) -> Simulation:
+        """The control: the same people, none hostile to anybody, nobody heard."""
+        return Simulation(self.ground, METHODS[ALONE], self._quiet())
+
+    def resume(self, folder: Path) -> Simulation:
+        """The simulation as it was saved. Raises ModelDamaged."""
+        return Simulation.resume(folder, self.ground, self.method, self.settings, self.compression, self.attack)
+
+    def resume_alone(self, folder: Path) -> Simulation:
+        """The control as it was saved. Raises ModelDamaged."""
+        return Simulation.resume(folder, self.ground, METHODS[ALONE], self._quiet())
+
+    def errors(self, simulation: Simulation | None, who: Sequence[int], part: Part) -> Errors:
+        """Mean squared error of these people's models, or of genesis, on a part of their speech, `[len(who)]`."""
+        found = np.empty(len(who))
+        for first in range(0, len(who), AT_ONCE):
+            some = list(who[first : first + AT_ONCE])
+            stack = (
+                np.repeat(self.ground.genesis[None], len(some), axis=0)
+                if simulation is None
+                else simulation.personal(some)
+            )
+            found[first : first + AT_ONCE] = self.ground.cohort.errors(stack, some, part)
+        return found
+
+    def _quiet(self) -> SimulationSettings:
+        """The same rounds at the same times, without a word."""
+        return replace(self.settings, topology="gossip", received=0, hostile=0.0)
+
+
+def cast(wish: Wish, cut: Cut) -> Cast:
+    """Everything that the wish names. Raises BadRequest for a name that does not exist, and what reading speech may."""
+    share, attack = hostile_share(wish)
+    chosen = _named(ATTACKS, attack, "attack") if attack else None
+    method = _named({**METHODS, **NODE}, wish.algorithm, "algorithm")
+    compression = _compression(wish.compression)
+    start = genesis()
+    threads = cut.threads or os.cpu_count() or 1
+    crowd, speech = _crowd(wish)
+    training = TrainOptions(epochs=wish.epochs, batch=wish.batch, rate=wish.rate)
+    cohort = Cohort(start.autoencoder, crowd, CohortOptions())
+    settings = SimulationSettings(
+        rounds=wish.rounds,
+        topology=_topology(wish.topology),
+        received=wish.received,
+        churn=wish.churn,
+        hostile=share,
+        seed=wish.seed,
+        traces=_traces(wish),
+        chunk=cut.chunk,
+        threads=threads,
+    )
+    ground = Ground(cohort, flat(start.weights, start.autoencoder.layout), training, wish.seed)
+    return Cast(ground, method, settings, compression, chosen, speech)
+
+
+def _crowd(wish: Wish) -> tuple[Sequence[Person] | Crowd, str]:
+    real = recorded(wish.speech) if wish.speech is not None else ()
+    if real and wish.peers in (None, len(real)):
+        return real, f"{len(real)} real speakers from {wish.speech}."
+    if 2 <= (wish.peers or 0) < len(real):
+        chosen = [real[round(at)] for at in np.linspace(0, len(real) - 1, wish.peers or 0)]
+        return chosen, f"{len(chosen)} of {len(real)} real speakers from {wish.speech}."
+    spoken = [(*one.speech.train, *one.speech.held_out) for one in real]
+    voices = [one for one in spoken if sum(map(len, one)) >= LEAST_FRAMES] or None
+    if real and voices is None:
+        raise BadRequest(
+            f"Nobody in {wish.speech} has spoken long enough to make other people of.",
+            f"Give --peers {len(real)} or fewer, or record {LEAST_FRAMES * HOP_SECONDS:.0f} s or more of each.",
+        )
+    made = imagined(voices, wish.peers or PEOPLE, wish.seed, ImaginedOptions(seconds=wish.seconds))
+    source = f"the {len(real)} speakers in {wish.speech}" if real else "two short recordings that ship with Babelmesh"
+    return made, (
+        f"These {wish.peers or PEOPLE} people are made, from {source}, through other throats, rooms and telephones: "
+        "how methods compare can be seen on them, how much anybody gains cannot."
+    )
+
+
+def _topology(name: str) -> Topology:
+    return _named({one: one for one in get_args(Topology)}, name, "topology")
+
+
+def _compression(name: str) -> Compression | None:
+    if name == "none":
+        return None
+    return _named(COMPRESSIONS, "int4" if name == "node" else name, "compression")
+
+
+def _traces(wish: Wish) -> Traces | None:
+    if wish.bandwidth is None and wish.latency is None:
+        return None
+    usual = Traces()
+    return Traces(
+        upload=wish.bandwidth * 125 if wish.bandwidth is not None else usual.upload,
+        latency=wish.latency / 1000 if wish.latency is not None else usual.latency,
+        online=0.0,
+    )
+
+
+def _named(table: Mapping[str, T], name: str, what: str) -> T:
+    if name not in table:
+        raise BadRequest(f"There is no {what} {name}.", f"Take one of: {', '.join(sorted(table))}.")
+    return table[name]

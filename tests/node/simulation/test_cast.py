@@ -1,0 +1,75 @@
+"""Names of a wish become people, methods, compressions and attacks that really are those."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ml.federated.compression import COMPRESSIONS
+from ml.federated.methods.node_default import NodeDefault
+from node.errors import BadRequest
+from node.simulation.cast import cast
+from node.simulation.wish import Cut, Wish
+from tests.ml.federated.test_people import collection
+
+SMALL = Wish(peers=4, seconds=3)
+
+
+@pytest.mark.parametrize(
+    "change", [{"algorithm": "magic"}, {"compression": "zip"}, {"hostile": "0.5:frown"}, {"topology": "star"}]
+)
+def test_a_name_that_does_not_exist_is_refused_with_those_that_do(change: dict[str, Any]) -> None:
+    with pytest.raises(BadRequest) as caught:
+        cast(replace(SMALL, **change), Cut())
+    assert "Take one of" in caught.value.remedy
+
+
+def test_the_node_does_what_a_node_does() -> None:
+    made = cast(SMALL, Cut(threads=1))
+    assert isinstance(made.method, NodeDefault)
+    assert made.compression is COMPRESSIONS["int4"]
+    assert made.compression.shadow
+    assert made.people == 4
+    assert "made" in made.speech
+
+
+def test_links_take_time_only_when_it_is_said_how_much() -> None:
+    assert cast(SMALL, Cut()).settings.traces is None
+    traces = cast(replace(SMALL, bandwidth=64, latency=80), Cut()).settings.traces
+    assert traces is not None
+    assert (traces.upload, traces.latency) == (8000, 0.08)
+
+
+def test_real_speakers_are_themselves_and_more_people_are_made_of_them(tmp_path: Path) -> None:
+    folder = collection(tmp_path, seconds=2)
+    assert cast(replace(SMALL, peers=None, speech=folder), Cut()).speech.startswith("2 real speakers")
+    assert cast(replace(SMALL, peers=2, speech=folder), Cut()).people == 2
+    made = cast(replace(SMALL, peers=5, speech=folder), Cut())
+    assert made.people == 5
+    assert "made, from the 2 speakers" in made.speech
+
+
+def test_who_has_hardly_spoken_cannot_be_made_into_others(tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match="long enough"):
+        cast(replace(SMALL, peers=5, speech=collection(tmp_path)), Cut())
+
+
+def test_errors_of_genesis_are_those_of_people_who_have_not_learnt() -> None:
+    made = cast(SMALL, Cut(threads=1))
+    for part in ("held_out", "test"):
+        start = made.errors(None, range(4), part)
+        assert np.array_equal(start, made.errors(made.main(), range(4), part))
+        assert (start > 0).all()
+
+
+def test_the_control_hears_nobody() -> None:
+    made = cast(replace(SMALL, hostile="0.5:nan"), Cut(threads=1))
+    alone = made.alone()
+    facts = [alone.step(), alone.step()]
+    assert [one.messages for one in facts] == [0, 0]
+    assert alone.hostile == ()
+    assert len(made.main().hostile) == 2

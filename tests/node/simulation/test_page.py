@@ -1,0 +1,121 @@
+"""The report stands on its own, and says what came out in words."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from node.simulation.outcome import Final, Outcome, RoundRow, Spread
+from node.simulation.page import page, told
+from node.simulation.plots import png, svg
+
+
+def outcome(control: bool = True, finished: bool = True) -> Outcome:
+    """Three rounds of ten people."""
+
+    def gain(mean: float) -> Spread:
+        return Spread(mean, mean - 0.1, mean - 2, mean - 3, 10)
+
+    rows = [
+        RoundRow(
+            number=number,
+            time=600.0 * number,
+            gain=gain(2.0 * number),
+            alone=gain(1.5 * number) if control else None,
+            worse_than_alone=10.0 if control else None,
+            online=9,
+            accepted=0.95,
+            messages=27,
+            sent=200_000,
+            seconds=0.5,
+            cpu_seconds=0.4,
+        )
+        for number in (1, 2, 3)
+    ]
+    final = Final(
+        rmse_db=2.1,
+        genesis_rmse_db=2.2,
+        gain=gain(6.0),
+        alone=gain(4.5) if control else None,
+        worse_than_alone=10.0 if control else None,
+        largest_loss=0.7 if control else None,
+        gains=[5.0, 6.0, 7.0],
+        gains_alone=[3.0, 4.5, 6.0] if control else [],
+    )
+    return Outcome(
+        settings={"rounds": 3, "speech": "<b>somewhere</b>"},
+        speech="Made people.",
+        people=10,
+        hostile=0,
+        parameters=19696,
+        rounds=rows,
+        final=final if finished else None,
+        seconds_per_round=0.5,
+        cpu_ms_per_person_round=4.4,
+        bytes_per_person_round=20_000.0,
+        memory_mb=300.0,
+        version="0",
+    )
+
+
+class Reader(HTMLParser):
+    """Collects what a document refers to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outside: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.outside += [value or "" for name, value in attrs if name in ("src", "href") and (value or "")[:1] != "#"]
+        if tag not in ("meta", "path", "use", "rect", "circle", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self.open:
+            while self.open.pop() != tag:
+                pass
+
+
+def test_the_page_needs_nothing_beside_it() -> None:
+    reader = Reader()
+    text = page(outcome())
+    reader.feed(text)
+    assert reader.outside == []
+    assert reader.open == []
+    assert "<script" not in text
+    assert "<svg" in text
+
+
+def test_what_people_chose_is_text_on_the_page() -> None:
+    assert "<b>somewhere</b>" not in page(outcome())
+    assert "&lt;b&gt;somewhere&lt;/b&gt;" in page(outcome())
+
+
+def test_it_is_said_what_peers_added_and_who_lost() -> None:
+    said = " ".join(told(outcome()))
+    assert "6.0 % less squared error" in said
+    assert "Peers added 1.5 points" in said
+    assert "at most by 0.7 %" in said
+
+
+def test_without_a_control_nothing_is_claimed_for_peers() -> None:
+    said = " ".join(told(outcome(control=False)))
+    assert "not known" in said
+    assert "added" not in said.replace("What peers added is not known", "")
+
+
+def test_one_that_was_stopped_says_so() -> None:
+    assert told(outcome(finished=False))[0] == "Stopped after 3 of 3 rounds."
+    assert "It has not come to its end." in page(outcome(finished=False))
+
+
+@pytest.mark.parametrize("made", [outcome(), outcome(control=False), outcome(finished=False)])
+def test_the_plots_can_be_drawn_of_whatever_there_is(made: Outcome) -> None:
+    assert png(made).startswith(b"\x89PNG")
+    drawn = svg(made)
+    assert drawn.startswith("<svg")
+    assert drawn == svg(made), "the same numbers give the same picture"
+    assert len(re.findall(r"<path", drawn)) > 50
