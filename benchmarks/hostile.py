@@ -17,7 +17,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -44,9 +43,9 @@ SPEAKERS = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "
 PRODUCT = "gated"
 SHARES = (0.1, 0.2, 0.5)
 """Beside 0.3, at which everything is measured."""
-HARD = ("alie", "drift", "backdoor", "adaptive-flip", "adaptive-steepest")
+HARD = ("alie", "backdoor", "adaptive-flip", "adaptive-steepest")
 """Attacks that are measured at all shares."""
-RIVALS_MEET = ("flip10", "gaussian", "alie", "sybil", "backdoor", "adaptive-flip")
+RIVALS_MEET = ("flip10", "alie", "sybil", "adaptive-flip")
 ALLOWED = 1.0
 """Percent that an honest person may be worse off than alone."""
 
@@ -125,6 +124,8 @@ class Row:
     """Share of arrived models that had a part in a merge."""
     merging: Line
     speaking: Line
+    between: Line
+    """Half way between the best of the merging line and the line that learns alone, for everybody."""
     seconds: float
 
 
@@ -171,6 +172,7 @@ class Arena:
             accepted,
             self._line(working, honest),
             self._line(speaking, honest),
+            self._line((best + self.alone[honest]) / 2, honest),
             time.process_time() - began,
         )
 
@@ -220,26 +222,32 @@ def plan(quick: bool) -> list[tuple[str, str, float]]:
         few = [(PRODUCT, attack, 0.3) for attack in ("flip10", "backdoor", "adaptive-flip")]
         return [(PRODUCT, "none", 0.0), *few, ("mean", "flip10", 0.3)]
     return [
-        *((rule, "none", 0.0) for rule in RULES),
+        (PRODUCT, "none", 0.0),
         *((PRODUCT, attack, 0.3) for attack in ATTACKS),
         *((PRODUCT, attack, share) for share in SHARES for attack in HARD),
-        *((rule, attack, 0.3) for rule in RULES if rule != PRODUCT for attack in RIVALS_MEET),
+        *((rule, attack, 0.3) for attack in RIVALS_MEET for rule in RULES if rule != PRODUCT),
+        *((rule, "none", 0.0) for rule in RULES if rule != PRODUCT),
     ]
 
 
-def table(rows: Sequence[Row]) -> list[str]:
-    """One line a simulation."""
-    lines = [
-        f"{'rule':14s} {'attack':18s} {'hostile':>7s} {'taken':>6s} | {'merging line':^37s} | {'what speaks':^37s}",
-        f"{'':14s} {'':18s} {'':7s} {'':6s} |" + f" {'gain':>8s} {'tenth':>8s} {'worse':>6s} {'at most':>8s}   |" * 2,
-    ]
-    for row in rows:
-        cells = "".join(
-            f" {short(line.gain)} {short(line.worst_tenth)} {line.worse_by_one:5.0f}% {short(line.worst)} % |"
-            for line in (row.merging, row.speaking)
-        )
-        lines.append(f"{row.rule:14s} {row.attack:18s} {100 * row.share:6.0f}% {100 * row.hostile_in:5.0f}% |{cells}")
-    return lines
+def head() -> str:
+    """The lines above the table."""
+    names = ("merging line", "what speaks", "between merging and alone")
+    return (
+        f"{'':14s} {'':18s} {'':7s} {'':6s} |" + "".join(f"{name:^38s}|" for name in names) + "\n"
+        f"{'rule':14s} {'attack':18s} {'hostile':>7s} {'taken':>6s} |"
+        + f" {'gain':>8s} {'tenth':>8s} {'worse':>6s} {'at most':>8s}   |"
+        * len(names)
+    )
+
+
+def said(row: Row) -> str:
+    """A line of the table."""
+    cells = "".join(
+        f" {short(line.gain)} {short(line.worst_tenth)} {line.worse_by_one:5.0f}% {short(line.worst)} % |"
+        for line in (row.merging, row.speaking, row.between)
+    )
+    return f"{row.rule:14s} {row.attack:18s} {100 * row.share:6.0f}% {100 * row.hostile_in:5.0f}% |{cells}"
 
 
 def short(value: float) -> str:
@@ -248,12 +256,12 @@ def short(value: float) -> str:
 
 def verdict(rows: Sequence[Row]) -> list[str]:
     """Whether the aim is met, in sentences."""
-    said = []
+    found = []
     product = [row for row in rows if row.rule == PRODUCT]
     for share in sorted({row.share for row in product}):
         some = [row for row in product if row.share == share]
         worst = max(some, key=lambda row: row.speaking.worst)
-        said.append(
+        found.append(
             f"{100 * share:.0f} % hostile, {len(some)} attack(s): the worst honest user is {worst.speaking.worst:+.2f} "
             f"% worse than alone ({worst.attack}): the aim of at most {ALLOWED:.0f} % is "
             f"{'met' if worst.speaking.worst <= ALLOWED else 'NOT met'}."
@@ -261,18 +269,18 @@ def verdict(rows: Sequence[Row]) -> list[str]:
     calm = {row.rule: row for row in rows if row.share == 0}
     if "mean" in calm and PRODUCT in calm:
         one, other = calm[PRODUCT], calm["mean"]
-        said.append(
+        found.append(
             f"Without hostile people the gate costs {other.merging.gain - one.merging.gain:+.2f} points of the merging "
             f"line's gain against the plain mean, {other.speaking.gain - one.speaking.gain:+.2f} of what speaks."
         )
     doors = [row for row in product if row.attack == "backdoor"]
-    said.extend(
+    found.extend(
         f"Backdoor, {100 * row.share:.0f} % hostile: error on the attacked sounds against alone "
         f"{row.merging.fricatives:+.1f} % in the mean and {row.merging.fricatives_worst:+.1f} % at most in the merging "
         f"line, {row.speaking.fricatives:+.1f} and {row.speaking.fricatives_worst:+.1f} % in what speaks."
         for row in doors
     )
-    return said
+    return found
 
 
 def plot(rows: Sequence[Row], alone: float, path: Path) -> None:
@@ -318,35 +326,36 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rounds", type=int)
-    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--epochs", type=int)
     arguments = parser.parse_args()
     real = SPEAKERS.is_dir()
     people: Sequence[Person] = recorded(SPEAKERS) if real else made(16)
     if arguments.quick:
         people = people[:: max(1, len(people) // 12)]
-    rounds = arguments.rounds or (3 if arguments.quick else 8)
-    arena = Arena(people, rounds, arguments.epochs, arguments.seed)
+    rounds = arguments.rounds or (3 if arguments.quick else 6)
+    epochs = arguments.epochs or (1 if arguments.quick else 2)
+    arena = Arena(people, rounds, epochs, arguments.seed)
     alone = float(100 * (1 - arena.alone_test / arena.genesis).mean())
-    rows, planned = [], plan(arguments.quick)
-    for at, (rule, attack, share) in enumerate(planned, 1):
-        print(f"\r{at} of {len(planned)}: {rule}, {attack}, {100 * share:.0f} %".ljust(70), end="", file=sys.stderr)
-        rows.append(arena.row(rule, RULES[rule], attack, share))
-    print(file=sys.stderr)
     who = f"{len(people)} real speakers" if real else f"{len(people)} MADE voices (no recordings beside the checkout)"
     print(
-        f"{who}, {rounds} rounds of {arguments.epochs} epoch(s), three random peers a round, seed {arguments.seed}. "
+        f"{who}, {rounds} rounds of {epochs} epoch(s), three random peers a round, seed {arguments.seed}. "
         f"Learning alone gains {alone:.2f} % over genesis.\n"
         "gain, tenth: drop of the squared error on test speech below genesis in percent, mean and worst tenth of\n"
         "honest users. worse: those more than 1 % worse than alone; at most: the worst of them. taken: received\n"
-        "models, honest or not, that had a part in a merge.\n"
+        f"models, honest or not, that had a part in a merge.\n\n{head()}",
+        flush=True,
     )
-    print("\n".join([*table(rows), "", *verdict(rows)]))
+    rows: list[Row] = []
+    for rule, attack, share in plan(arguments.quick):
+        rows.append(arena.row(rule, RULES[rule], attack, share))
+        print(said(rows[-1]), flush=True)
+        if arguments.json:
+            arguments.json.parent.mkdir(parents=True, exist_ok=True)
+            found = {"people": who, "rounds": rounds, "epochs": epochs, "seed": arguments.seed, "alone": alone}
+            arguments.json.write_text(json.dumps({**found, "rows": [asdict(row) for row in rows]}, indent=1) + "\n")
+    print("\n".join(["", *verdict(rows)]))
     if arguments.plot:
         plot(rows, alone, arguments.plot)
-    if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        found = {"people": who, "rounds": rounds, "epochs": arguments.epochs, "seed": arguments.seed, "alone": alone}
-        arguments.json.write_text(json.dumps({**found, "rows": [asdict(row) for row in rows]}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

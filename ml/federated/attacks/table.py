@@ -30,9 +30,11 @@ ATTACKS: Mapping[str, Attack] = MappingProxyType(
         "collusion": Collusion(),
         "drift": Drift(_NEAR, "drift"),
         "backdoor": Backdoor(_NEAR),
+        "backdoor-mild": Backdoor(1.2, "backdoor-mild"),
         "adaptive-flip": Adaptive("adaptive-flip", "flip", _NEAR),
         "adaptive-steepest": Adaptive("adaptive-steepest", "steepest", _NEAR),
         "adaptive-overfit": Adaptive("adaptive-overfit", "overfit", _NEAR),
     }
 )
-"""Names as `--hostile SHARE:NAME` takes them. The adaptive ones know the bound of the product's gate."""
+"""Names as `--hostile SHARE:NAME` takes them. The adaptive ones know the bound of the product's gate; the mild
+backdoor stays far below it, so that nearly everybody takes it."""
