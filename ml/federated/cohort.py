@@ -21,7 +21,8 @@ import numpy.typing as npt
 from ml.federated.crowd import PARTS, Counts, Crowd, Part, Person, rows_of
 from ml.federated.local import LocalTraining, blocks, judge, shape_of
 from ml.voice.autoencoder import Autoencoder
-from ml.voice.stacked import Stacked, Workspace, flat
+from ml.voice.stacked import Workspace, flat
+from ml.voice.stacked_blocks import kernel_of
 from ml.voice.training import TrainOptions
 from ml.weights import Weights
 
@@ -63,8 +64,9 @@ class Cohort:
         self.autoencoder, self.options = autoencoder, options
         self.people = people if isinstance(people, Crowd) else tuple(people)
         self.layout = autoencoder.layout
-        self._kernel = Stacked(autoencoder)
+        self._kernel = kernel_of(autoencoder)
         self._rows = rows_of(self.people, autoencoder, options.device)
+        self._memory = threading.local()
         silent = np.flatnonzero(self._rows.counts["train"] == 0)
         if len(silent):
             raise ValueError(f"{self.people[int(silent[0])].name} has no speech to train on")
@@ -138,13 +140,16 @@ class Cohort:
         return (ordered[first : first + size] for first in range(0, len(ordered), size))
 
     def _in_chunks(self, chunks: Iterable[list[int]], work: Callable[[list[int], Workspace], None]) -> None:
-        """Calls `work` with every chunk, in several threads, each with memory of its own."""
+        """Calls `work` with every chunk, in several threads, each with memory of its own, which a thread that comes again
+        finds again."""
         import torch
 
         waiting, lock = iter(chunks), threading.Lock()
 
         def run(_: int) -> None:
-            space = Workspace(self.options.device)
+            space = getattr(self._memory, "space", None)
+            if space is None:
+                space = self._memory.space = Workspace(self.options.device)
             with torch.inference_mode():
                 while True:
                     with lock:

@@ -9,19 +9,16 @@ transform is one product and a time band is a view. Knows nothing of training, p
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ml.audio.logmel import MELS
 from ml.voice.autoencoder import Autoencoder
 from ml.voice.blocks import ResidualBlocks, cosines
-from ml.voice.stacked import Packed, Workspace
+from ml.voice.stacked import Packed, Pass, Stacked, Workspace
 
 if TYPE_CHECKING:
     import torch
-
-_LINE = 64
-"""As in `ml/voice/stacked.py`: packed stacks end on a multiple of these numbers."""
 
 
 class _Weights(NamedTuple):
@@ -37,20 +34,13 @@ class _Weights(NamedTuple):
     frame: torch.Tensor
 
 
-class _Forward(NamedTuple):
-    """What a pass leaves behind for the way back: `[models, block, rows, values]`, the latents by time band."""
-
-    frames: torch.Tensor
-    hidden: torch.Tensor
-    bands: torch.Tensor
-    further: torch.Tensor
-    latents: list[torch.Tensor]
-    unfolded: torch.Tensor
-    miss: torch.Tensor
+def kernel_of(autoencoder: Autoencoder) -> Stacked:
+    """The arithmetic for stacks of this architecture. Raises ValueError where no derivative is written."""
+    return StackedBlocks(autoencoder) if isinstance(autoencoder, ResidualBlocks) else Stacked(autoencoder)
 
 
-class StackedBlocks:
-    """Arithmetic over stacks of one block architecture, as `ml.voice.stacked.Stacked` has it. Stateless."""
+class StackedBlocks(Stacked):
+    """Arithmetic over stacks of one block architecture, one packed part for each tensor. Stateless."""
 
     def __init__(self, autoencoder: Autoencoder) -> None:
         """Raises ValueError for an architecture whose derivative is not written here."""
@@ -59,27 +49,8 @@ class StackedBlocks:
                 f"there is no batched derivative of {autoencoder.name} among the blocks"
             )
         self.layout = autoencoder.layout
-        self._block, self._parts = autoencoder.block, autoencoder.parts()
+        self._parts = autoencoder.parts()
         self._shapes = tuple(self.layout.shapes.values())
-
-    def empty(self, models: int, name: str, space: Workspace) -> Packed:
-        """Packed numbers of so many models, of any content, in memory of this name; the odd end is 0."""
-        count = models * self.layout.parameters
-        vector = space.take(name, -(-count // _LINE) * _LINE)
-        vector[count:] = 0
-        return Packed(vector, self._shapes, models)
-
-    def pack(self, stack: torch.Tensor, into: Packed) -> Packed:
-        """`[models, parameters]` as packed numbers."""
-        for part, piece in self._pairs(stack, into):
-            part.copy_(piece)
-        return into
-
-    def unpack(self, packed: Packed, into: torch.Tensor) -> torch.Tensor:
-        """Packed numbers as `[models, parameters]`."""
-        for part, piece in self._pairs(into, packed):
-            piece.copy_(part)
-        return into
 
     def _pairs(self, stack: torch.Tensor, packed: Packed) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         first = 0
@@ -88,75 +59,94 @@ class StackedBlocks:
             yield part, stack[:, first : first + count].view(len(stack), *shape)
             first += count
 
-    def misses(self, weights: Packed, rows: torch.Tensor, space: Workspace) -> torch.Tensor:
-        """What comes out less what went in, `[M, R, D]`, of the first M models on their `rows` `[M, R, D]`.
+    def pass_over(
+        self, weights: Packed, models: int, length: int, space: Workspace, gradient: Packed | None = None
+    ) -> Pass:
+        """What the first `models` of these weights compute on `length` rows each, and its derivative into `gradient`
+        (of as many models)."""
+        return BlockPass(_Weights(*(part[:models] for part in weights.parts)), gradient, length, self._parts, space)
 
-        Standardised, in the workspace's memory.
-        """
-        miss = self._forward(weights, rows, space).miss
-        return space.take("missed", *rows.shape).copy_(miss.transpose(1, 2).reshape(rows.shape))
 
-    def gradient(
-        self, weights: Packed, rows: torch.Tensor, share: torch.Tensor, out: Packed, space: Workspace, add: bool = False
+class BlockPass(Pass):
+    """One way through the block autoencoder and back, for rows of one shape; used as `ml.voice.stacked.Pass` is."""
+
+    def __init__(
+        self, weights: _Weights, gradient: Packed | None, length: int, parts: Sequence[slice], space: Workspace
     ) -> None:
-        """The derivative of the sum of squared misses, each row's weighed by half its `share` `[models, R, 1]` (a row
-        of share 0 counts nothing), into `out`, or added to what is there (`add`)."""
+        """`parts` are the latents of each time band."""
+        models, block = len(weights.basis), len(parts)
+        self._w, self._to, self._parts = weights, gradient, parts
+        self.rows = space.take("rows", models, length, block * MELS)
+        self.missed = space.take("missed", models, length, block * MELS)
+        wide, narrow = (models, block, length, MELS), (models, block, length, weights.squeeze.shape[1])
+        self._frames, self._bands, self._linear, self._miss, self._dl = (
+            space.take(name, *wide) for name in ("frames", "bands", "linear", "miss", "dl")
+        )
+        self._hidden, self._further, self._spread, self._unfolded, self._dv, self._dv_in_time = (
+            space.take(name, *narrow) for name in ("hidden", "further", "spread", "unfolded", "dv", "dv in time")
+        )
+        self._latents = [space.take(f"z{at}", models, length, one.stop - one.start) for at, one in enumerate(parts)]
+        transform = self.rows.new_tensor(cosines(block).tolist())
+        self._into_time, self._out_of_time = transform.expand(models, -1, -1), transform.T.expand(models, -1, -1)
+
+    def forward(self) -> torch.Tensor:
+        """Computes `missed`."""
         import torch
 
-        w, g, done = _Weights(*weights.parts), _Weights(*out.parts), self._forward(weights, rows, space)
+        w, (models, block, length, _) = self._w, self._frames.shape
+        self._frames.copy_(self.rows.view(models, length, block, MELS).transpose(1, 2))
+        hidden = self._hidden.flatten(1, 2)
+        torch.baddbmm(w.squeeze_bias.unsqueeze(1), self._frames.flatten(1, 2), w.squeeze.mT, out=hidden).clamp_(min=0)
+        self._transform(self._into_time, self._frames, self._bands).sub_(w.mean.unsqueeze(2))
+        self._transform(self._into_time, self._hidden, self._further)
+        for band, (part, latent) in enumerate(zip(self._parts, self._latents, strict=True)):
+            torch.bmm(self._bands[:, band], w.basis[:, part].mT, out=latent)
+            latent.baddbmm_(self._further[:, band], w.code[:, part].mT)
+            self._linear[:, band] = torch.baddbmm(w.mean[:, band].unsqueeze(1), latent, w.basis[:, part])
+            self._spread[:, band] = torch.bmm(latent, w.unfold[:, part])
+        self._transform(self._out_of_time, self._spread, self._unfolded)
+        self._unfolded.add_(w.unfold_bias[:, None, None]).clamp_(min=0)
+        self._transform(self._out_of_time, self._linear, self._miss).sub_(self._frames)
+        self._miss.flatten(1, 2).baddbmm_(self._unfolded.flatten(1, 2), w.frame.mT)
+        self.missed.view(models, length, block, MELS).copy_(self._miss.transpose(1, 2))
+        return self.missed
+
+    def backward(self, share: torch.Tensor, add: bool = False) -> None:
+        """The derivative of the sum of squared misses, each row's weighed by half its `share` `[models, length, 1]` (a
+        row of share 0 counts nothing), into the gradient, or added to what is there (`add`).
+
+        Once after each `forward`. Raises ValueError without a gradient to write to.
+        """
+        import torch
+
+        if self._to is None:
+            raise ValueError("there is no gradient to write to")
         if not add:
-            out.flat.zero_()
-        dy = done.miss.mul_(share.unsqueeze(1))
-        flat, unfolded = dy.flatten(1, 2), done.unfolded.flatten(1, 2)
-        g.frame.baddbmm_(flat.mT, unfolded)
-        dv = space.take("dv", *unfolded.shape)
-        torch.bmm(flat, w.frame, out=dv).mul_(unfolded > 0)
+            self._to.flat.zero_()
+        w, g = self._w, _Weights(*self._to.parts)
+        dy, unfolded = self._miss.mul_(share.unsqueeze(1)).flatten(1, 2), self._unfolded.flatten(1, 2)
+        g.frame.baddbmm_(dy.mT, unfolded)
+        dv = torch.bmm(dy, w.frame, out=self._dv.flatten(1, 2)).mul_(unfolded > 0)
         g.unfold_bias.add_(dv.sum(dim=1))
-        dl = self._in_time(dy, "dl", space)
-        dv = self._in_time(dv.view_as(done.unfolded), "dv in time", space)
-        du = space.take("du", *done.further.shape)
-        for band, part in enumerate(self._parts):
-            basis, latent = w.basis[:, part], done.latents[band]
-            dz = torch.bmm(dl[:, band], basis.mT).baddbmm_(dv[:, band], w.unfold[:, part].mT)
-            g.basis[:, part].baddbmm_(latent.mT, dl[:, band]).baddbmm_(dz.mT, done.bands[:, band])
-            g.mean[:, band].add_(dl[:, band].sum(dim=1)).sub_((dz.sum(dim=1, keepdim=True) @ basis).squeeze(1))
-            g.unfold[:, part].baddbmm_(latent.mT, dv[:, band])
-            g.code[:, part].baddbmm_(dz.mT, done.further[:, band])
+        self._transform(self._into_time, self._miss, self._dl)
+        self._transform(self._into_time, self._dv, self._dv_in_time)
+        du = self._spread
+        for band, (part, latent) in enumerate(zip(self._parts, self._latents, strict=True)):
+            basis, dl, dv = w.basis[:, part], self._dl[:, band], self._dv_in_time[:, band]
+            dz = torch.bmm(dl, basis.mT).baddbmm_(dv, w.unfold[:, part].mT)
+            g.basis[:, part].baddbmm_(latent.mT, dl).baddbmm_(dz.mT, self._bands[:, band])
+            g.mean[:, band].add_(dl.sum(dim=1)).sub_((dz.sum(dim=1, keepdim=True) @ basis).squeeze(1))
+            g.unfold[:, part].baddbmm_(latent.mT, dv)
+            g.code[:, part].baddbmm_(dz.mT, self._further[:, band])
             du[:, band] = torch.bmm(dz, w.code[:, part])
-        du = self._in_time(du, "du in time", space, back=True).mul_(done.hidden > 0).flatten(1, 2)
-        g.squeeze.baddbmm_(du.mT, done.frames.flatten(1, 2))
+        du = self._transform(self._out_of_time, du, self._dv).mul_(self._hidden > 0).flatten(1, 2)
+        g.squeeze.baddbmm_(du.mT, self._frames.flatten(1, 2))
         g.squeeze_bias.add_(du.sum(dim=1))
 
-    def _forward(self, weights: Packed, rows: torch.Tensor, space: Workspace) -> _Forward:
+    @staticmethod
+    def _transform(time: torch.Tensor, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        """Over the second axis of `[models, block, rows, values]`."""
         import torch
 
-        models, count = rows.shape[:2]
-        w = _Weights(*(part[:models] for part in weights.parts))
-        shape = (models, self._block, count)
-        frames = space.take("frames", *shape, MELS)
-        frames.copy_(rows.view(models, count, self._block, MELS).transpose(1, 2))
-        hidden = space.take("hidden", *shape, w.squeeze.shape[1])
-        torch.baddbmm(w.squeeze_bias.unsqueeze(1), frames.flatten(1, 2), w.squeeze.mT, out=hidden.flatten(1, 2))
-        hidden.clamp_(min=0)
-        bands = self._in_time(frames, "bands", space).sub_(w.mean.unsqueeze(2))
-        further = self._in_time(hidden, "further", space)
-        latents, linear, spread = [], space.take("linear", *bands.shape), space.take("spread", *further.shape)
-        for band, part in enumerate(self._parts):
-            latent = torch.bmm(bands[:, band], w.basis[:, part].mT).baddbmm_(further[:, band], w.code[:, part].mT)
-            latents.append(latent)
-            linear[:, band] = torch.bmm(latent, w.basis[:, part])
-            spread[:, band] = torch.bmm(latent, w.unfold[:, part])
-        unfolded = self._in_time(spread, "unfolded", space, back=True)
-        unfolded.add_(w.unfold_bias[:, None, None]).clamp_(min=0)
-        miss = self._in_time(linear.add_(w.mean.unsqueeze(2)), "miss", space, back=True).sub_(frames)
-        miss.flatten(1, 2).baddbmm_(unfolded.flatten(1, 2), w.frame.mT)
-        return _Forward(frames, hidden, bands, further, latents, unfolded, miss)
-
-    def _in_time(self, x: torch.Tensor, name: str, space: Workspace, back: bool = False) -> torch.Tensor:
-        """The cosine transform over the second axis of `[models, block, rows, values]`, or its inverse."""
-        import torch
-
-        transform = x.new_tensor(cosines(self._block).tolist())
-        out = space.take(name, *x.shape)
-        torch.bmm((transform.T if back else transform).expand(len(x), -1, -1), x.flatten(2), out=out.flatten(2))
+        torch.bmm(time, x.flatten(2), out=out.flatten(2))
         return out
