@@ -114,6 +114,8 @@ async def test_who_stands_on_other_ground_is_told_so_by_either_side():
         assert caught.value.code == "other-ground"
         assert 450 <= a.book.get(b.peer).next_dial_at - a.book.get(b.peer).added_at <= 900
         assert a.gate.connected() == b.gate.connected() == ()
+        assert a.book.strikes(b.peer) == b.book.strikes(a.peer) == 0  # to stand on another model is no fault
+        assert a.gate.troubles() == {b.peer: "another model (other-ground)"}
 
 
 @virtually
