@@ -1,8 +1,8 @@
-"""Genesis: the starting weights that every node in the world shares, shipped with the package.
+"""Genesis: the starting weights that all nodes share, shipped with the package, one for each architecture.
 
 Averaging models helps only when they began at one point, so there is one point, named by the digest of its weights;
-every diff between nodes is against it. docs/genesis.md says what it was trained on, and scripts/genesis.py makes it.
-Knows nothing of training or peers.
+every diff between nodes is against it. docs/genesis.md says what it was trained on and when it may change, and
+scripts/genesis.py makes it. Knows nothing of training or peers.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from ml.voice.autoencoder import Autoencoder, architecture
 from ml.weights import Weights, digest, from_bytes
 
 FILE = "genesis.safetensors"
+FILES = {"res64": FILE, "b4h80": "genesis-b4.safetensors"}
+"""The shipped file of each architecture."""
 REINSTALL = "Install Babelmesh again."
 
 
@@ -32,10 +34,15 @@ class Genesis:
     """The file's metadata: layout, digest, recipe, data, licence."""
 
 
+def genesis(name: str = "res64") -> Genesis:
+    """The shipped start of this architecture, read once. Raises ModelDamaged when it is not what was published, and
+    KeyError for an architecture that none is shipped of."""
+    return _shipped(FILES[name])
+
+
 @cache
-def genesis() -> Genesis:
-    """The shipped file, read once. Raises ModelDamaged when it is not what was published."""
-    return parse((resources.files("ml.voice") / "data" / FILE).read_bytes())
+def _shipped(file: str) -> Genesis:
+    return parse((resources.files("ml.voice") / "data" / file).read_bytes())
 
 
 def parse(data: bytes) -> Genesis:
