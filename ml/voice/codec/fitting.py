@@ -8,7 +8,7 @@ classes, after Chou, Lookabaugh and Gray 1989). Knows nothing of who gave the mo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +33,7 @@ from ml.voice.codec.quantiser import PRICE, analyse, choose, levels, restore, sy
 
 PRIOR_BLOCKS = 120.0
 """Blocks of own speech at which own class statistics count as much as the prior's."""
-WEIGHTS = (0.0, 0.15, 0.3, 0.5, 0.7, 0.85)
+WEIGHTS = (0.0, 0.25, 0.5, 0.75, 0.9)
 """Shares of one's own moments that are tried on held-out speech."""
 _ROUNDS = 20
 _SMALLEST = 0.02
@@ -43,13 +43,23 @@ Doubles = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Personal:
-    """A codebook for one voice: how much of it is its owner's own moments, and the cost in bits per block of held-out
-    speech (error counted at its price) with it and with the prior."""
+    """A codebook for one voice: which prior it began from, what share of its moments are its owner's own, and the cost
+    in bits per block of held-out speech (error counted at its price) with it and with the first prior."""
 
     codebook: Codebook
+    prior: int
     own: float
     cost: float
     prior_cost: float
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """What some speech says of a codebook's classes: blocks `[8]`, means and mean sizes `[8, 160]`."""
+
+    blocks: Doubles
+    shift: Doubles
+    size: Doubles
 
 
 def basis_of(moments: Moments) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.uint8]]:
@@ -87,23 +97,26 @@ def moments_of(codebook: Codebook, seconds: float = 0.0) -> Moments:
 
 
 def personal(
-    prior: Codebook, prior_moments: Moments, utterances: Sequence[LogMel], held_out: Sequence[LogMel], step: int = 76
+    priors: Sequence[Codebook], utterances: Sequence[LogMel], held_out: Sequence[LogMel], step: int = 76
 ) -> Personal:
-    """The codebook for a voice: own moments blended with the prior's by the share that held-out speech likes best.
+    """The codebook for a voice: a prior as it is, or own moments blended with those of a prior, in the share that
+    held-out speech likes best.
 
-    `utterances` and `held_out` are log-mel spectra `[T, 80]` of the owner. Without own speech, or where nothing is
-    better, it is the prior's moments under the prior's classes.
+    `priors` are codebooks that the owner has, the one that everybody has first: others are those of groups.
+    `utterances` and `held_out` are log-mel spectra `[T, 80]` of the owner.
     """
-    spoken = bands_of(utterances)
+    spoken, judged = bands_of(utterances), bands_of(held_out)
     own = Moments.of(spoken)
-    judged = bands_of(held_out)
-    before = cost(prior, judged, step)
-    best = Personal(prior, 0.0, before, before)
-    for weight in WEIGHTS:
-        made = adapted(prior, blend([(weight, own), (1 - weight, prior_moments)]), spoken, step)
-        reached = cost(made, judged, step)
-        if reached < best.cost:
-            best = replace(best, codebook=made, own=weight, cost=reached)
+    before = cost(priors[0], judged, step)
+    best = Personal(priors[0], 0, 0.0, before, before)
+    for number, prior in enumerate(priors):
+        moments = moments_of(prior)
+        tried = [(0.0, prior)] if number else []
+        tried += [(one, adapted(prior, blend([(one, own), (1 - one, moments)]), spoken, step)) for one in WEIGHTS]
+        for weight, made in tried:
+            reached = cost(made, judged, step)
+            if reached < best.cost:
+                best = Personal(made, number, weight, reached, before)
     return best
 
 
@@ -116,17 +129,49 @@ def adapted(prior: Codebook, moments: Moments, spoken: Bands | None, step: int =
     made = _with_classes(made, shift, size, prior.odds("prior"))
     if spoken is None or not len(spoken):
         return made
-    coefficients = analyse(made, spoken)
-    classes = choose(made, coefficients, step).classes
-    counts = np.bincount(classes, minlength=CLASSES).astype(float)
-    for number in np.flatnonzero(counts):
-        mine = coefficients[classes == number]
-        share = counts[number] / (counts[number] + PRIOR_BLOCKS)
-        shift[number] = share * mine.mean(axis=0) + (1 - share) * shift[number]
-        spread = np.abs(mine - shift[number]).mean(axis=0)
-        size[number] = np.exp(share * np.log(spread + _SMALLEST) + (1 - share) * np.log(size[number]))
-    likely = prior.odds("prior") / prior.odds("prior").sum()
-    return _with_classes(made, shift, size, counts + 2 * PRIOR_BLOCKS * likely)
+    return moved(made, classes_of(made, spoken, step))
+
+
+def moved(codebook: Codebook, classes: Classes) -> Codebook:
+    """The same with its classes moved toward these: the more blocks there were, the further."""
+    likely = codebook.odds("prior") / codebook.odds("prior").sum()
+    share = (classes.blocks / (classes.blocks + PRIOR_BLOCKS))[:, None]
+    old_size = 2.0 ** ((codebook.scale - UNIT) / OCTAVE)
+    shift = share * classes.shift + (1 - share) * codebook.shift
+    size = np.exp(share * np.log(classes.size) + (1 - share) * np.log(old_size))
+    return _with_classes(codebook, shift, size, classes.blocks + 2 * PRIOR_BLOCKS * likely)
+
+
+def classes_of(codebook: Codebook, spoken: Bands, step: int = 76) -> Classes:
+    """What blocks `[blocks, 8, 80]` say of the classes that a codebook puts them in."""
+    coefficients = analyse(codebook, spoken)
+    chosen = choose(codebook, coefficients, step).classes
+    blocks = np.bincount(chosen, minlength=CLASSES).astype(float)
+    shift = codebook.shift.astype(float)
+    size = 2.0 ** ((codebook.scale - UNIT) / OCTAVE)
+    for number in np.flatnonzero(blocks):
+        mine = coefficients[chosen == number]
+        shift[number] = mine.mean(axis=0)
+        size[number] = np.abs(mine - shift[number]).mean(axis=0) + _SMALLEST
+    return Classes(blocks, shift, size)
+
+
+def pooled(parts: Sequence[Classes]) -> Classes:
+    """The classes of a group: means over its blocks. Only sums are needed of each member."""
+    blocks = np.sum([part.blocks for part in parts], axis=0)
+    weights = [(part.blocks / np.maximum(blocks, 1))[:, None] for part in parts]
+    empty = (blocks == 0)[:, None]
+    shift = np.sum([weight * part.shift for weight, part in zip(weights, parts, strict=True)], axis=0)
+    size = np.sum([weight * part.size for weight, part in zip(weights, parts, strict=True)], axis=0)
+    return Classes(blocks, np.where(empty, parts[0].shift, shift), np.where(empty, parts[0].size, size))
+
+
+def group_codebook(prior: Codebook, members: Sequence[Bands], own: float = 0.7) -> Codebook:
+    """What a group gives a newcomer: `prior` with the mean of the members' moments, which weigh `own`, for a basis,
+    and then the mean of their classes under it. Two exchanges; no member's frames leave them."""
+    moments = blend([(1.0, Moments.of(bands)) for bands in members])
+    base = adapted(prior, blend([(own, moments), (1 - own, moments_of(prior))]), None)
+    return moved(base, pooled([classes_of(base, bands) for bands in members]))
 
 
 def cost(codebook: Codebook, bands: Bands, step: int) -> float:

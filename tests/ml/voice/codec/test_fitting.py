@@ -10,11 +10,15 @@ from ml.voice.codec.codebook import COEFFICIENTS, Codebook
 from ml.voice.codec.fitting import (
     adapted,
     basis_of,
+    classes_of,
     cost,
     first_codebook,
     frequencies,
+    group_codebook,
     moments_of,
+    moved,
     personal,
+    pooled,
     with_shapes,
 )
 from ml.voice.codec.moments import Moments, bands_of
@@ -22,7 +26,7 @@ from tests.ml.voice.codec.conftest import made_speech
 
 
 def test_the_owner_pays_less(codebook: Codebook, voice: list[LogMel]) -> None:
-    made = personal(codebook, moments_of(codebook), voice[:6], voice[6:8])
+    made = personal([codebook], voice[:6], voice[6:8])
     assert made.own > 0
     assert made.cost < made.prior_cost
     judged = bands_of(voice[8:])
@@ -31,8 +35,29 @@ def test_the_owner_pays_less(codebook: Codebook, voice: list[LogMel]) -> None:
 
 def test_what_does_not_help_is_not_taken(codebook: Codebook, voice: list[LogMel]) -> None:
     other = [log_mel(np.random.default_rng(1).normal(0, 0.05, 16000).astype(np.float32))]
-    made = personal(codebook, moments_of(codebook), other, voice[:1])
+    made = personal([codebook], other, voice[:1])
     assert made.cost <= made.prior_cost
+
+
+def test_a_group_serves_a_newcomer_and_its_members(codebook: Codebook) -> None:
+    members = [[log_mel(made_speech(2.5, 10 * who + take, colour=1.5)) for take in range(3)] for who in range(4)]
+    group = group_codebook(codebook, [bands_of(one) for one in members[:3]])
+    newcomer = bands_of(members[3])
+    assert cost(group, newcomer, 76) < 0.95 * cost(codebook, newcomer, 76)
+    alone = personal([codebook], members[3][:1], members[3][1:2])
+    helped = personal([codebook, group], members[3][:1], members[3][1:2])
+    assert helped.prior == 1
+    assert helped.cost < alone.cost
+
+
+def test_classes_of_parts_are_classes_of_the_whole(codebook: Codebook, voice: list[LogMel]) -> None:
+    bands = bands_of(voice)
+    whole, parts = classes_of(codebook, bands), [classes_of(codebook, part) for part in (bands[:60], bands[60:])]
+    both = pooled(parts)
+    assert np.array_equal(both.blocks, whole.blocks)
+    assert np.allclose(both.shift, whole.shift, atol=1e-3)
+    assert np.allclose(pooled(parts[::-1]).size, both.size)
+    assert cost(moved(codebook, whole), bands, 76) < cost(codebook, bands, 76)
 
 
 def test_moments_of_a_codebook_give_it_back(codebook: Codebook) -> None:

@@ -1,0 +1,70 @@
+"""Files of coded speech: with everybody's codebook or a voice's own, whole or with holes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ml.audio.logmel import log_mel
+from ml.audio.read import read
+from ml.audio.write import write
+from ml.errors import BadAudio
+from ml.types import Audio
+from ml.voice.codec.codebook import genesis_codebook
+from ml.voice.codec.container import Coded, from_file, to_file
+from node.codec import decode_file, encode_file, own_codebook
+from node.errors import BadRequest
+from node.frames import FrameShelf
+from tests.ml.voice.codec.conftest import made_speech
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> FrameShelf:
+    frames = FrameShelf(tmp_path / "frames")
+    frames.add("me", [log_mel(made_speech(2.5, seed, colour=1.5)) for seed in range(8)])
+    return frames
+
+
+def test_a_voice_pays_less_with_its_own_codebook(tmp_path: Path, shelf: FrameShelf) -> None:
+    write(tmp_path / "a.flac", Audio(made_speech(4.0, 20, colour=1.5)))
+    plain = encode_file(tmp_path / "a.flac", tmp_path / "plain.bmc", 1.6, None, shelf)
+    own = encode_file(tmp_path / "a.flac", tmp_path / "own.bmc", 1.6, "me", shelf)
+    assert own.bits_saved is not None
+    assert own.bits_saved > 0
+    assert own.codebook != plain.codebook
+    assert own.codebook_bytes < 16_000
+    assert own.kbits < plain.kbits
+    back = decode_file(tmp_path / "own.bmc", tmp_path / "own.wav")
+    assert back.codebook == own.codebook
+    assert len(read(tmp_path / "own.wav").samples) == 64_000
+
+
+def test_too_little_speech_is_said(tmp_path: Path, shelf: FrameShelf) -> None:
+    shelf.add("short", [log_mel(made_speech(1.0))])
+    for name in ("short", "nobody"):
+        with pytest.raises(BadRequest, match="too little"):
+            own_codebook(name, shelf)
+
+
+def test_holes_are_counted_and_filled(tmp_path: Path, shelf: FrameShelf) -> None:
+    write(tmp_path / "a.flac", Audio(made_speech(1.0)))
+    encode_file(tmp_path / "a.flac", tmp_path / "a.bmc", 1.0, None, shelf)
+    coded = from_file((tmp_path / "a.bmc").read_bytes(), [genesis_codebook()])
+    packets = tuple(None if number == 3 else packet for number, packet in enumerate(coded.packets))
+    holed = Coded(coded.codebook, coded.step, coded.gain, coded.samples, packets)
+    (tmp_path / "holed.bmc").write_bytes(to_file(holed, genesis_codebook()))
+    facts = decode_file(tmp_path / "holed.bmc", tmp_path / "a.wav")
+    assert facts.lost == 1
+    assert np.isfinite(read(tmp_path / "a.wav").samples).all()
+
+
+def test_endless_and_empty_files_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "long.bmc").write_bytes(bytes(5_000_000))
+    with pytest.raises(BadAudio, match="longer"):
+        decode_file(tmp_path / "long.bmc", tmp_path / "a.wav")
+    empty = to_file(Coded(genesis_codebook(), 76, 0, 0, ()), genesis_codebook())
+    (tmp_path / "empty.bmc").write_bytes(empty)
+    with pytest.raises(BadAudio, match="no speech"):
+        decode_file(tmp_path / "empty.bmc", tmp_path / "a.wav")
