@@ -140,8 +140,7 @@ class Cohort:
         return (ordered[first : first + size] for first in range(0, len(ordered), size))
 
     def _in_chunks(self, chunks: Iterable[list[int]], work: Callable[[list[int], Workspace], None]) -> None:
-        """Calls `work` with every chunk, in several threads, each with memory of its own, which a thread that comes again
-        finds again."""
+        """Calls `work` with every chunk, in several threads, each with memory of its own."""
         import torch
 
         waiting, lock = iter(chunks), threading.Lock()

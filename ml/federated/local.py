@@ -36,20 +36,22 @@ def judge(
     rows comes first."""
     import torch
 
-    width = rows.shape[1]
-    steps, way = np.arange(_BLOCK), None
-    total = np.zeros(len(counts))
-    for first in range(0, int(counts.max()), _BLOCK):
-        left = counts[counts > first] - first
-        valid = steps < left[:, None]
-        places = np.where(valid, begins[: len(left), None] + first + steps, 0)
-        if way is None or len(way.rows) != len(left):
-            way = kernel.pass_over(weights, len(left), _BLOCK, space)
-        torch.index_select(rows, 0, torch.from_numpy(places.ravel()).to(rows.device), out=way.rows.view(-1, width))
+    width, count = rows.shape[1], blocks(int(counts.max()))
+    steps = np.arange(count * _BLOCK)
+    valid = steps < counts[:, None]
+    places = np.where(valid, begins[:, None] + steps, 0).reshape(-1, count, _BLOCK).swapaxes(0, 1)
+    wanted = torch.from_numpy(np.ascontiguousarray(places)).to(rows.device)
+    counted = torch.from_numpy(valid).to(rows.device).view(-1, count, _BLOCK, 1)
+    norms = torch.zeros(count, len(counts), device=rows.device)
+    for block in range(count):
+        models = int(np.count_nonzero(counts > block * _BLOCK))
+        way = kernel.pass_over(weights, models, _BLOCK, space)
+        torch.index_select(rows, 0, wanted[block, :models].view(-1), out=way.rows.view(-1, width))
         missed = way.forward()
-        if not valid.all():
-            missed.mul_(torch.from_numpy(valid).to(rows.device).unsqueeze(2))
-        total[: len(left)] += np.square(torch.linalg.vector_norm(missed, dim=(1, 2)).cpu().numpy().astype(float))
+        if counts[:models].min() < (block + 1) * _BLOCK:
+            missed.mul_(counted[:models, block])
+        torch.linalg.vector_norm(missed, dim=(1, 2), out=norms[block, :models])
+    total = np.square(norms.cpu().numpy().astype(np.float64)).sum(axis=0)
     found: npt.NDArray[np.float64] = SCALE**2 * total / (counts * width)
     return found
 

@@ -105,6 +105,8 @@ class Workspace:
 
     def __init__(self, device: str = "cpu") -> None:
         """On a torch device."""
+        self.kept: dict[tuple[object, ...], object] = {}
+        """What was built on memory that is still where it was."""
         self._device = device
         self._held: dict[str, torch.Tensor] = {}
         self._views: dict[tuple[str, tuple[int, ...]], torch.Tensor] = {}
@@ -120,6 +122,7 @@ class Workspace:
         if held is None or len(held) < count:
             held = self._held[name] = torch.empty(count, device=self._device)
             self._views = {key: value for key, value in self._views.items() if key[0] != name}
+            self.kept.clear()
         view = self._views[name, shape] = held[:count].view(shape)
         return view
 
@@ -138,7 +141,7 @@ class Stacked:
         if sorted(shapes) != sorted(name for group in _GROUPS for name in group):
             raise ValueError(f"{autoencoder.name} has other tensors than the derivative is written for")
         self._shapes = tuple((sum(shapes[name][0] for name in group), *shapes[group[0]][1:]) for group in _GROUPS)
-        self._latent, self._width = shapes["encoder.linear.weight"]
+        self._latent, self._parameters = shapes["encoder.linear.weight"][0], self.layout.parameters
         first, places = 0, {}
         for name, shape in shapes.items():
             places[name] = first, first + math.prod(shape), shape
@@ -147,10 +150,13 @@ class Stacked:
 
     def empty(self, models: int, name: str, space: Workspace) -> Packed:
         """Packed numbers of so many models, of any content, in memory of this name; the odd end is 0."""
-        count = models * self.layout.parameters
+        count = models * self._parameters
         vector = space.take(name, -(-count // _LINE) * _LINE)
+        kept = space.kept.get(("packed", name, models))
+        if not isinstance(kept, Packed):
+            kept = space.kept["packed", name, models] = Packed(vector, self._shapes, models)
         vector[count:] = 0
-        return Packed(vector, self._shapes, models)
+        return kept
 
     def pack(self, stack: torch.Tensor, into: Packed) -> Packed:
         """`[models, parameters]` as packed numbers."""
@@ -178,7 +184,12 @@ class Stacked:
     ) -> Pass:
         """What the first `models` of these weights compute on `length` rows each, and its derivative into `gradient`
         (of as many models)."""
-        return Pass(weights, gradient, (models, length, self._latent), space)
+        key = "pass", weights, gradient, models, length
+        kept = space.kept.get(key)
+        if not isinstance(kept, Pass):
+            kept = Pass(weights, gradient, (models, length, self._latent), space)
+            space.kept[key] = kept  # the pass may have taken more memory and so emptied what was kept
+        return kept
 
 
 class Pass:

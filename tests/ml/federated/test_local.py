@@ -38,8 +38,9 @@ def test_errors_go_by_blocks(count: int, wanted: int) -> None:
     assert blocks(count) == wanted
 
 
-def test_errors_are_the_scores_of_the_single_models() -> None:
-    spoken = [speech(130, 0), speech(64, 1), speech(3, 2)]
+@pytest.mark.parametrize("frames", [(130, 64, 3), (100, 70, 128), (64, 64, 64)])
+def test_errors_are_the_scores_of_the_single_models(frames: tuple[int, ...]) -> None:
+    spoken = [speech(count, at) for at, count in enumerate(frames)]
     rows = rows_of([Person(f"p{at}", "any", Split((one,), ())) for at, one in enumerate(spoken)], BODY, "cpu")
     whole, begins = rows.gather([("train", at) for at in range(3)])
     space = Workspace()
