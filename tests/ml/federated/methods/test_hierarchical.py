@@ -13,9 +13,10 @@ from tests.ml.federated.methods.conftest import Play
 
 def test_without_a_shared_line_it_is_map_around_genesis(play: Play) -> None:
     alone, _ = play(Alone(anchored=True), 3)
-    control, _ = play(Hierarchical(None), 3)
+    control, _ = play(Hierarchical(None, back=0.0), 3)
+    assert np.array_equal(alone["working"], control["working"])
     assert np.array_equal(alone["best"], control["best"])
-    deaf, _ = play(Hierarchical(None), 3, spoil=lambda published: published + 5)
+    deaf, _ = play(Hierarchical(None, back=0.0), 3, spoil=lambda published: published + 5)
     assert np.array_equal(control["best"], deaf["best"])
 
 
@@ -41,3 +42,9 @@ def test_the_third_line_learns_from_what_is_held_out(ground: Ground, play: Play)
     )
     assert with_it < without
     assert np.array_equal(state["error"], plain["error"])  # and the twin's error is what is said
+
+
+def test_what_speaks_is_drawn_back_to_the_prior(ground: Ground, play: Play) -> None:
+    state, _ = play(Hierarchical(None, back=0.25), 1)
+    expected = ground.genesis + 0.75 * (np.asarray(state["working"]) - ground.genesis)
+    assert np.allclose(state["best"], expected, atol=1e-6)
