@@ -1,6 +1,6 @@
 """What each protection of docs/privacy.md costs: how good people's models get beside it, and what a secure sum takes.
 
-`python benchmarks/privacy.py [--json FILE] [--quick] [--rounds N] [--epochs N] [--seed N]`.
+`python benchmarks/privacy.py [--json FILE] [--quick] [--rounds N] [--epochs N] [--seed N] [--crowd N]`.
 Real speakers of ../shared/data/speakers do the node's round (learn, merge three random peers' models by the gate,
 publish); without them made people stand in, and the table says so. Every share of a budget is a round. In the rows of
 a secure sum everybody gets the mean of all others, as one model, and the noise is split among all so that what is left
@@ -56,7 +56,7 @@ DIMENSIONS = 64
 
 @dataclass(frozen=True)
 class Summed:
-    """What each person adds to a secure sum: a clipped difference, and noise of which the parts of `least` are enough."""
+    """What each person adds to a secure sum: a clipped difference, and noise: the parts of `least` are enough."""
 
     sigma: float
     least: int
@@ -142,7 +142,7 @@ class Bench:
 
     def note(self, name: str, figures: Figures) -> None:
         self.rows[name] = figures
-        show_progress(f"{name}: {figures.line:.2f} % in {figures.seconds:.0f} s of CPU")
+        show_progress(f"{name}: {json.dumps(asdict(figures))}")
 
     def alone_but(self, name: str, method: str) -> None:
         """A control without peers."""
@@ -278,7 +278,8 @@ def show(result: dict) -> None:
         for name, row in result[part]["rows"].items():
             shared, noise = row["shared"] or "-", f"{row['noise']:.3g}" if row["noise"] else "-"
             print(
-                f"{name:38s} {shared:>8} {noise:>8s} {row['taken']:4.0f} % {row['line']:8.2f} / {row['line_worst']:6.2f} "
+                f"{name:38s} {shared:>8} {noise:>8s} {row['taken']:4.0f} % "
+                f"{row['line']:8.2f} / {row['line_worst']:6.2f} "
                 f"{row['speaks']:6.2f} / {row['speaks_worst']:6.2f} {row['worse']:4.0f} %"
             )
     print(f"\nA secure sum of {result['parameters']} numbers, run in full; CPU time of one thread")
@@ -299,11 +300,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--people", type=int, help="so many made people instead of the real speakers")
     parser.add_argument("--crowd", type=int, default=1000, help="made people in the second table; 0 leaves it out")
+    parser.add_argument("--crowd-rounds", type=int, default=5)
     arguments = parser.parse_args()
     rounds, epsilons = (3, (8.0,)) if arguments.quick else (arguments.rounds, (2.0, 8.0, 50.0))
     people = arguments.people or (None if SPEAKERS.is_dir() and not arguments.quick else 12)
@@ -312,7 +314,7 @@ def main() -> None:
     accountant = Accountant()
     start = genesis()
     result: dict = {"genesis": start.digest, "parameters": start.autoencoder.layout.parameters, "seed": arguments.seed}
-    for part, count, length in (("people", people, rounds), ("crowd", crowd, max(1, rounds // 2))):
+    for part, count, length in (("people", people, rounds), ("crowd", crowd, arguments.crowd_rounds)):
         if count == 0:
             continue
         ground, who = ground_of(count, training, arguments.seed)

@@ -54,10 +54,11 @@ class Ledger:
     def reserve(self, sigma: float, sampling: float = 1.0, number: int = 0) -> ShareRow:
         """Spend a share with noise of `sigma` sensitivities, for round `number`; when this returns it is on the disk.
 
-        Raises BudgetSpent when there is not that much left: nothing is spent then. `sampling` below 1 is only for
-        shares of which nobody can tell whether they were made; what a node sends can be seen.
+        Raises BudgetSpent when there is not that much left: nothing is spent then. `sampling`, the chance that a share
+        was made at all, is noted and never counted as a help: the bounds for it are about adding or removing somebody,
+        this promise is about putting other speech in the place of the owner's, and what a node sends can be seen.
         """
-        share = Share(sigma, sampling)
+        share = Share(Share(sigma, sampling).sigma)
         for _ in range(ATTEMPTS):
             history = self._store.shares(self._budget.name)
             spent = self._counter.spent([*map(_share, history), share], self._budget.delta)
@@ -127,4 +128,4 @@ def declare(store: Store, budget: Budget, now: float) -> None:
 
 
 def _share(row: ShareRow) -> Share:
-    return Share(row.sigma, row.sampling)
+    return Share(row.sigma)

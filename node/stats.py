@@ -230,21 +230,24 @@ def _privacy(store: Store | None, settings: PrivacySettings) -> Privacy:
     own = [row for row in shares if row.budget == settings.budget]
     spent = max((row.epsilon for row in own), default=0.0)
     known = {row.name: row for row in store.budgets()} if store else {}
-    state = known[settings.budget].state if settings.budget in known else BudgetState.OPEN
+    declared = known.get(settings.budget)
+    state = declared.state if declared else BudgetState.OPEN
+    epsilon = min(settings.epsilon, declared.epsilon) if declared else settings.epsilon
+    delta = min(settings.delta, declared.delta) if declared else settings.delta
     after = {
         BudgetState.OPEN: "",
         BudgetState.SPENT: " The budget is spent: nothing more is published, learning and receiving go on.",
         BudgetState.CLOSED: " The budget is closed: the memory was damaged, and what was spent may be lost.",
     }[state]
     said = (
-        f"Peers get {shared} under noise: epsilon {spent:.3g} of {settings.epsilon:g} is spent in {len(own)} "
-        f"share{'' if len(own) == 1 else 's'} (delta {settings.delta:g}).{after}"
+        f"Peers get {shared} under noise: epsilon {spent:.3g} of {epsilon:g} is spent in {len(own)} "
+        f"share{'' if len(own) == 1 else 's'} (delta {delta:g}).{after}"
     )
     return Privacy(
         shared=shared,
         budget=settings.budget,
-        epsilon=settings.epsilon,
-        delta=settings.delta,
+        epsilon=epsilon,
+        delta=delta,
         spent=spent,
         shares=len(own),
         earlier=len(shares) - len(own),

@@ -131,6 +131,15 @@ def test_a_share_is_on_the_disk_when_it_is_given(store: Store, tmp_path: Path) -
     assert row == ShareRow(budget="first", at=NOW, round=7, sigma=2.0, sampling=1.0, epsilon=0.125)
 
 
+def test_a_chance_of_no_share_is_noted_and_helps_nothing(store: Store) -> None:
+    assert ledger(store).reserve(2.0, sampling=0.01).sampling == 0.01
+    pytest.importorskip("opacus")
+    book = Ledger(store, Budget("real", 8.0, 1e-5), Accountant(), lambda: NOW)
+    assert book.reserve(2.0, sampling=0.01).epsilon == Accountant().spent([Share(2.0)], 1e-5)
+    with pytest.raises(ValueError, match="no share"):
+        book.reserve(2.0, sampling=1.5)
+
+
 def test_what_would_be_too_much_is_refused_and_a_smaller_share_still_goes(store: Store) -> None:
     book = ledger(store)
     book.reserve(1.0)

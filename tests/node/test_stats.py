@@ -194,6 +194,8 @@ def test_what_protects_the_owner_is_told_in_words(config: Config) -> None:
         assert told.sentence == (
             "Peers get only the biases under noise: epsilon 1.25 of 8 is spent in 1 share (delta 1e-05)."
         )
+        laxer = noisy.with_(privacy={"epsilon": 9.0})
+        assert collect(store, laxer).privacy.epsilon == 8.0, "what was declared holds, whatever the settings say since"
         store.mark_spent("first", True)
         assert "nothing more is published" in collect(store, noisy).privacy.sentence
     assert "nothing more is published" in read_stats(noisy).privacy.sentence
