@@ -11,7 +11,7 @@ from ml.types import Audio, Samples
 from ml.voice.codec.blocks import BLOCK, REFERENCE, level
 from ml.voice.codec.codebook import Codebook
 from ml.voice.codec.container import Coded
-from ml.voice.codec.stream import Frames, StreamDecoder, StreamEncoder
+from ml.voice.codec.stream import Frames, StreamDecoder, StreamEncoder, bridged
 from ml.voice.codec.synthesis import sound_of
 from ml.voice.measures import DB
 
@@ -46,9 +46,10 @@ def decode(coded: Coded) -> Iterator[Samples]:
 
 
 def decode_frames(coded: Coded) -> Frames:
-    """Log-mel and F0 of all packets; lost ones are concealed."""
+    """Log-mel and F0 of all packets; lost ones are bridged, long losses fade."""
     decoder = StreamDecoder(coded.codebook, coded.step, _natural(coded.gain))
-    return joined([decoder.pull(packet) for packet in coded.packets])
+    frames = joined([decoder.pull(packet) for packet in coded.packets])
+    return bridged(frames, [packet is None for packet in coded.packets])
 
 
 def joined(parts: Sequence[Frames]) -> Frames:

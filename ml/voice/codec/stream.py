@@ -6,7 +6,9 @@ spectra and pitch look into. Whatever the pieces, the packets are the same. Know
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
@@ -24,8 +26,10 @@ BEFORE = BLOCK
 """Samples before a block that are kept, for its first windows and for the course of its pitch."""
 _SILENT = 2e-3
 """Peak at the reference level below which nobody speaks; pitch is not looked for."""
-_FADE = 0.35
-"""Natural log (3 dB) by which each frame of a lost packet is fainter than the one before."""
+_FADE = 0.1
+"""Natural log (0.9 dB) by which each frame of a lost packet is fainter than the one before: 56 dB a second."""
+_BRIDGED = 2
+"""Lost packets in a row that are bridged where what comes after them is known."""
 _SHORTEST = 400
 """Samples below which log_mel cannot reflect the ends."""
 
@@ -91,7 +95,7 @@ class StreamDecoder:
         self._last: Frames | None = None
 
     def pull(self, packet: bytes | None) -> Frames:
-        """The eight frames of a packet; None is a lost one: the last frame goes on, fainter by 3 dB a frame.
+        """The eight frames of a packet; None is a lost one: the last frame goes on, fainter by 0.9 dB a frame.
 
         Raises BadAudio for bytes that are no packet; the next packet can be decoded all the same.
         """
@@ -112,6 +116,26 @@ class StreamDecoder:
         return Frames(
             np.maximum(self._last.mel[-1:] - fade, np.float32(np.log(1e-5))), np.repeat(self._last.f0[-1:], FRAMES)
         )
+
+
+def bridged(frames: Frames, lost: Sequence[bool]) -> Frames:
+    """Frames in which one or two lost packets lead evenly from the frame before them to the one after.
+
+    For a file, and for a call that waits one packet (128 ms) longer. Longer losses stay as they were concealed.
+    """
+    mel, f0 = frames.mel.copy(), frames.f0.copy()
+    first = 0
+    for gone, run in groupby(lost):
+        last = first + len(list(run))
+        before, after = FRAMES * first - 1, FRAMES * last
+        if gone and before >= 0 and after < len(mel) and last - first <= _BRIDGED:
+            share = np.linspace(0, 1, after - before + 1, dtype=np.float32)[1:-1]
+            mel[before + 1 : after] = (1 - share[:, None]) * mel[before] + share[:, None] * mel[after]
+            both = f0[before] > 0 and f0[after] > 0
+            near = np.where(share < 0.5, f0[before], f0[after])
+            f0[before + 1 : after] = (1 - share) * f0[before] + share * f0[after] if both else near
+        first = last
+    return Frames(mel, f0)
 
 
 def encode_frames(codebook: Codebook, mel: LogMel, f0: Samples, step: int) -> list[bytes]:

@@ -12,7 +12,7 @@ from ml.errors import BadAudio
 from ml.types import Audio
 from ml.voice.codec.blocks import BLOCK, floored
 from ml.voice.codec.codebook import Codebook, genesis_codebook
-from ml.voice.codec.stream import AHEAD, StreamDecoder, StreamEncoder, encode_frames
+from ml.voice.codec.stream import AHEAD, Frames, StreamDecoder, StreamEncoder, bridged, encode_frames
 from tests.ml.voice.codec.conftest import made_speech
 
 STEP = 76
@@ -59,6 +59,21 @@ def test_a_lost_packet_costs_its_own_block_only(codebook: Codebook, spoken: Audi
         else:
             assert np.array_equal(clean.mel, heard.mel)
             assert np.array_equal(clean.f0, heard.f0)
+
+
+def test_short_losses_are_bridged_and_long_ones_fade() -> None:
+    mel = np.repeat(np.arange(48, dtype=np.float32)[:, None], 80, axis=1)
+    holed, f0 = mel.copy(), np.full(48, 100, np.float32)
+    holed[8:16] = -11
+    holed[24:48] = -11
+    f0[8:16] = 0
+    lost = [False, True, False, True, True, True]
+    whole = bridged(Frames(holed, f0), lost)
+    assert np.allclose(whole.mel[:24], mel[:24], atol=1e-4)
+    assert np.array_equal(whole.mel[24:], holed[24:])
+    assert whole.f0 == pytest.approx(np.full(48, 100), rel=1e-5)
+    unvoiced = np.where(np.arange(48) < 16, np.float32(0), np.float32(100))
+    assert 0 < (bridged(Frames(holed, unvoiced), lost).f0[8:16] > 0).sum() < 8
 
 
 def test_a_damaged_packet_does_not_stop_the_stream(codebook: Codebook, spoken: Audio) -> None:
