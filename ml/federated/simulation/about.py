@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 
@@ -38,4 +39,5 @@ def about(
 
 
 def _said(part: Method | Attack) -> str:
-    return f"{part.name}: {part!r}" if is_dataclass(part) else part.name
+    fields_of = re.sub(r" at 0x[0-9a-f]+", "", repr(part)) if is_dataclass(part) else ""
+    return f"{part.name} {fields_of}".rstrip()

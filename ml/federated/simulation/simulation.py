@@ -50,13 +50,14 @@ class Simulation:
         attack: Attack | None = None,
     ) -> None:
         """Nobody has learnt anything. Without a `compression` models arrive exactly. Raises ValueError when there are
-        hostile people and no attack."""
+        hostile people and no attack, or too many people for everybody to hear everybody."""
         self.ground, self.method, self.settings, self.attack = ground, method, settings, attack
         people = len(ground.cohort)
         count = round(settings.hostile * people)
         if count and attack is None:
             raise ValueError(f"{count} people are hostile, and there is no attack")
         self._everybody: Many = np.arange(people)
+        neighbours(settings, 0, self._everybody[:1], np.ones(people, bool))
         drawn = uniform(settings.seed, Purpose.HOSTILE, 0, self._everybody)[:, 0]
         self._hostile = np.isin(self._everybody, np.argsort(drawn, kind="stable")[:count])
         self._frames = ground.cohort.frames("train")

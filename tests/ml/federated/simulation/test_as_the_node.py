@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from ml.federated.cohort import Cohort, Person
 from ml.federated.compression import COMPRESSIONS
@@ -81,15 +84,16 @@ def speech(seed: int, count: int, odd: bool) -> list[np.ndarray]:
     return spoken
 
 
-async def nodes(folder: Path, count: int, seed: int, shelves: list[FrameShelf]) -> list[list[Round]]:
+async def nodes(folder: Path, seed: int, shelves: list[FrameShelf], encoding: str) -> list[list[Round]]:
     """`ROUNDS` rounds of real nodes that all hear each other: node by node, round by round."""
+    count = len(shelves)
     begin, together, stop = asyncio.Event(), asyncio.Barrier(count), asyncio.Event()
     network, identities = MemoryNetwork(random.Random(seed)), people(count)
     meshes: list[Mesh] = []
     for at in range(count):
         home = folder / f"n{at}"
         home.mkdir()
-        train = TrainSettings(interval=86_400.0, peers_per_round=count)
+        train = TrainSettings(interval=86_400.0, peers_per_round=count, encoding=encoding)
         config = Config(home, home / "models", node=NodeSettings(name=f"n{at}"), train=train)
         learner = InStep(shelves[at], begin, together)
         transport = MemoryTransport(network, identities[at].peer_id)
@@ -143,22 +147,50 @@ def people(count: int) -> list[Any]:
     return sorted((fake_identity(at) for at in range(count)), key=lambda one: one.peer_id)
 
 
-@pytest.mark.parametrize(("count", "odd", "seed"), [(3, False, 1), (4, True, 2)])
+@pytest.mark.parametrize(("count", "odd", "seed", "encoding"), [(3, False, 1, "fp32"), (4, True, 2, "int4")])
 def test_simulated_people_come_to_what_real_nodes_come_to(
-    memory_folder: Path, count: int, odd: bool, seed: int
+    memory_folder: Path, count: int, odd: bool, seed: int, encoding: str
 ) -> None:
+    merged, received = compare(memory_folder, count, odd, seed, encoding)
+    assert 0 < merged < received, "something was merged, and something refused"
+
+
+@pytest.mark.slow
+@settings(
+    deadline=None, max_examples=6, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.integers(2, 4), st.booleans(), st.integers(10, 10**6), st.sampled_from(["fp32", "int4"]))
+def test_whoever_they_are(memory_folder: Path, count: int, odd: bool, seed: int, encoding: str) -> None:
+    compare(Path(tempfile.mkdtemp(dir=memory_folder)), count, odd, seed, encoding)
+
+
+def close(simulated: np.ndarray, real: np.ndarray, start: np.ndarray) -> None:
+    """Equal to 1e-4, but for one number in 10,000.
+
+    The node trains by torch's autograd, the simulator by derivatives written out for a stack: they round differently.
+    Where that decides a sign or a level it shows: Adam's first step has the full rate (3e-4) however small a gradient
+    is, and a number between two of the 15 levels of int4 comes down on either side.
+    """
+    apart = np.abs(simulated - real)
+    assert (apart > 1e-4).mean() < 1e-4
+    assert apart.max() < 1e-3
+    assert np.linalg.norm(apart) < 2e-3 * np.linalg.norm(real - start)
+
+
+def compare(memory_folder: Path, count: int, odd: bool, seed: int, encoding: str) -> tuple[int, int]:
+    """Round by round: verdicts, weights, errors and bytes; how many models were merged, of how many."""
     shelves = []
     for at in range(count):
         shelf = FrameShelf(memory_folder / f"speech{at}")
         shelf.add("me", speech(100 * seed + at, 4 + at, odd and at == 2))
         shelves.append(shelf)
-    real = asyncio.run(nodes(memory_folder, count, seed, shelves))
+    real = asyncio.run(nodes(memory_folder, seed, shelves, encoding))
 
     everybody = [Person(f"n{at}", "any", split(shelf.utterances("me"))) for at, shelf in enumerate(shelves)]
     cohort = Cohort(genesis().autoencoder, everybody)
     ground = Ground(cohort, flat(genesis().weights, cohort.layout), TRAINING)
-    settings = SimulationSettings(rounds=ROUNDS, topology="full", interval=0.0)
-    simulated = Simulation(ground, NodeDefault(), settings, COMPRESSIONS["int4"])
+    chosen = SimulationSettings(rounds=ROUNDS, topology="full", interval=0.0)
+    simulated = Simulation(ground, NodeDefault(), chosen, COMPRESSIONS[encoding])
     merged, sent = np.zeros(count, np.int64), 0
     for number in range(ROUNDS):
         facts = simulated.step()
@@ -168,9 +200,8 @@ def test_simulated_people_come_to_what_real_nodes_come_to(
         for at in range(count):
             node = real[at][number]
             assert node.merged == merged[at]
-            assert np.abs(simulated.state["working"][at] - node.working).max() < 1e-4
-            assert np.abs(simulated.personal([at])[0] - node.best).max() < 1e-4
+            close(np.asarray(simulated.state["working"][at]), node.working, ground.genesis)
+            close(simulated.personal([at])[0], node.best, ground.genesis)
             assert np.abs(node.working - ground.genesis).max() > 10e-4 * (number + 1), "and they have gone a way"
             assert facts.errors[at] == pytest.approx(node.error, rel=1e-4)
-    received = (ROUNDS - 1) * (count - 1) * count
-    assert 0 < merged.sum() < received, "something was merged, and something refused"
+    return int(merged.sum()), (ROUNDS - 1) * (count - 1) * count
