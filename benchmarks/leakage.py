@@ -81,8 +81,16 @@ def noisy(sigma: float) -> Protect:
 
 
 def summed(count: int) -> Protect:
-    """The mean of one's own and the next people's, as secure aggregation lets it be seen."""
-    return lambda seen, rng: np.mean([np.roll(seen, -at, axis=0) for at in range(count)], axis=0, dtype=np.float32)
+    """The mean over oneself and others, drawn anew each time, as secure aggregation lets it be seen."""
+
+    def protect(seen: Stack, rng: np.random.Generator) -> Stack:
+        means = []
+        for at in range(len(seen)):
+            others = rng.permutation(np.delete(np.arange(len(seen)), at))[: count - 1]
+            means.append(seen[[at, *others]].mean(axis=0))
+        return np.array(means, np.float32)
+
+    return protect
 
 
 PROTECTIONS: dict[str, Protect] = {
@@ -100,7 +108,6 @@ PROTECTIONS: dict[str, Protect] = {
     "mean of 3": summed(3),
     "mean of 10": summed(10),
 }
-SUMS = ("mean of 3", "mean of 10")
 
 
 @dataclass
@@ -323,7 +330,8 @@ def show(facts: dict) -> None:
         print(
             f"{name:22s} {row['lira_auc']:6.2f} {percent['found_at_one_percent']:5.1f} % {percent['linked']:5.0f} % "
             f"{percent['linked_eer']:4.0f} % {percent['voice']:5.0f} % {percent['voice_eer']:4.0f} % "
-            f"{row['group_auc']:6.2f} {row['spectrum']:9.2f} {row['gain']:6.2f} % {max(row['shared'], -1e5):8.2f} %"
+            f"{row['group_auc']:6.2f} {row['spectrum']:9.2f} {row['gain']:6.2f} % "
+            + (f"{row['shared']:8.2f} %" if row["shared"] > -100 else " destroyed")
         )
     print(f"Guessing: 0.50, 1 %, {100 / facts['people']:.0f} %, 50 %, {100 / facts['people']:.0f} %, 50 %, 0.50, 0.00")
 
