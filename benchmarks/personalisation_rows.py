@@ -61,7 +61,7 @@ def _named(key: str) -> Row:
     return Row(key, lambda whole: METHODS[key], key in TOGETHER, key)
 
 
-CONTROL = Row("control", lambda whole: Hierarchical(None, whole()), False, "control")
+CONTROL = Row("control", lambda whole: Hierarchical(False, whole()), False, "control")
 OURS = Row("ours", lambda whole: Hierarchical(whole=whole()), True, "hierarchical")
 """The default: as `hierarchical`, but with all speech in the end. Its control is the same without peers, tuned for
 itself; the difference is what the peers add."""

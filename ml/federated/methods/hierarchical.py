@@ -20,28 +20,20 @@ from ml.federated.methods.lines import ACCEPTED, BEST, MEAN, averaged, begun, ge
 
 
 @dataclass(frozen=True)
-class SharedLine:
-    """How the shared line is trained: no pull, and faster than one's own, for many people's steps are averaged."""
-
-    rate: float = 1e-3
-    pull: float = 0.0
-
-
-SHARED = SharedLine()
-
-
-@dataclass(frozen=True)
 class Hierarchical:
-    """Rate and pull of the personal line are the training's own; `shared` None leaves the prior at genesis (no peers).
+    """Both lines are trained alike; without `shared` the prior stays at genesis (the control without peers).
 
-    What speaks is the personal line, drawn back to the prior by the share `back`: a loose pull and a step back at the
-    end do better than a tight pull. `whole`: the same people with nothing held out. What speaks for a person then has
-    learnt from all of their speech, for as many rounds as were best for the twin that has not seen what is held out.
+    What speaks is the personal line, drawn back to the prior by the share m / (n + m), for n frames of speech and
+    `frames` m: a loose pull and a step back at the end do better than a tight pull. `whole`: the same people with
+    nothing held out. What speaks for a person then has learnt from all of their speech, for as many rounds as were best
+    for the twin that has not seen what is held out.
     """
 
-    shared: SharedLine | None = SHARED
+    shared: bool = True
     whole: Cohort | None = None
-    back: float = 0.25
+    frames: float = 1000.0
+    """16 s. Of fixed shares of 34 people with 38 s on average, 0.2 and 0.3 were as good in the mean of held-out speech,
+    and 0.3 was better in the worst tenth: 1,000 frames."""
     rule: Rule = MEAN
     name: str = "shared prior, personal MAP"
 
@@ -53,24 +45,27 @@ class Hierarchical:
     ) -> tuple[State, Stack]:
         prior, published = genesis(ground, who), line(state, "shared")
         accepted, tried = np.zeros(len(who), np.int64), []
-        if self.shared is not None:
+        if self.shared:
             prior, accepted = averaged(ground, who, published, inbox, self.rule)
-            recipe = replace(ground.training, rate=self.shared.rate, pull=self.shared.pull)
-            published = ground.cohort.train(prior, who, recipe).last
+            published = ground.cohort.train(prior, who, ground.training).last
             if number > 1:
                 tried.append((prior, judged(ground, prior, who)))
         working = ground.cohort.train(line(state, "working"), who, ground.training, prior).last
-        spoken = working + np.float32(self.back) * (prior - working)
+        spoken = self._drawn_back(ground.cohort, who, working, prior)
         error = judged(ground, spoken, who)
         after = {**state, "shared": published, "working": working, ACCEPTED: accepted}
         if self.whole is not None:
             entire = self.whole.train(line(state, "whole"), who, ground.training, prior).last
             after["whole"] = entire
-            spoken = entire + np.float32(self.back) * (prior - entire)
+            spoken = self._drawn_back(self.whole, who, entire, prior)
         return {**after, **kept(state, *tried, (spoken, error))}, published
 
     def personal(self, state: State) -> Stack:  # noqa: D102
         return line(state, BEST)
+
+    def _drawn_back(self, cohort: Cohort, who: Sequence[int], own: Stack, prior: Stack) -> Stack:
+        share = self.frames / (cohort.frames()[list(who)] + self.frames)
+        return own + share.astype(np.float32)[:, None] * (prior - own)
 
 
 def whole(cohort: Cohort) -> Cohort:

@@ -13,15 +13,15 @@ from tests.ml.federated.methods.conftest import Play
 
 def test_without_a_shared_line_it_is_map_around_genesis(play: Play) -> None:
     alone, _ = play(Alone(anchored=True), 3)
-    control, _ = play(Hierarchical(None, back=0.0), 3)
+    control, _ = play(Hierarchical(False, frames=0.0), 3)
     assert np.array_equal(alone["working"], control["working"])
     assert np.array_equal(alone["best"], control["best"])
-    deaf, _ = play(Hierarchical(None, back=0.0), 3, spoil=lambda published: published + 5)
+    deaf, _ = play(Hierarchical(False, frames=0.0), 3, spoil=lambda published: published + 5)
     assert np.array_equal(control["best"], deaf["best"])
 
 
 def test_peers_who_share_an_accent_help_on_test_speech(ground: Ground, play: Play) -> None:
-    control, _ = play(Hierarchical(None), 4)
+    control, _ = play(Hierarchical(False), 4)
     peers, _ = play(Hierarchical(), 4)
     alone, together = (
         ground.cohort.errors(np.asarray(state["best"], np.float32), range(5), "test") for state in (control, peers)
@@ -45,6 +45,8 @@ def test_the_third_line_learns_from_what_is_held_out(ground: Ground, play: Play)
 
 
 def test_what_speaks_is_drawn_back_to_the_prior(ground: Ground, play: Play) -> None:
-    state, _ = play(Hierarchical(None, back=0.25), 1)
-    expected = ground.genesis + 0.75 * (np.asarray(state["working"]) - ground.genesis)
+    state, _ = play(Hierarchical(False, frames=64.0), 1)
+    frames = ground.cohort.frames()
+    share = (frames / (frames + 64)).astype(np.float32)[:, None]  # half for who has 64 frames, more for who has more
+    expected = ground.genesis + share * (np.asarray(state["working"]) - ground.genesis)
     assert np.allclose(state["best"], expected, atol=1e-6)
