@@ -340,7 +340,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--draws", type=int, default=8)
+    parser.add_argument("--draws", type=int, default=6)
     arguments = parser.parse_args()
     real = SPEAKERS.is_dir()
     people = list(recorded(SPEAKERS)) if real else made()
