@@ -168,6 +168,24 @@ def test_many_at_once_never_spend_more_than_there_is(store: Store) -> None:
     assert given == len(store.shares()) == 4
 
 
+def test_a_share_that_another_spends_while_this_one_is_counted_is_counted_too(store: Store) -> None:
+    class Interrupted(SquareCounter):
+        def __init__(self) -> None:
+            self.calls = 0
+
+        def spent(self, history: Sequence[Share], delta: float) -> float:
+            self.calls += 1
+            if self.calls == 1:
+                ledger(store).reserve(1.0)
+            return super().spent(history, delta)
+
+    counter = Interrupted()
+    ledger(store).reserve(1.0)
+    with pytest.raises(BudgetSpent, match=r"would make epsilon 1\.5"):
+        Ledger(store, Budget("first", 1.0, 1e-5), counter, lambda: NOW).reserve(1.0)
+    assert (len(store.shares()), counter.calls) == (2, 2)
+
+
 def test_what_nobody_could_count_is_not_given(store: Store) -> None:
     class Lost(SquareCounter):
         def spent(self, history: Sequence[Share], delta: float) -> float:
