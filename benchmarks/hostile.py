@@ -295,7 +295,7 @@ def verdict(rows: Sequence[Row]) -> list[str]:
     return found
 
 
-def plot(rows: Sequence[Row], alone: float, path: Path) -> None:
+def plot(rows: Sequence[Row], path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
@@ -310,10 +310,12 @@ def plot(rows: Sequence[Row], alone: float, path: Path) -> None:
         )
         if some:
             shares = [0, *(100 * row.share for row in some)]
-            left.plot(shares, [calm.merging.gain, *(row.merging.gain for row in some)], marker="o", ms=3, label=attack)
-    left.axhline(alone, color="grey", ls=":", label="alone")
-    left.set(xlabel="hostile people, %", ylabel="gain over genesis of the merging line, %", title="The gated rule")
-    left.legend(fontsize=8)
+            (drawn,) = left.plot(shares, [row.merging.worst for row in (calm, *some)], marker="o", ms=3, label=attack)
+            speaking = [row.speaking.worst for row in (calm, *some)]
+            left.plot(shares, speaking, marker="o", ms=3, ls="--", color=drawn.get_color())
+    left.axhline(ALLOWED, color="grey", ls=":")
+    left.set(xlabel="hostile people, %", ylabel="worst honest user against alone, % of the error")
+    left.set(title="The gated rule: merging line, and what speaks (dashed)")
     names = list(dict.fromkeys(row.rule for row in rows if row.share == 0.3))
     lines = (
         ("rule alone", "merging", False, 0.2, "tab:red"),
@@ -375,7 +377,7 @@ def main() -> None:
             arguments.json.write_text(json.dumps({**found, "rows": [asdict(row) for row in rows]}, indent=1) + "\n")
     print("\n".join(["", *verdict(rows)]))
     if arguments.plot:
-        plot(rows, alone, arguments.plot)
+        plot(rows, arguments.plot)
 
 
 if __name__ == "__main__":
