@@ -5,8 +5,8 @@ speech (8 s; `ml/federated/imagined.py`), one epoch in steps of 64, Adam, the sh
 local training with the error on 110 held-out frames before and after it; the simulator's round with three received
 models through the gate, merged, and everybody measured; what a real node does in a round (`node simulate`), which
 trains a second line of models beside it; and, against the rivals, FedAvg with the same weights, frames, batches and
-arithmetic as theirs, whose averaged models must have the same error on held-out speech to 1e-4. Processor time is that
-of all processes, in steady rounds; the rivals do no held-out evaluation, ours does.
+arithmetic as theirs, whose averaged models have the same error on held-out speech to 1e-4 (a row says so when they have
+not). Processor time is that of all processes, in steady rounds; the rivals do no held-out evaluation, ours does.
 
 The rivals run in interpreters of their own:
 
@@ -166,8 +166,6 @@ def rival(name: str, count: int, rounds: int, limit: float) -> dict[str, float] 
         return float(judged.errors(np.repeat(weights[None], count, axis=0), range(count)).mean())
 
     differs = max(abs(error(one) / error(ours[first + at]) - 1) for at, one in enumerate(theirs))
-    if differs > SAME:
-        raise SystemExit(f"{short} computes something else: its error differs by {differs:.1e} from ours")
     return {
         **facts,
         "cpu_ms": 1000 * facts.pop("cpu"),
@@ -211,10 +209,11 @@ def show(result: dict) -> None:
         if "why" in row:
             print(f"{row['what']:44} {row['people']:>8,} {row['why']}")
             continue
+        note = "" if row["differs"] <= SAME else f"  not the same: its error differs by {row['differs']:.0e}"
         first = f"{row['first_round']:10.1f} s" if "first_round" in row else ""
         print(
             f"{row['what']:44} {row['people']:>8,} {row['seconds']:10.3f} {row['cpu_ms']:8.2f} {first:>12} "
-            f"{row['our_cpu_ms']:8.2f} {row['cpu_ms'] / row['our_cpu_ms']:7.1f}x"
+            f"{row['our_cpu_ms']:8.2f} {row['cpu_ms'] / row['our_cpu_ms']:7.1f}x{note}"
         )
     up = result["start"]
     print(f"\nA process is ready for 1,000 people after {up['seconds']:.1f} s ({up['cpu_seconds']:.1f} s of CPU)")
@@ -226,6 +225,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--quick", action="store_true", help="10 and 100 people, no rivals")
     parser.add_argument("--large", action="store_true", help="also 100,000 people, and 1,000 clients of Flower")
+    parser.add_argument("--most", type=int, default=100_000, help="no more people of ours than these")
     parser.add_argument("--threads", type=int, default=min(os.cpu_count() or 1, 2))
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -236,10 +236,11 @@ def main() -> None:
         ("the same, 3 models through the gate, merge", rounds_of(Mixed(rule=Gated(), slack=0.02)), 100_000),
         ("what a node does: and a line never merged", rounds_of(NodeDefault()), 1_000),
     ):
-        for count in (one for one in counts if one <= most):
+        for count in (one for one in counts if one <= min(most, options.most)):
             say(f"{what}: {count}")
             rounds = 5 if count <= 100 else 3 if count <= 1_000 else 1
             ours.append({"what": what, "people": count, **measure(count, options.threads, rounds)})
+            say(f"  {ours[-1]['seconds']:.3f} s a round, {ours[-1]['cpu_ms']:.2f} ms of CPU each")
     work = [("flower_app", 10, 5), ("flower_app", 100, 5), ("p2pfl_nodes", 3, 2), ("p2pfl_nodes", 10, 2)]
     if options.quick:
         work = []
@@ -248,6 +249,7 @@ def main() -> None:
     for name, count, rounds in work:
         found = rival(name, count, rounds, 900 if options.large else 300)
         what = {"flower_app": "Flower 1.42, Ray", "p2pfl_nodes": "p2pfl 0.4.4, in memory"}[name]
+        say(f"  {found}")
         others.append({"what": what, "people": count, **({"why": found} if isinstance(found, str) else found)})
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     result = {"ours": ours, "rivals": others, "start": start_up(), "memory_gb": memory, "threads": options.threads}

@@ -29,7 +29,7 @@ FOLDER, NODES, ROUNDS = Path(sys.argv[1]).resolve(), int(sys.argv[2]), int(sys.a
 torch.set_num_threads(1)
 set_standalone_settings()
 Settings.general.LOG_LEVEL = "ERROR"
-Settings.training.TRAIN_SET_SIZE = NODES
+Settings.training.VOTE_TIMEOUT = Settings.training.AGGREGATION_TIMEOUT = 300  # or it goes on without those who are late
 logger.set_level("ERROR")
 
 ROWS: dict[str, torch.Tensor] = {}
@@ -102,10 +102,11 @@ for one in nodes:
             one.connect(other.addr)
 wait_convergence(nodes, NODES - 1, wait=60)
 began, cpu = time.perf_counter(), time.process_time()
-nodes[0].set_start_learning(rounds=ROUNDS, epochs=1)
+nodes[0].set_start_learning(rounds=ROUNDS, epochs=1, trainset_size=NODES)
 wait_to_finish(nodes, timeout=600)
 took, used = time.perf_counter() - began, time.process_time() - cpu
 weights = np.concatenate([one.ravel() for one in nodes[0].learner.get_model().get_parameters()])
+fits = sum(one.learner.number for one in nodes)
 np.save(FOLDER / "p2pfl.npy", weights[None])
-(FOLDER / "p2pfl.json").write_text(json.dumps({"seconds": took / ROUNDS, "cpu": used / ROUNDS / NODES}))
+(FOLDER / "p2pfl.json").write_text(json.dumps({"seconds": took / ROUNDS, "cpu": used / ROUNDS / NODES, "fits": fits}))
 os._exit(0)  # its threads do not end
