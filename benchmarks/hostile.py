@@ -316,6 +316,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     left.axhline(ALLOWED, color="grey", ls=":")
     left.set(xlabel="hostile people, %", ylabel="worst honest user against alone, % of the error")
     left.set(title="The gated rule: merging line, and what speaks (dashed)")
+    left.legend(fontsize=8)
     names = list(dict.fromkeys(row.rule for row in rows if row.share == 0.3))
     lines = (
         ("rule alone", "merging", False, 0.2, "tab:red"),
