@@ -50,7 +50,7 @@ class StackedBlocks(Stacked):
             )
         self.layout = autoencoder.layout
         self._parts = autoencoder.parts()
-        self._shapes = tuple(self.layout.shapes.values())
+        self._shapes, self._parameters = tuple(self.layout.shapes.values()), self.layout.parameters
 
     def _pairs(self, stack: torch.Tensor, packed: Packed) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         first = 0
