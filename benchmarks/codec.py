@@ -85,11 +85,12 @@ def ours(rate: float, *, loss: float = 0.0, pitch: bool = True) -> Coder:
 
     def run(sound: Samples) -> tuple[Samples, float, float]:
         coded = encode(Audio(sound), book, rate)
-        seconds, rng = len(sound) / 16000, np.random.default_rng(len(sound))
+        seconds, rng = len(sound) / 16000, np.random.default_rng(int(1e6 * np.abs(sound).sum()))
         bits = 8 * sum(len(packet or b"") for packet in coded.packets) / seconds
         whole = 8 * len(to_file(coded, book)) / seconds
         if loss:
-            packets = tuple(None if rng.random() < loss else packet for packet in coded.packets)
+            gone = set(rng.permutation(len(coded.packets))[: max(1, round(loss * len(coded.packets)))].tolist())
+            packets = tuple(None if at in gone else packet for at, packet in enumerate(coded.packets))
             coded = Coded(coded.codebook, coded.step, coded.gain, coded.samples, packets)
         heard = np.concatenate(list(decode(coded))) if pitch else griffin_lim(decode_frames(coded).mel).samples
         return heard, bits, whole
@@ -169,7 +170,7 @@ def words(coders: dict[str, Coder]) -> dict[str, float]:
 
     _, found = recordings()
     spoken = [one for one in found if one.group in ("librivox", "libri", "lj") and 3 < one.seconds < 8][:6]
-    engine = sphinx.start(EngineHome(ROOT))
+    engine = sphinx.SPEC.factory(EngineHome(ROOT))
     hear = by_engine(engine, AsrOptions(language="en"))
     rates = {}
     for name, coder in {"original": None, **coders}.items():
