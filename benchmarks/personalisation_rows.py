@@ -28,7 +28,7 @@ TUNED: Mapping[str, tuple[float, float]] = {
     "mix70-third": (0.0003, 1),
     "mix-slow": (0.0003, 1),
     "drawn-once": (0.0003, 1),
-    "node": (0.001, 1),
+    "mix70-gate": (0.001, 1),
     "ditto": (0.0003, 1),
     "apfl": (0.0003, 1),
     "fedper": (0.0003, 1),
@@ -66,5 +66,8 @@ OURS = Row("ours", lambda whole: Hierarchical(whole=whole()), True, "hierarchica
 """The default: as `hierarchical`, but with all speech in the end. Its control is the same without peers, tuned for
 itself; the difference is what the peers add."""
 
-ROWS: tuple[Row, ...] = (*map(_named, ALONE), CONTROL, *map(_named, TOGETHER), OURS)
+NODES = ("node", "node-mix")
+"""What real nodes do, with gate and control: `ours` and `mix70-gate` are their rows here."""
+
+ROWS: tuple[Row, ...] = (*map(_named, ALONE), CONTROL, *(_named(key) for key in TOGETHER if key not in NODES), OURS)
 BY_KEY: Mapping[str, Row] = {row.key: row for row in ROWS}

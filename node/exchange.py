@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from ml.errors import BadUpdate, ModelDamaged
-from ml.federated.diff import Encoding, decode, encode
+from ml.federated.diff import SNAPSHOT, Encoding, decode, encode
 from ml.weights import Weights, digest
 from node.deadlines import Deadlines
 from node.errors import NotFound
@@ -34,9 +34,6 @@ from p2p.transfer import push
 from p2p.wire import Offer, Refused
 
 log = structlog.get_logger("exchange")
-
-SNAPSHOT = Encoding.INT8
-"""How a first contact is encoded: exact enough to stand on, and no larger than a photograph's thumbnail."""
 
 OVERTAKEN = "A later update came before the merge."
 """Why an update is closed without a judgement."""

@@ -12,18 +12,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
 
-from ml.federated.crowd import PARTS, Counts, Crowd, Part, Person, rows_of
+from ml.federated.crowd import PARTS, Counts, Crowd, Part, Person, Unparted, rows_of
 from ml.federated.local import LocalTraining, blocks, judge, shape_of
 from ml.voice.autoencoder import Autoencoder
 from ml.voice.stacked import Workspace, flat
 from ml.voice.stacked_blocks import kernel_of
-from ml.voice.training import TrainOptions
+from ml.voice.training import TrainOptions, whole
 from ml.weights import Weights
 
 __all__ = ["Cohort", "CohortOptions", "Crowd", "Learnt", "Part", "Person", "Stack"]
@@ -78,6 +79,13 @@ class Cohort:
     def stack(self, weights: Weights, count: int | None = None) -> Stack:
         """The same weights `count` times, by default once for each person."""
         return np.repeat(flat(weights, self.layout)[None], len(self) if count is None else count, axis=0)
+
+    @cached_property
+    def whole(self) -> Cohort:
+        """The same people with nothing held out: all of it is trained on. Made when first asked for, and kept."""
+        if isinstance(self.people, Crowd):
+            return Cohort(self.autoencoder, Unparted(self.people), self.options)
+        return Cohort(self.autoencoder, [replace(one, speech=whole(one.speech)) for one in self.people], self.options)
 
     def frames(self, part: Part = "train") -> Counts:
         """How many rows each person has, `[people]`."""

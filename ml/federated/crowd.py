@@ -7,14 +7,14 @@ Rows of everybody in memory take 320 bytes a frame: 1,000 people of ten seconds 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from ml.audio.logmel import LogMel
-from ml.voice.training import Split
+from ml.voice.training import Split, whole
 
 if TYPE_CHECKING:
     import torch
@@ -60,6 +60,34 @@ class Crowd(Protocol):
     def utterances(self, part: Part, at: int) -> Sequence[LogMel]:
         """Somebody's speech, of the lengths that were told."""
         ...
+
+
+class Unparted:
+    """A crowd whose held-out speech is trained on as well."""
+
+    def __init__(self, crowd: Crowd) -> None:
+        """Makes nobody."""
+        self._crowd = crowd
+
+    def __len__(self) -> int:
+        return len(self._crowd)
+
+    def __getitem__(self, at: int, /) -> Person:
+        one = self._crowd[at]
+        return replace(one, speech=whole(one.speech))
+
+    def lengths(self, part: Part) -> Counts:
+        """As `Crowd.lengths`."""
+        if part == "train":
+            return np.concatenate([self._crowd.lengths("train"), self._crowd.lengths("held_out")], axis=1)
+        found = self._crowd.lengths(part)
+        return np.zeros_like(found) if part == "held_out" else found
+
+    def utterances(self, part: Part, at: int) -> Sequence[LogMel]:
+        """As `Crowd.utterances`."""
+        if part == "train":
+            return [*self._crowd.utterances("train", at), *self._crowd.utterances("held_out", at)]
+        return () if part == "held_out" else self._crowd.utterances(part, at)
 
 
 class Rows(Protocol):

@@ -56,6 +56,9 @@ class MergeOptions:
     fade: float = 86_400.0
     """Seconds in which age takes a model's weight down to 1/e; it ends at `faded`. By judgement, not measured."""
     faded: float = 0.1
+    average: bool = False
+    """Whether one's own model weighs as much as each accepted one, whatever `alpha` says: how a shared prior is made
+    (docs/decisions/0008)."""
 
 
 class Finding(IntEnum):
@@ -81,6 +84,12 @@ def weigh(frames: npt.ArrayLike, age: npt.ArrayLike, trust: npt.ArrayLike, optio
         weight = np.minimum(said, options.frames) / options.frames * youth * np.minimum(1.0, trusted)
     counts = np.isfinite(old) & np.isfinite(trusted) & (trusted > 0) & (said > 0)
     return np.where(counts, weight, 0.0)
+
+
+def own_share(accepted: npt.ArrayLike, options: MergeOptions) -> Numbers:
+    """The weight of one's own model in a merge with so many accepted ones: alpha, or 1 / (1 + accepted)."""
+    count = np.asarray(accepted, np.float64)
+    return 1 / (1 + count) if options.average else np.full(count.shape, options.alpha)
 
 
 def distance(model: Flat, own: Flat) -> float:

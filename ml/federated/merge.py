@@ -1,6 +1,7 @@
 """Merging what peers sent with one's own model, in the owner's favour.
 
-`w <- alpha * own + (1 - alpha) * weighted mean of the accepted`. A received model is accepted when its tensors are
+`w <- alpha * own + (1 - alpha) * weighted mean of the accepted`, where alpha is given or what makes it an average of
+all alike (`MergeOptions.average`). A received model is accepted when its tensors are
 sound and the owner's own held-out speech does not suffer by it; it counts for no more than a step of length `reach`
 from one's own. So one liar moves the result by at most (1 - alpha) * reach, whatever it sends. docs/decisions/0005
 has the measurements. Pure numpy; knows nothing of peers beyond a name, nor of clocks, files or torch.
@@ -27,6 +28,7 @@ from ml.federated.gate import (
     distance,
     judge,
     overtaken,
+    own_share,
     reach_after,
     share,
     shorten,
@@ -125,9 +127,10 @@ def merge(
             accepted[at].share = float(shares[0, at])
             add(step, flatten(accepted[at].item.weights)[None], middle[None], factors[:, at])
     judged = tuple(one.judged(reach) for one in candidates)
-    if not accepted or options.alpha >= 1:
+    alpha = float(own_share(len(accepted), options))
+    if not accepted or alpha >= 1:
         return Merged(own, judged)
-    return Merged(_unflatten(middle + np.float32(1 - options.alpha) * step[0], own), judged)
+    return Merged(_unflatten(middle + np.float32(1 - alpha) * step[0], own), judged)
 
 
 def reach_of(own: Weights, origin: Weights) -> float:

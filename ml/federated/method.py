@@ -3,14 +3,14 @@
 In a round everybody learns on their own speech, takes in what others published in earlier rounds, and publishes
 (`Method.round`); what is published goes through a `Compression`, and in hostile hands through an `Attack`. The
 simulator drives the rounds for a few people at a time; the node does the same for one person. All arrays are
-numpy; a stack is `[people, parameters]` float32. Only definitions here.
+numpy; a stack is `[people, parameters]` float32. Hardly more than definitions here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -70,6 +70,20 @@ class Method(Protocol):
     def personal(self, state: State) -> Stack:
         """The weights that speak for each person."""
         ...
+
+
+@runtime_checkable
+class Twinned(Protocol):
+    """A method whose personal weights have learnt from the held-out speech too, beside a twin that has not."""
+
+    def twin(self, state: State) -> Stack:
+        """What says on held-out speech how good the personal weights are: made alike, without that speech."""
+        ...
+
+
+def judge_of(method: Method, state: State) -> Stack:
+    """The weights that may be judged on held-out speech for the personal ones: these, unless they have seen it."""
+    return method.twin(state) if isinstance(method, Twinned) else method.personal(state)
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,9 @@ class TrainOptions:
     clip: float = 1.0
     """Largest norm of a step's gradient."""
     pull: float = 25.0
-    """Weight of the squared distance from the start, against the sum of the errors of all rows (standardised): the more
-    speech there is, the less the start holds it back, as a prior would (MAP adaptation, Gauvain and Lee 1994)."""
+    """Weight of the squared distance from the start (or from `towards`), against the sum of the errors of all rows
+    (standardised): the more speech there is, the less it is held back, as by a prior (MAP adaptation, Gauvain and Lee
+    1994)."""
     seed: int = 0
 
 
@@ -104,6 +105,11 @@ def split(utterances: Sequence[LogMel], share: float = HELD_OUT) -> Split:
     return Split(spoken[count:], spoken[:count])
 
 
+def whole(speech: Split) -> Split:
+    """The same utterances with nothing held out; what was held out comes last."""
+    return Split(speech.train + speech.held_out, ())
+
+
 def train(
     autoencoder: Autoencoder,
     start: Weights,
@@ -111,21 +117,25 @@ def train(
     options: TrainOptions | None = None,
     progress: Callable[[EpochFacts], None] = lambda facts: None,
     stop: Callable[[], bool] = lambda: False,
+    towards: Weights | None = None,
 ) -> Trained:
     """Train `start` on `speech.train` by Adam (Kingma and Ba 2015) on the mean squared error of the log-mel values.
 
+    `towards` are the weights that `options.pull` pulls to, by default the start.
     `stop` is asked before every batch, `progress` is told after every epoch. On a CPU the result depends on nothing but
     the arguments (and the machine's arithmetic). Raises ValueError without speech to train on or with options that
-    make no sense, ModelDamaged for a start that is not of this architecture, Unavailable without torch.
+    make no sense, ModelDamaged for a start or a `towards` that is not of this architecture, Unavailable without torch.
     """
     options = options or TrainOptions()
     _check(options, speech)
+    centre = start if towards is None else towards
     autoencoder.layout.check(start)
+    autoencoder.layout.check(centre)
     judged = speech.held_out or speech.train
     before = score(autoencoder, start, judged)
     best, best_epoch, after = start, 0, before
     history: list[EpochFacts] = []
-    learner = _Learner(autoencoder, start, speech.train, options)
+    learner = _Learner(autoencoder, start, centre, speech.train, options)
     stopped = False
     for epoch in range(1, options.epochs + 1):
         began = time.perf_counter()
@@ -148,7 +158,12 @@ class _Learner:
     """Weights as one torch vector with Adam's state beside it: one fused step for the whole model."""
 
     def __init__(
-        self, autoencoder: Autoencoder, start: Weights, utterances: Sequence[LogMel], options: TrainOptions
+        self,
+        autoencoder: Autoencoder,
+        start: Weights,
+        centre: Weights,
+        utterances: Sequence[LogMel],
+        options: TrainOptions,
     ) -> None:
         import torch
 
@@ -158,7 +173,7 @@ class _Learner:
         self._vector = torch.from_numpy(_flat(start, self._layout)).to(device).requires_grad_()
         self._sizes = [int(np.prod(shape)) for shape in autoencoder.layout.shapes.values()]
         self._pull = options.pull / len(self._rows)
-        self._start = self._vector.detach().clone()
+        self._centre = torch.from_numpy(_flat(centre, self._layout)).to(device)
         self._adam = torch.optim.Adam([self._vector], lr=options.rate, fused=True)
         self._shuffle = torch.Generator().manual_seed(options.seed)
         self._batches = max(len(self._rows) // options.batch, 1)
@@ -186,7 +201,7 @@ class _Learner:
         with torch.no_grad():
             gradient = self._vector.grad
             assert gradient is not None  # noqa: S101 - backward has just made it
-            gradient.add_(self._vector - self._start, alpha=2 * self._pull)
+            gradient.add_(self._vector - self._centre, alpha=2 * self._pull)
             gradient.mul_((self._options.clip / (gradient.norm() + 1e-6)).clamp(max=1.0))
         self._adam.step()
         self._decay.step()

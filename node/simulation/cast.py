@@ -20,7 +20,6 @@ from ml.federated.compression import COMPRESSIONS
 from ml.federated.crowd import Crowd
 from ml.federated.imagined import UTTERANCE, ImaginedOptions, imagined
 from ml.federated.method import Attack, Compression, Ground, Method
-from ml.federated.methods.node_default import NodeDefault
 from ml.federated.methods.table import METHODS
 from ml.federated.people import recorded
 from ml.federated.simulation import Simulation, SimulationSettings, Topology, Traces
@@ -41,8 +40,8 @@ AT_ONCE = 512
 """Models in memory when all people are measured."""
 ALONE = "local"
 """The method of the control."""
-NODE: Mapping[str, Method] = {"node": NodeDefault()}
-"""What a real node does; the other names are those of the studio's table."""
+PULLS: Mapping[str, float] = {"node": 1.0}
+"""How strongly local training holds to its centre, where that is not the usual: as in a real node."""
 
 
 @dataclass(frozen=True)
@@ -100,12 +99,13 @@ def cast(wish: Wish, cut: Cut) -> Cast:
     """Everything that the wish names. Raises BadRequest for a name that does not exist, and what reading speech may."""
     share, attack = hostile_share(wish)
     chosen = _named(ATTACKS, attack, "attack") if attack else None
-    method = _named({**METHODS, **NODE}, wish.algorithm, "algorithm")
+    method = _named(METHODS, wish.algorithm, "algorithm")
     compression = _compression(wish.compression)
     start = genesis()
     threads = cut.threads or os.cpu_count() or 1
     crowd, speech = _crowd(wish)
-    training = TrainOptions(epochs=wish.epochs, batch=wish.batch, rate=wish.rate)
+    pull = PULLS.get(wish.algorithm, TrainOptions.pull)
+    training = TrainOptions(epochs=wish.epochs, batch=wish.batch, rate=wish.rate, pull=pull)
     cohort = Cohort(start.autoencoder, crowd, CohortOptions())
     settings = SimulationSettings(
         rounds=wish.rounds,

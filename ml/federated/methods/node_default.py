@@ -1,79 +1,123 @@
-"""What a node does by default, for many people at once: `node/learning.py` step by step.
+"""What a node does by default, for many people at once: `node/methods/shared_prior.py` step by step.
 
-Learn and take the best epoch on held-out speech; merge what came by the gate; go on from the mixture unless it is
-clearly worse; publish what is gone on from. A test runs real nodes beside it. Knows no network.
+Average one's own shared model with those that pass the gate: the prior. Learn the next shared model from there, and
+the personal ones under a pull to it; let what is drawn back to the prior speak when it is better on held-out speech.
+That is `ml/federated/methods/hierarchical.py` with the gate as its rule, and the same around genesis beside it, for
+which peers are nothing: nobody is worse off than that. A test runs real nodes beside it. Knows no network.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from ml.federated.cohort import Stack
-from ml.federated.gate import MergeOptions, adopts
+from ml.federated.cohort import Cohort, Stack
+from ml.federated.gate import MergeOptions, adopts, own_share
 from ml.federated.gated import Gated
 from ml.federated.method import Ground, Inbox, State
+from ml.federated.methods.lines import ACCEPTED, BEST, ERROR, Errors, begun, genesis, judged, line
+from ml.federated.prior import drawn_back
 
-_Numbers = npt.NDArray[np.float64]
+AVERAGE = MergeOptions(average=True)
+"""The gate's rule, with one's own model weighing no more than each accepted one."""
 
 
 @dataclass(frozen=True)
 class NodeDefault:
-    """Three lines as in the node: `working` goes on, `alone` is trained alike and never merged, `best` speaks.
+    """Lines as in the node: `shared` is published, `working` and `whole` are personal, `best` speaks.
 
-    Without `control` there is no line `alone`: half the work, and `best` may be a little worse than a node's.
+    `whole` learns from the held-out speech too and speaks in the place of `working`, which is judged. `control`,
+    `control_whole` and `alone` are the same around genesis; without `control` they are not there.
     """
 
-    options: MergeOptions = field(default_factory=MergeOptions)
+    options: MergeOptions = field(default_factory=lambda: AVERAGE)
     control: bool = True
-    name: str = "node's default"
+    name: str = "node's default: shared prior, gated"
 
     def begin(self, ground: Ground, who: Sequence[int]) -> State:
         """Everything is genesis."""
-        start = np.repeat(ground.genesis[None], len(who), axis=0)
-        lines: dict[str, npt.NDArray[np.generic]] = {"working": start, "best": start.copy()}
-        if self.control:
-            lines["alone"] = start.copy()
-        return {**lines, "error": _judged(ground, start, who), "accepted": np.zeros(len(who), np.int64)}
+        state = begun(ground, who, "shared", "working", "whole", "twin")
+        if not self.control:
+            return state
+        alone = begun(ground, who, "control", "control_whole", "alone", "alone_twin")
+        return {**{name: alone[name] for name in alone if name not in state}, **state, "alone_error": alone[ERROR]}
 
     def round(self, ground: Ground, who: Sequence[int], state: State, inbox: Inbox, number: int) -> tuple[State, Stack]:
-        """As a node's round; `accepted` counts what had a part in weights that were gone on from."""
-        learnt = ground.cohort.train(np.asarray(state["working"], np.float32), who, ground.training)
-        working, error = learnt.best.copy(), learnt.error.copy()
-        taken = Gated(self.options).take(ground, who, learnt.best, inbox)
-        people, accepted = np.asarray(who, np.int64), taken.accepted.sum(axis=1)
-        some = np.flatnonzero(accepted)
-        if len(some) and self.options.alpha < 1:
-            mixed = learnt.best[some] + np.float32(1 - self.options.alpha) * taken.step[some]
-            reached = _judged(ground, mixed, people[some].tolist())
-            good = adopts(error[some], reached)
-            working[some[good]], error[some[good]] = mixed[good], reached[good]
-            accepted[some[~good]] = 0
-        after: dict[str, npt.NDArray[np.generic]] = {"working": working, "accepted": accepted}
-        tried = [(working, error), (learnt.best, learnt.error)]
+        """As a node's round; `accepted` counts what had a part in the prior."""
+        prior, error, accepted = self._prior(ground, who, line(state, "shared"), inbox)
+        published = ground.cohort.train(prior, who, ground.training).last
+        working, whole, own = _personal(ground, who, prior, line(state, "working"), line(state, "whole"))
+        after: dict[str, npt.NDArray[np.generic]] = {"shared": published, "working": working, "whole": whole}
+        best = _better(_Spoken.of(state, BEST, "twin", ERROR), _Spoken(prior, prior, error), own)
         if self.control:
-            alone = ground.cohort.train(np.asarray(state["alone"], np.float32), who, ground.training)
-            after["alone"] = alone.best
-            tried.append((alone.best, alone.error))
-        best, least = np.array(state["best"], np.float32), np.array(state["error"], np.float64)
-        for stack, found in tried:
-            better = found < least
-            best[better], least[better] = stack[better], found[better]
-        return {**after, "best": best, "error": least}, working
+            start, lines = genesis(ground, who), (line(state, "control"), line(state, "control_whole"))
+            after["control"], after["control_whole"], own = _personal(ground, who, start, *lines)
+            alone = _better(_Spoken.of(state, "alone", "alone_twin", "alone_error"), own)
+            after |= {"alone": alone.speaks, "alone_twin": alone.twin, "alone_error": alone.error}
+            best = _better(best, alone)
+        return {**after, ACCEPTED: accepted, BEST: best.speaks, "twin": best.twin, ERROR: best.error}, published
 
     def personal(self, state: State) -> Stack:
-        """The best on held-out speech of all that there ever was."""
-        return np.asarray(state["best"], np.float32)
+        """What speaks."""
+        return line(state, BEST)
+
+    def twin(self, state: State) -> Stack:
+        """What speaks was chosen by these, which have not seen the held-out speech."""
+        return line(state, "twin")
+
+    def _prior(
+        self, ground: Ground, who: Sequence[int], shared: Stack, inbox: Inbox
+    ) -> tuple[Stack, Errors, npt.NDArray[np.int64]]:
+        """The prior, its errors on held-out speech, and how many had a part in it."""
+        prior, error = shared.copy(), judged(ground, shared, who)
+        with np.errstate(all="ignore"):
+            taken = Gated(self.options).take(ground, who, shared, inbox)
+        accepted = taken.accepted.sum(axis=1)
+        shares = own_share(accepted, self.options)
+        some = np.flatnonzero((accepted > 0) & (shares < 1))
+        if len(some):
+            merged = shared[some] + (1 - shares[some]).astype(np.float32)[:, None] * taken.step[some]
+            reached = judged(ground, merged, np.asarray(who, np.int64)[some].tolist())
+            good = adopts(error[some], reached)
+            prior[some[good]], error[some[good]] = merged[good], reached[good]
+            accepted[some[~good]] = 0
+        return prior, error, accepted
 
 
-def _judged(ground: Ground, stack: Stack, who: Sequence[int]) -> _Numbers:
-    """Errors on held-out speech; where nothing is held out, on the training speech, as `Cohort.train` says them."""
-    found = ground.cohort.errors(stack, who)
-    people = np.asarray(who, np.int64)
-    bare = np.flatnonzero(ground.cohort.frames("held_out")[people] == 0)
-    if len(bare):
-        found[bare] = ground.cohort.errors(stack[bare], people[bare].tolist(), "train")
-    return found
+@dataclass(frozen=True)
+class _Spoken:
+    """What might speak for people, the twins that it is judged by, and their errors on held-out speech."""
+
+    speaks: Stack
+    twin: Stack
+    error: Errors
+
+    @classmethod
+    def of(cls, state: State, speaks: str, twin: str, error: str) -> Self:
+        return cls(line(state, speaks), line(state, twin), np.asarray(state[error], np.float64))
+
+
+def _better(*tried: _Spoken) -> _Spoken:
+    """The best of each person; the earlier one wins a tie."""
+    speaks, twin, error = tried[0].speaks.copy(), tried[0].twin.copy(), tried[0].error.copy()
+    for one in tried[1:]:
+        better = one.error < error
+        speaks[better], twin[better], error[better] = one.speaks[better], one.twin[better], one.error[better]
+    return _Spoken(speaks, twin, error)
+
+
+def _personal(
+    ground: Ground, who: Sequence[int], prior: Stack, working: Stack, whole: Stack
+) -> tuple[Stack, Stack, _Spoken]:
+    """A round of the personal lines around a prior: both of them, and what they are, drawn back to it."""
+
+    def learnt(cohort: Cohort, start: Stack) -> tuple[Stack, Stack]:
+        after = cohort.train(start, who, ground.training, prior).last
+        return after, drawn_back(after, prior, cohort.frames()[list(who)])
+
+    (after, twin), (entire, speaks) = learnt(ground.cohort, working), learnt(ground.cohort.whole, whole)
+    return after, entire, _Spoken(speaks, twin, judged(ground, twin, who))

@@ -18,6 +18,8 @@ from ml.federated.methods.ditto import Ditto
 from ml.federated.methods.fedala import Fedala
 from ml.federated.methods.hierarchical import Hierarchical
 from ml.federated.methods.mixing import DrawnOnce, Mixed, SlowlyMixed
+from ml.federated.methods.node_default import NodeDefault
+from ml.federated.methods.node_mix import NodeMix
 from ml.federated.methods.partial import Partly, affine, biases, decoder, encoder
 
 ALONE: Mapping[str, Method] = MappingProxyType(
@@ -42,7 +44,7 @@ TOGETHER: Mapping[str, Method] = MappingProxyType(
         "mix70-third": Mixed(every=3, name="mix 70/30 every third round"),
         "mix-slow": SlowlyMixed(),
         "drawn-once": DrawnOnce(),
-        "node": Mixed(rule=Gated(), slack=SLACK, name="70/30 with gate and slack"),
+        "mix70-gate": Mixed(rule=Gated(), slack=SLACK, name="70/30 with gate and slack"),
         "ditto": Ditto(),
         "apfl": Apfl(),
         "fedper": Partly(decoder, "FedPer, encoder shared"),
@@ -51,6 +53,8 @@ TOGETHER: Mapping[str, Method] = MappingProxyType(
         "affine": Partly(affine, "private affine output"),
         "fedala": Fedala(),
         "hierarchical": Hierarchical(),
+        "node": NodeDefault(),
+        "node-mix": NodeMix(),
     }
 )
 """With peers. Fine-tuning begins in round 7: half of twelve."""

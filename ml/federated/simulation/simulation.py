@@ -20,7 +20,7 @@ from ml.errors import ModelDamaged
 from ml.federated.cohort import Stack
 from ml.federated.compression import COMPRESSIONS
 from ml.federated.diff import SNAPSHOT
-from ml.federated.method import Attack, Compression, Ground, Inbox, Method, Progress, Scene, State
+from ml.federated.method import Attack, Compression, Ground, Inbox, Method, Progress, Scene, State, judge_of
 from ml.federated.simulation.about import about
 from ml.federated.simulation.chance import Many, Purpose, uniform
 from ml.federated.simulation.checkpoint import VERSION, Index, load, read_index, save
@@ -205,7 +205,7 @@ class Simulation:
                 arrived, difference = self._publications.arrive(chunk, published)
             pairs = zip(who, difference, strict=True)
             sizes = tuple(self._publications.size(one, row) for one, row in pairs if one in weighed)
-            errors = ground.cohort.errors(self.method.personal(state), who) if measure else None
+            errors = ground.cohort.errors(judge_of(self.method, state), who) if measure else None
             return Done(chunk, inbox.present.sum(axis=1), state, published, arrived, sizes, errors)
 
         most = people_at_a_time(self.settings, len(online))
@@ -243,7 +243,8 @@ class Simulation:
         if not measure:
             return np.full(len(self._everybody), np.nan)
         for part in parts(np.flatnonzero(np.isnan(self._errors)), self.settings.chunk):
-            self._errors[part] = self.ground.cohort.errors(self.personal(part.tolist()), part.tolist())
+            state = {name: array[part] for name, array in self.state.items()}
+            self._errors[part] = self.ground.cohort.errors(judge_of(self.method, state), part.tolist())
         return np.where(self._hostile, np.nan, self._errors)
 
     def _training_seed(self) -> int:
@@ -252,7 +253,7 @@ class Simulation:
 
 
 def _first(compression: Compression | None) -> Compression | None:
-    """Where the next differences stand on what arrived, the first one is an int8 snapshot, as in the node."""
+    """Where the next differences stand on what arrived, the first one is a snapshot, as in the node."""
     if compression is None or not compression.shadow:
         return None
     return COMPRESSIONS[SNAPSHOT.value]

@@ -1,4 +1,4 @@
-"""The node's default: the whole equality with real nodes is in tests/ml/federated/simulation/test_as_the_node.py."""
+"""The node that mixes: the whole equality with real nodes is in tests/ml/federated/simulation/test_as_the_node.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from ml.federated.cohort import Cohort, Person
 from ml.federated.gate import MergeOptions
 from ml.federated.method import Ground, Inbox
-from ml.federated.methods.node_default import NodeDefault
+from ml.federated.methods.node_mix import NodeMix
 from ml.voice.genesis import genesis
 from ml.voice.stacked import flat
 from ml.voice.training import Split, TrainOptions
@@ -44,7 +44,7 @@ def near(ground: Ground, count: int) -> np.ndarray:
 
 @pytest.mark.parametrize("control", [True, False])
 def test_nobody_hears_anybody_and_goes_on_alone(ground: Ground, control: bool) -> None:
-    method = NodeDefault(control=control)
+    method = NodeMix(control=control)
     state = method.begin(ground, range(PEOPLE))
     empty = inbox(ground, np.zeros((PEOPLE, 0, len(ground.genesis)), np.float32))
     after, published = method.round(ground, range(PEOPLE), state, empty, 1)
@@ -58,7 +58,7 @@ def test_nobody_hears_anybody_and_goes_on_alone(ground: Ground, control: bool) -
 
 
 def test_good_models_are_mixed_in_and_what_is_published_is_the_mixture(ground: Ground) -> None:
-    method = NodeDefault()
+    method = NodeMix()
     state = method.begin(ground, range(PEOPLE))
     after, published = method.round(ground, range(PEOPLE), state, inbox(ground, near(ground, 2)), 1)
     own = np.asarray(after["alone"])
@@ -70,7 +70,7 @@ def test_good_models_are_mixed_in_and_what_is_published_is_the_mixture(ground: G
 
 
 def test_hostile_models_change_nothing(ground: Ground) -> None:
-    method = NodeDefault()
+    method = NodeMix()
     state = method.begin(ground, range(PEOPLE))
     bad = np.stack([np.full((PEOPLE, len(ground.genesis)), value, np.float32) for value in (np.nan, 3e38, 1.0)], axis=1)
     after, published = method.round(ground, range(PEOPLE), state, inbox(ground, bad), 1)
@@ -79,14 +79,14 @@ def test_hostile_models_change_nothing(ground: Ground) -> None:
 
 
 def test_with_alpha_one_nothing_is_mixed(ground: Ground) -> None:
-    method = NodeDefault(MergeOptions(alpha=1.0))
+    method = NodeMix(MergeOptions(alpha=1.0))
     state = method.begin(ground, range(PEOPLE))
     after, published = method.round(ground, range(PEOPLE), state, inbox(ground, near(ground, 1)), 1)
     assert np.array_equal(published, after["alone"])
 
 
 def test_what_speaks_is_never_worse_on_held_out_speech_than_anything_before(ground: Ground) -> None:
-    method = NodeDefault()
+    method = NodeMix()
     state = method.begin(ground, range(PEOPLE))
     who = [0, 1]
     state = {name: array[:2] for name, array in state.items()}

@@ -1,0 +1,79 @@
+"""What a node does with `[train] method = "mix"`, for many people at once: `node/methods/mix.py` step by step.
+
+Learn and take the best epoch on held-out speech; merge what came by the gate; go on from the mixture unless it is
+clearly worse; publish what is gone on from. A test runs real nodes beside it. Knows no network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.federated.cohort import Stack
+from ml.federated.gate import MergeOptions, adopts
+from ml.federated.gated import Gated
+from ml.federated.method import Ground, Inbox, State
+
+_Numbers = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class NodeMix:
+    """Three lines as in the node: `working` goes on, `alone` is trained alike and never merged, `best` speaks.
+
+    Without `control` there is no line `alone`: half the work, and `best` may be a little worse than a node's.
+    """
+
+    options: MergeOptions = field(default_factory=MergeOptions)
+    control: bool = True
+    name: str = "node, mixing 70/30"
+
+    def begin(self, ground: Ground, who: Sequence[int]) -> State:
+        """Everything is genesis."""
+        start = np.repeat(ground.genesis[None], len(who), axis=0)
+        lines: dict[str, npt.NDArray[np.generic]] = {"working": start, "best": start.copy()}
+        if self.control:
+            lines["alone"] = start.copy()
+        return {**lines, "error": _judged(ground, start, who), "accepted": np.zeros(len(who), np.int64)}
+
+    def round(self, ground: Ground, who: Sequence[int], state: State, inbox: Inbox, number: int) -> tuple[State, Stack]:
+        """As a node's round; `accepted` counts what had a part in weights that were gone on from."""
+        learnt = ground.cohort.train(np.asarray(state["working"], np.float32), who, ground.training)
+        working, error = learnt.best.copy(), learnt.error.copy()
+        taken = Gated(self.options).take(ground, who, learnt.best, inbox)
+        people, accepted = np.asarray(who, np.int64), taken.accepted.sum(axis=1)
+        some = np.flatnonzero(accepted)
+        if len(some) and self.options.alpha < 1:
+            mixed = learnt.best[some] + np.float32(1 - self.options.alpha) * taken.step[some]
+            reached = _judged(ground, mixed, people[some].tolist())
+            good = adopts(error[some], reached)
+            working[some[good]], error[some[good]] = mixed[good], reached[good]
+            accepted[some[~good]] = 0
+        after: dict[str, npt.NDArray[np.generic]] = {"working": working, "accepted": accepted}
+        tried = [(working, error), (learnt.best, learnt.error)]
+        if self.control:
+            alone = ground.cohort.train(np.asarray(state["alone"], np.float32), who, ground.training)
+            after["alone"] = alone.best
+            tried.append((alone.best, alone.error))
+        best, least = np.array(state["best"], np.float32), np.array(state["error"], np.float64)
+        for stack, found in tried:
+            better = found < least
+            best[better], least[better] = stack[better], found[better]
+        return {**after, "best": best, "error": least}, working
+
+    def personal(self, state: State) -> Stack:
+        """The best on held-out speech of all that there ever was."""
+        return np.asarray(state["best"], np.float32)
+
+
+def _judged(ground: Ground, stack: Stack, who: Sequence[int]) -> _Numbers:
+    """Errors on held-out speech; where nothing is held out, on the training speech, as `Cohort.train` says them."""
+    found = ground.cohort.errors(stack, who)
+    people = np.asarray(who, np.int64)
+    bare = np.flatnonzero(ground.cohort.frames("held_out")[people] == 0)
+    if len(bare):
+        found[bare] = ground.cohort.errors(stack[bare], people[bare].tolist(), "train")
+    return found
