@@ -77,7 +77,7 @@ def train(
     note_unprotected(config.identity, options.passphrase)
     done = []
     for number in range(rounds):
-        with _bar(f"round {number + 1} of {rounds}", epochs or config.train.epochs) as tell:
+        with _bar(f"round {number + 1} of {rounds}", epochs or config.train.epochs_in_force) as tell:
             done.append(_round(config, options, tell))
         if not common.json:
             for line in outcome(done[-1]):

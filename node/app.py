@@ -97,10 +97,10 @@ def assemble(config: Config, around: Surroundings) -> Mesh:
     import structlog
 
     from ml.federated.diff import Encoding
-    from ml.federated.merge import MergeOptions
     from node.exchange import Exchange, Ours
     from node.learning import Learning, LearningOptions
     from node.mesh import Mesh, MeshOptions, Parts
+    from node.methods.table import way_of
     from node.publication import publication
     from node.quarantine import Quarantine
     from node.store.repair import Shelf, open_or_rebuild
@@ -119,7 +119,7 @@ def assemble(config: Config, around: Surroundings) -> Mesh:
         book = PeerBook(store.peers(), store.save_peer, store.forget_peer, around.clock, around.rng)
         for address in config.node.peers:
             book.add(peer_of(address) or "", (address,), Trust.TRUSTED)
-        options = LearningOptions(MergeOptions(alpha=train.alpha), train.peers_per_round, train.control)
+        options = LearningOptions(way_of(train), train.peers_per_round)
         learning = Learning(learner, store, shelf, options, around.clock, around.rng)
         published = publication(config.privacy, learner, learning, (store, shelf), around.clock)
     except BaseException:
@@ -157,7 +157,8 @@ def open_mesh(config: Config, passphrase: str | None = None) -> Iterator[Mesh]:
     with HomeLock(config.lock):
         identity = Identity.load_or_create(config.identity, passphrase)
         host = HostOptions(listen=config.node.listen, connections=config.node.connections)
-        options = TrainOptions(epochs=config.train.epochs, batch=config.train.batch)
+        train = config.train
+        options = TrainOptions(epochs=train.epochs_in_force, batch=train.batch, pull=train.pull_in_force)
         learner = VoiceLearner(FrameShelf(config.voices), genesis(), options, config.train.voice)
         mesh = assemble(config, Surroundings(identity, Libp2pTransport(identity, host), learner))
         if config.node.discover:

@@ -30,12 +30,15 @@ WORDS = {
     "`str | null`": "text",
     "`str` matching regex '^[a-z]{2,3}$'": 'a language code like "es"',
     "`str` matching regex '^(fp32|fp16|int8|int4|ternary)$'": "one of fp32, fp16, int8, int4, ternary",
+    "`str` matching regex '^(shared-prior|mix)$'": "shared-prior or mix",
     "`str` matching regex '^(all|part|subspace)$'": "one of all, part, subspace",
     "`str` matching regex '^(encoder|decoder|biases)$'": "one of encoder, decoder, biases",
     "`str` matching regex '^[a-z0-9-]{1,40}$'": 'a word like "after-2026"',
     "`str`": "text",
     "`bool`": "true or false",
     "`object`": "a section",
+    "`int | null`": "a whole number",
+    "`float | null`": "a number",
     "`int`": "a whole number",
     "`float`": "a number",
     "`array`": "a list",
@@ -95,12 +98,22 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one peer may send within an hour."""
 
 
+USUAL = {"shared-prior": (1, 1.0), "mix": (5, 25.0)}
+"""Epochs and pull of each method, as they were measured."""
+
+
 class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[train]`: rounds of learning. `alpha` is the weight of one's own model in a merge."""
+    """`[train]`: rounds of learning. `alpha` is the weight of one's own model in a merge of the method `mix`."""
+
+    method: Annotated[str, msgspec.Meta(pattern="^(shared-prior|mix)$")] = "shared-prior"
+    """How to learn with others: a prior that peers share and a personal model near it, or mixing with their models."""
 
     voice: str | None = None
     """The owner's voice; needed only when several voices have speech."""
-    epochs: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 5
+    epochs: Annotated[int, msgspec.Meta(ge=1, le=1_000)] | None = None
+    """Times that the speech is gone through in a round; as the method wants it when nothing is said."""
+    pull: Annotated[float, msgspec.Meta(ge=0.0, le=1_000_000.0)] | None = None
+    """How strongly training holds to its centre; as the method wants it when nothing is said."""
     batch: Annotated[int, msgspec.Meta(ge=1, le=65_536)] = 64
     alpha: Share = 0.7
     interval: Annotated[float, msgspec.Meta(ge=0.1, le=31_536_000.0)] = 600.0
@@ -112,6 +125,16 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How updates are quantised."""
     control: bool = True
     """Also train a model that is never merged, to tell what the peers add and to fall back on."""
+
+    @property
+    def epochs_in_force(self) -> int:
+        """As set, or the method's: shared-prior was measured with 1, mixing with 5."""
+        return self.epochs if self.epochs is not None else USUAL[self.method][0]
+
+    @property
+    def pull_in_force(self) -> float:
+        """As set, or the method's."""
+        return self.pull if self.pull is not None else USUAL[self.method][1]
 
 
 class PrivacySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

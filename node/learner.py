@@ -48,11 +48,16 @@ class Speech:
 
 @dataclass(frozen=True)
 class Plan:
-    """One local training: its seed, and what it does otherwise than the settings say."""
+    """One local training: its seed, and what it does otherwise than the settings say.
+
+    `towards` are the weights that it is pulled to, by default its start; `whole` trains on the held-out speech too.
+    """
 
     seed: int
     epochs: int | None = None
     batch: int | None = None
+    towards: Weights | None = None
+    whole: bool = False
 
 
 class Learner(Protocol):
@@ -150,9 +155,9 @@ class VoiceLearner:
 
     async def train(self, start: Weights, plan: Plan, progress: Progress) -> Trained:
         """A local round in a thread; `progress` is called on the event loop after every epoch."""
-        from ml.voice.training import train
+        from ml.voice.training import train, whole
 
-        split = self._ready()
+        split = whole(self._ready()) if plan.whole else self._ready()
         loop = asyncio.get_running_loop()
 
         def tell(facts: EpochFacts) -> None:
@@ -165,7 +170,7 @@ class VoiceLearner:
             batch=plan.batch or self._options.batch,
         )
         return await asyncio.to_thread(
-            train, self._genesis.autoencoder, start, split, options, tell, self._stopped.is_set
+            train, self._genesis.autoencoder, start, split, options, tell, self._stopped.is_set, plan.towards
         )
 
     async def score(self, weights: Weights) -> Score:

@@ -1,10 +1,10 @@
 """One training round from end to end: train, merge, judge, commit.
 
-What the order is, `node/rounds.py` says; here the steps are done. Three lines of weights are kept: the one that
-training goes on from (merged with peers' every round), the control that is trained alike and never merged, and the
-best on held-out speech of all that there ever was, which is what speaks for the owner. So by the owner's held-out
-speech nobody is ever worse off than alone, and what peers add can be told. Knows nothing of links or of when a round
-begins.
+What the order is, `node/rounds.py` says; what is trained, merged and published, the way of learning (`node/methods`).
+Here is what all of them have in common: whose updates are judged and what becomes of them, the best on held-out speech
+of all that there ever was, which speaks for the owner, and its like without peers, the control. So by the owner's
+held-out speech nobody is ever worse off than alone, and what peers add can be told. Knows nothing of links or of when a
+round begins.
 """
 
 from __future__ import annotations
@@ -12,23 +12,20 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
 
 from ml.errors import ModelDamaged
-from ml.federated.merge import Judged, MergeOptions, Received, adopt, merge, reach_of
+from ml.federated.merge import Judged, Received
 from ml.weights import Weights, digest
 from node.errors import NotFound
-from node.learner import Learner, Plan
+from node.learner import Learner, Plan, Progress
+from node.methods.way import Candidate, Course, Made, Way, best_of, judged_itself
+from node.rounds import Phase, Rounds
 from node.store.rows import Commit, ModelRow, Origin, Role, RoundRow, UpdateRow, Verdict
 from node.store.store import Store
 from node.weights import WeightShelf
-
-if TYPE_CHECKING:
-    from ml.voice.measures import Score
-    from ml.voice.training import EpochFacts, Trained
 
 log = structlog.get_logger("learning")
 
@@ -38,11 +35,10 @@ Verdicts = tuple[tuple[str, str, Verdict, str, float | None], ...]
 
 @dataclass(frozen=True)
 class LearningOptions:
-    """How rounds are done; `control` keeps the line that is never merged."""
+    """How rounds are done."""
 
-    merge: MergeOptions
+    way: Way
     peers_per_round: int = 3
-    control: bool = True
 
 
 @dataclass
@@ -51,11 +47,8 @@ class Draft:
 
     number: int
     began_at: float
-    start: Weights
-    before: Score
-    trained: Trained
-    alone: Weights | None = None
-    alone_score: Score | None = None
+    course: Course
+    verdicts: Verdicts = ()
 
 
 class Learning:
@@ -74,6 +67,16 @@ class Learning:
         self._learner, self._store, self._shelf, self._options = learner, store, shelf, options
         self._clock, self._rng = clock, rng
 
+    @property
+    def merge_first(self) -> bool:
+        """Whether a round merges before it trains."""
+        return self._options.way.merge_first
+
+    @property
+    def published(self) -> Role:
+        """The line that peers get."""
+        return self._options.way.published
+
     def weights(self, role: Role) -> Weights:
         """The weights of a role; where a file is damaged its parent's, in the end genesis."""
         at: str | None = self._store.roles().get(role)
@@ -86,97 +89,107 @@ class Learning:
                 at = row.parent if row is not None else None
         return self._learner.origin
 
-    async def train(
+    async def round(
         self,
-        number: int,
-        progress: Callable[[EpochFacts], None],
-        epochs: int | None = None,
-        batch: int | None = None,
-    ) -> Draft:
-        """Local training, and the control's. Raises BadRequest when there is too little speech."""
-        start, began_at = self.weights(Role.WORKING), self._clock()
-        before = await self._learner.score(start)
-        plan = Plan(number, epochs, batch)
-        trained = await self._learner.train(start, plan, progress)
-        draft = Draft(number, began_at, start, before, trained)
-        if self._options.control:
-            alone = await self._learner.train(self.weights(Role.ALONE), plan, lambda facts: None)
-            draft.alone, draft.alone_score = alone.weights, alone.after
-        return draft
-
-    async def merge(self, draft: Draft, trust: Callable[[str], float]) -> Commit:
-        """Judge what peers sent, mix the accepted with ours, and say what the round changes.
+        rounds: Rounds,
+        plan: Plan,
+        trust: Callable[[str], float],
+        progress: Progress,
+        entered: Callable[[Phase], None] = lambda phase: None,
+    ) -> Commit:
+        """A round that has just begun, step by step in the machine's order, up to what is to be committed.
 
         Only new weight files are written: a round that goes no further has left nothing that anything points at.
+        Raises BadRequest when there is too little speech, HomeUnusable.
         """
-        own, own_score = draft.trained.weights, draft.trained.after
+        draft = self.begin(plan)
+        while rounds.phase is not Phase.COMMITTING:
+            entered(rounds.phase)
+            if rounds.phase is Phase.TRAINING:
+                await draft.course.train(plan, progress)
+                rounds.trained()
+            else:
+                await self.merge(draft, trust)
+                rounds.merged()
+        entered(rounds.phase)
+        return await self.finish(draft)
+
+    def begin(self, plan: Plan) -> Draft:
+        """A round from the weights that there are now; its number is the plan's seed."""
+        return Draft(plan.seed, self._clock(), self._options.way.begin(self._learner, self.weights))
+
+    async def merge(self, draft: Draft, trust: Callable[[str], float]) -> None:
+        """Judge what peers sent, and let the way mix in the accepted."""
         chosen = self._sample(trust)
         received = [one for row in chosen if (one := self._received(row, trust(row.peer))) is not None]
-        mixed, score = own, own_score
-        judged: tuple[Judged, ...] = ()
-        if received:
-            reach = reach_of(own, self._learner.origin)
-            merged = await self._learner.work(merge, own, received, self._learner.loss(), reach, self._options.merge)
-            judged = merged.judged
-            if any(one.accepted for one in judged):
-                mixed = merged.weights
-                score = await self._learner.score(mixed)
-        taken = mixed is not own and adopt(own_score.mse, score.mse)
-        if not taken:
-            mixed, score = own, own_score
-        verdicts = (*self._verdicts(chosen, judged, taken), *self._untrusted(chosen, trust))
-        return await self._commit(draft, mixed, score, verdicts)
+        taken = await draft.course.merge(received)
+        draft.verdicts = (*self._verdicts(chosen, taken.judged, taken.taken), *self._untrusted(chosen, trust))
 
-    async def _commit(self, draft: Draft, adopted: Weights, score: Score, verdicts: Verdicts) -> Commit:
-        trained, origin = draft.trained, self._learner.genesis
-        start, own, after = digest(draft.start), self._shelf.put(trained.weights), self._shelf.put(adopted)
-        now = self._clock()
+    async def finish(self, draft: Draft) -> Commit:
+        """What the round changes, its weights on the shelf."""
+        done, now = await draft.course.outcome(), self._clock()
         genesis = await self._learner.score(self._learner.origin)
-        models = [
-            self._row(origin, origin, Origin.GENESIS, now, genesis),
-            self._row(own, start, Origin.TRAINED, now, trained.after),
-        ]
-        if after != own:
-            models.append(self._row(after, own, Origin.MERGED, now, score))
-        roles = {Role.WORKING: after}
-        best, best_score = await self._best((after, score), (own, trained.after), (origin, genesis))
-        if draft.alone is not None and draft.alone_score is not None:
-            alone = self._shelf.put(draft.alone)
-            models.append(
-                self._row(alone, self._store.roles().get(Role.ALONE, origin), Origin.TRAINED, now, draft.alone_score)
-            )
-            roles[Role.ALONE] = alone
-            if draft.alone_score.mse < best_score.mse:
-                best, best_score = alone, draft.alone_score
-        roles[Role.BEST] = best
+        start = judged_itself(Made(self._learner.origin, self._learner.origin, Origin.GENESIS, genesis), genesis)
+        best = best_of(await self._standing(Role.BEST, Role.TWIN), *done.candidates, start)
+        made, roles = [start.speaks, *done.made], dict(done.roles)
+        alone = None
+        if done.alone:
+            alone = best_of(await self._standing(Role.ALONE, Role.ALONE_TWIN), *done.alone, start)
+            best = best_of(best, alone)
+            made += [alone.twin, alone.speaks]
+            roles |= {Role.ALONE: alone.speaks.weights, Role.ALONE_TWIN: alone.twin.weights}
+        made += [best.twin, best.speaks]
+        roles |= {Role.BEST: best.speaks.weights, Role.TWIN: best.twin.weights}
+        before, trained, adopted = done.scores
         row = RoundRow(
             number=draft.number,
             began_at=draft.began_at,
             seconds=max(0.0, now - draft.began_at),
-            frames=trained.frames,
-            start=start,
-            trained=own,
-            adopted=after,
-            rmse_start=draft.before.rmse_db,
-            rmse_trained=trained.after.rmse_db,
-            rmse_adopted=score.rmse_db,
-            rmse_best=best_score.rmse_db,
-            rmse_alone=draft.alone_score.rmse_db if draft.alone_score else None,
+            frames=done.frames,
+            start=digest(done.start),
+            trained=digest(done.trained),
+            adopted=digest(done.adopted),
+            rmse_start=before.rmse_db,
+            rmse_trained=trained.rmse_db,
+            rmse_adopted=adopted.rmse_db,
+            rmse_best=best.score.rmse_db,
+            rmse_alone=alone.score.rmse_db if alone else None,
             rmse_genesis=genesis.rmse_db,
-            mcd_best=best_score.mcd,
-            merged=sum(verdict is Verdict.MERGED for _, _, verdict, _, _ in verdicts),
-            history=tuple(msgspec.to_builtins(facts) for facts in trained.history),
+            mcd_best=best.score.mcd,
+            merged=sum(verdict is Verdict.MERGED for _, _, verdict, _, _ in draft.verdicts),
+            method=self._options.way.name,
+            history=tuple(msgspec.to_builtins(facts) for facts in done.history),
         )
-        return Commit(round=row, models=tuple(models), roles=roles, verdicts=verdicts)
+        models = tuple(self._kept(one, now) for one in made)
+        pointed = {role: digest(weights) for role, weights in roles.items()}
+        return Commit(round=row, models=models, roles=pointed, verdicts=draft.verdicts)
 
-    async def _best(self, *others: tuple[str, Score]) -> tuple[str, Score]:
-        """The best on today's held-out speech of what was best before and others; the speech may be new as well."""
-        before = self.weights(Role.BEST)
-        best, best_score = digest(before), await self._learner.score(before)
-        for name, score in others:
-            if score.mse < best_score.mse:
-                best, best_score = name, score
-        return best, best_score
+    async def _standing(self, speaks: Role, twin: Role) -> Candidate:
+        """What speaks now, by its twin's score on today's held-out speech: there may be more of that than there was.
+
+        When either is lost, what is left of the twin stands in for both.
+        """
+        judge, voice = self.weights(twin), self.weights(speaks)
+        score = await self._learner.score(judge)
+        known = self._store.roles()
+        whole = all(digest(found) == known.get(role) for role, found in ((twin, judge), (speaks, voice)))
+        judged = Made(judge, judge, score=score)
+        return Candidate(Made(voice, judge, Origin.WHOLE) if whole else judged, judged, score)
+
+    def _kept(self, made: Made, at: float) -> ModelRow:
+        """The row of a model that is on the shelf from now on."""
+        name, parent = digest(made.weights), digest(made.parent)
+        if name != self._learner.genesis:
+            self._shelf.put(made.weights)
+        return ModelRow(
+            digest=name,
+            parent=None if name == parent else parent,
+            origin=made.origin,
+            layout=self._learner.layout.name,
+            made_at=at,
+            rmse_db=made.score.rmse_db if made.score else None,
+            mcd=made.score.mcd if made.score else None,
+        )
 
     def _sample(self, trust: Callable[[str], float]) -> list[UpdateRow]:
         """The latest pending update of each of a few peers, drawn at random from those that may take part."""
@@ -226,15 +239,4 @@ class Learning:
             (row.peer, row.update, Verdict.REJECTED, "This node's owner gives the peer no weight.", None)
             for row in self._store.updates(limit=None, verdict=Verdict.PENDING)
             if (row.peer, row.update) not in judged and not trust(row.peer) > 0
-        )
-
-    def _row(self, name: str, parent: str, origin: Origin, at: float, score: Score) -> ModelRow:
-        return ModelRow(
-            digest=name,
-            parent=None if name == parent else parent,
-            origin=origin,
-            layout=self._learner.layout.name,
-            made_at=at,
-            rmse_db=score.rmse_db,
-            mcd=score.mcd,
         )

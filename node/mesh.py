@@ -21,10 +21,10 @@ from ml.errors import BadUpdate, MlError, ModelDamaged
 from node.errors import BadRequest, HomeUnusable, NodeError, NotRunning
 from node.events import Broadcast
 from node.exchange import Exchange
-from node.learner import Learner
+from node.learner import Learner, Plan
 from node.learning import Learning
 from node.publication import Publication
-from node.rounds import Phase, Rest, Rounds, Train
+from node.rounds import Merge, Phase, Rest, Rounds, Train
 from node.stats import ADDRESSES, PEER_ID, Live
 from node.store.rows import RoundRow
 from node.store.store import Store
@@ -197,7 +197,8 @@ class Mesh:
 
     async def _learn(self, group: asyncio.TaskGroup) -> None:
         clock = asyncio.get_running_loop().time
-        rounds = Rounds(self.options.interval, self.options.rounds, self.parts.store.next_round(), clock())
+        first, merge_first = self.parts.store.next_round(), self.parts.learning.merge_first
+        rounds = Rounds(self.options.interval, self.options.rounds, first, clock(), merge_first)
         sweep_at = clock() + SWEEP
         while True:
             speech = self.parts.learner.listen()
@@ -207,7 +208,7 @@ class Mesh:
             if self._wishes:
                 rounds.hurry(clock())
             command = rounds.next(clock(), ready=True) if not speech.lack else None
-            if isinstance(command, Train):
+            if isinstance(command, Train | Merge):
                 await self._round(rounds, command.number, group)
                 continue
             if clock() >= sweep_at:  # never while a round runs: what it has put on the shelf nothing points at yet
@@ -225,18 +226,14 @@ class Mesh:
     async def _round(self, rounds: Rounds, number: int, group: asyncio.TaskGroup) -> None:
         wishes = self._granted = self._wishes
         self._wishes = []
-        learning = self.parts.learning
-        self._enter(rounds.phase, number)
         try:
             wish = wishes[0] if wishes else None
-            draft = await learning.train(
-                number, self._epoch, wish.epochs if wish else None, wish.batch if wish else None
-            )
-            rounds.trained()
-            self._enter(rounds.phase, number)
-            commit = await learning.merge(draft, self.trust)
-            rounds.merged()
-            self._enter(rounds.phase, number)
+            plan = Plan(number, wish.epochs if wish else None, wish.batch if wish else None)
+
+            def entered(phase: Phase) -> None:
+                self._enter(phase, number)
+
+            commit = await self.parts.learning.round(rounds, plan, self.trust, self._epoch, entered)
             self.parts.store.commit(commit)
         except (NodeError, ModelDamaged, OSError, ValueError) as error:
             wait = rounds.failed(asyncio.get_running_loop().time())

@@ -19,7 +19,7 @@ from ml.federated.merge import MergeOptions
 from ml.federated.privacy.release import Release
 from ml.federated.privacy.view import Part, Subspace, View, Whole
 from ml.voice.stacked import flat, named
-from ml.weights import Layout, Weights
+from ml.weights import Layout, Weights, digest
 from node.config import PrivacySettings
 from node.errors import BadConfig, BudgetSpent, NotFound
 from node.learner import Learner
@@ -48,26 +48,29 @@ class Publication(Protocol):
 
 
 class Open:
-    """The working model after every round that changed it, without noise: all of it, or what a view lets through."""
+    """The line that peers get, after every round that changed it, without noise: all of it, or what a view lets
+    through."""
 
     def __init__(self, learner: Learner, learning: Learning, release: Release) -> None:
         """`release` without noise."""
         self._learner, self._learning, self._release = learner, learning, release
+        self._told = digest(learning.weights(learning.published))
 
     async def renew(self, row: RoundRow) -> bool:
         """Whether the round changed anything."""
-        return row.adopted != row.start
+        before, self._told = self._told, digest(self._learning.weights(self._learning.published))
+        return before != self._told
 
     def current(self, row: RoundRow) -> tuple[Weights, int] | None:
-        """The working model; outside of the view the shared start."""
-        weights = self._learning.weights(Role.WORKING)
+        """The line that peers get; outside of the view the shared start."""
+        weights = self._learning.weights(self._learning.published)
         if not isinstance(self._release.view, Whole):
             weights = released(self._release, weights, self._learner.origin, self._learner.layout)
         return weights, row.frames
 
 
 class Noisy:
-    """The working model under noise, as long as the ledger has something left; then the last share stays."""
+    """The line that peers get, under noise, as long as the ledger has something left; then the last share stays."""
 
     def __init__(
         self,
@@ -97,7 +100,7 @@ class Noisy:
             return False
         self._told = False
         origin, layout = self._learner.origin, self._learner.layout
-        weights = self._learning.weights(Role.WORKING)
+        weights = self._learning.weights(self._learning.published)
         made = await self._learner.work(released, self._release, weights, origin, layout)
         name = self._shelf.put(made)
         kept = ModelRow(

@@ -2,7 +2,8 @@
 
     idle --due--> training --trained--> merging --merged--> committing --committed--> idle, and the peers are told
 
-A round trains on the owner's speech, merges what peers have sent, commits to disk, and only then speaks: a node that
+or, for a way of learning that stands on what peers know, merging before training. A round trains on the owner's
+speech, merges what peers have sent, commits to disk, and only then speaks: a node that
 loses power on the way has lost nothing and lied to nobody. Any step may fail; the round is then over, nothing was told
 to anybody, and the next one comes in its time. Times are seconds on the caller's monotonic clock. Knows nothing of
 models, files or peers.
@@ -72,8 +73,11 @@ class OutOfOrder(RuntimeError):
 class Rounds:
     """The machine. It counts rounds from `number` on, and begins them `interval` seconds apart."""
 
-    def __init__(self, interval: float, limit: int = 0, number: int = 1, now: float = 0.0) -> None:
+    def __init__(
+        self, interval: float, limit: int = 0, number: int = 1, now: float = 0.0, merge_first: bool = False
+    ) -> None:
         """`limit` is how many rounds to do, 0 for no end; `number` is the first one's; it is due at `now`."""
+        self._merge_first = merge_first
         self.phase = Phase.IDLE
         self.number = number
         self.due = now
@@ -81,7 +85,7 @@ class Rounds:
         self._left = limit or None
         self._failures = 0
 
-    def next(self, now: float, ready: bool) -> Wait | Train | Rest:
+    def next(self, now: float, ready: bool) -> Wait | Train | Merge | Rest:
         """What to do in idleness. `ready` says whether there is speech to train on."""
         if self.phase is Phase.FINISHED:
             return Rest()
@@ -91,8 +95,7 @@ class Rounds:
         self.due = now + self._interval
         if not ready:
             return Wait(self.due)
-        self.phase = Phase.TRAINING
-        return Train(self.number)
+        return self._merging() if self._merge_first else self._training()
 
     def hurry(self, now: float) -> None:
         """The owner wants a round now; one more than was planned, if all of those are done."""
@@ -101,17 +104,15 @@ class Rounds:
         if self.phase is Phase.IDLE:
             self.due = now
 
-    def trained(self) -> Merge:
+    def trained(self) -> Merge | Commit:
         """Local training is done."""
         self._expect(Phase.TRAINING)
-        self.phase = Phase.MERGING
-        return Merge(self.number)
+        return self._committing() if self._merge_first else self._merging()
 
-    def merged(self) -> Commit:
+    def merged(self) -> Train | Commit:
         """What peers sent is judged."""
         self._expect(Phase.MERGING)
-        self.phase = Phase.COMMITTING
-        return Commit(self.number)
+        return self._training() if self._merge_first else self._committing()
 
     def committed(self) -> Tell:
         """The round is on disk."""
@@ -133,6 +134,18 @@ class Rounds:
         self.phase = Phase.IDLE
         self.due = max(self.due, now + self._interval * (1 << min(self._failures - 1, 6)))
         return Wait(self.due)
+
+    def _training(self) -> Train:
+        self.phase = Phase.TRAINING
+        return Train(self.number)
+
+    def _merging(self) -> Merge:
+        self.phase = Phase.MERGING
+        return Merge(self.number)
+
+    def _committing(self) -> Commit:
+        self.phase = Phase.COMMITTING
+        return Commit(self.number)
 
     def _expect(self, phase: Phase) -> None:
         if self.phase is not phase:

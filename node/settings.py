@@ -39,6 +39,8 @@ def settings(config: Config, environment: Mapping[str, str], home_given: bool = 
     found = [Setting("home", str(config.home), home), Setting("models", str(config.models), models)]
     for section in SECTIONS:
         said = msgspec.to_builtins(getattr(config, section))
+        if section == "train":
+            said |= {"epochs": config.train.epochs_in_force, "pull": config.train.pull_in_force}
         told = tree.get(section, {})
         found += [Setting(f"{section}.{key}", said[key], _source(text, told, key, section)) for key in said]
     return tuple(found)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from node.errors import BadRequest
+from node.learner import Plan
+from node.rounds import Rounds
 
 if TYPE_CHECKING:
     from ml.voice.training import EpochFacts
@@ -29,8 +31,9 @@ async def one_round(
     if lack:
         raise BadRequest("There is not enough speech to learn from.", lack)
     try:
-        draft = await parts.learning.train(parts.store.next_round(), progress, epochs, batch)
-        commit = await parts.learning.merge(draft, mesh.trust)
+        rounds = Rounds(0.0, number=parts.store.next_round(), merge_first=parts.learning.merge_first)
+        rounds.next(0.0, ready=True)
+        commit = await parts.learning.round(rounds, Plan(rounds.number, epochs, batch), mesh.trust, progress)
         parts.store.commit(commit)
     except asyncio.CancelledError:
         parts.learner.stop()  # else the program would not end before the training thread does

@@ -69,6 +69,16 @@ STEPS: tuple[Step, ...] = (
             id INTEGER PRIMARY KEY AUTOINCREMENT, budget TEXT NOT NULL REFERENCES budgets (name), at REAL NOT NULL,
             round INTEGER NOT NULL, sigma REAL NOT NULL, sampling REAL NOT NULL, epsilon REAL NOT NULL) STRICT""",
     ),
+    (
+        # Ways of learning with more lines. What there was goes on: no line had learnt from the held-out speech, so each
+        # is its own twin. The shared line has no row and begins at genesis: what was personal is not published as such.
+        """ALTER TABLE rounds ADD COLUMN method TEXT NOT NULL DEFAULT 'mix'""",
+        """INSERT INTO roles (role, digest) SELECT 'whole', digest FROM roles WHERE role = 'working'""",
+        """INSERT INTO roles (role, digest) SELECT 'twin', digest FROM roles WHERE role = 'best'""",
+        """INSERT INTO roles (role, digest) SELECT 'control', digest FROM roles WHERE role = 'alone'""",
+        """INSERT INTO roles (role, digest) SELECT 'control-whole', digest FROM roles WHERE role = 'alone'""",
+        """INSERT INTO roles (role, digest) SELECT 'alone-twin', digest FROM roles WHERE role = 'alone'""",
+    ),
 )
 
 

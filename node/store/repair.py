@@ -56,8 +56,11 @@ REBUILT = "rebuilt"
 FRESH = "fresh-budget"
 """The fact under which a rebuilt memory keeps how the name of a new privacy budget must begin: no budget from before,
 whose row may be lost, can have it."""
-AFRESH = {Role.ALONE, Role.PUBLISHED}
-"""Roles that no other model may take: the control, and what peers may have."""
+INHERITED = (Role.WORKING, Role.BEST)
+"""Roles that the newest sound model takes when their own is lost. No other may: what peers may have would be a personal
+model, the control one that has heard of peers, a twin one that has learnt from the speech that it judges by."""
+ALWAYS_SAID = (*INHERITED, Role.ALONE)
+"""Roles whose fate is told; of the others, when they had a model."""
 LOOKED_AT = 1000
 """Rows of each history that are read when a memory is opened."""
 READING = ".reading-"
@@ -281,11 +284,11 @@ def _settle(new: sqlite3.Connection, shelf: Shelf, roles: Sequence[tuple[Any, ..
         digest = read.get(role.value)
         if digest in shelf.sound:
             said.append(f"{role.value} is what it was")
-        elif own and role not in AFRESH:
+        elif own and role in INHERITED:
             digest = own[0]
             said.append(f"{role.value} is now {digest[:12]}, the newest sound model")
         else:
-            if role is not Role.PUBLISHED or role.value in read:
+            if role in ALWAYS_SAID or role.value in read:
                 said.append(f"{role.value} begins afresh")
             continue
         if digest not in known:

@@ -16,11 +16,23 @@ class Role(StrEnum):
     """What a model is for. Each role points at one model, by digest."""
 
     WORKING = "working"
-    """Training goes on from here; the last merge is in it."""
+    """The personal line: its training goes on from here."""
     BEST = "best"
     """Best on the owner's held-out speech so far: the one that speaks for the owner."""
     ALONE = "alone"
-    """The control: trained on the same speech for the same time, and never merged."""
+    """What would speak for the owner if there were no peers: the control's best."""
+    SHARED = "shared"
+    """The line that peers learn together; of the way `shared-prior` they get nothing else."""
+    WHOLE = "whole"
+    """The personal line that learns from the held-out speech too."""
+    TWIN = "twin"
+    """What BEST is judged by: made alike without the held-out speech, or BEST itself."""
+    CONTROL = "control"
+    """The control's WORKING: trained on the same speech for the same time, and never merged."""
+    CONTROL_WHOLE = "control-whole"
+    """The control's WHOLE."""
+    ALONE_TWIN = "alone-twin"
+    """What ALONE is judged by."""
     PUBLISHED = "published"
     """What peers may have when noise protects it: the last share of a privacy budget."""
 
@@ -31,6 +43,8 @@ class Origin(StrEnum):
     GENESIS = "genesis"
     TRAINED = "trained"
     MERGED = "merged"
+    WHOLE = "whole"
+    """Trained on the held-out speech too, so it cannot be judged by that."""
     RECEIVED = "received"
     """Reconstructed from a peer's update."""
     SENT = "sent"
@@ -75,17 +89,21 @@ class RoundRow(msgspec.Struct, frozen=True, kw_only=True):
     start: str
     trained: str
     adopted: str
-    """Digests: the round began with `start`, local training gave `trained`, training goes on from `adopted`."""
+    """Digests: the round began with `start`, local training gave `trained`, and with what peers sent it became
+    `adopted`. With the method `mix` training goes on from that, with `shared-prior` from `trained`."""
     rmse_start: float
     rmse_trained: float
     rmse_adopted: float
     rmse_best: float
+    """Of the model that speaks, or of its twin when it has learnt from the held-out speech; `rmse_alone` likewise."""
     rmse_alone: float | None
     mcd_best: float | None
     rmse_genesis: float | None = None
     """The shared starting weights on the same held-out speech: what all gains are measured against."""
     merged: int
-    """Peers' updates that went into `adopted`."""
+    """Peers' updates that went into it."""
+    method: str = "mix"
+    """How it was learnt: `shared-prior` or `mix`."""
     history: tuple[dict[str, Any], ...] = ()
     """One entry per epoch: loss, rmse_db, mcd, seconds."""
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -11,11 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ml.federated.merge import MergeOptions
+from ml.voice.training import EpochFacts
 from ml.weights import Weights, digest
+from node.learner import Plan
 from node.learning import Learning, LearningOptions
+from node.methods.mix import Mix
+from node.methods.shared_prior import SharedPrior
+from node.methods.way import Way
+from node.rounds import Rounds
 from node.store import Store
-from node.store.rows import Role, UpdateRow, Verdict
+from node.store.rows import Commit, Role, UpdateRow, Verdict
 from node.weights import WeightShelf
 from tests.fakes import VECTOR, VectorLearner, run_virtually
 
@@ -25,7 +30,7 @@ NOW = 1_700_000_000.0
 class Desk:
     """A learning node with an open memory, and peers whose updates are put there by hand."""
 
-    def __init__(self, folder: Path, seed: int = 0, **options: object) -> None:
+    def __init__(self, folder: Path, seed: int = 0, way: Way | None = None, **options: object) -> None:
         self.learner = VectorLearner(seed, seconds=0.1)
         self.store = Store.open(folder / "node.db")
         self.shelf = WeightShelf(folder / "weights", VECTOR)
@@ -33,7 +38,7 @@ class Desk:
             self.learner,
             self.store,
             self.shelf,
-            LearningOptions(MergeOptions(), **options),
+            LearningOptions(way or SharedPrior(), **options),
             lambda: NOW,
             random.Random(seed),
         )
@@ -58,16 +63,23 @@ class Desk:
         return row
 
     async def round(self, trust: float = 1.0) -> None:
-        draft = await self.learning.train(self.store.next_round(), lambda facts: None)
-        self.store.commit(await self.learning.merge(draft, lambda peer: trust))
+        self.store.commit(await self.work(lambda peer: trust))
+
+    async def work(
+        self, trust: Callable[[str], float], progress: Callable[[EpochFacts], None] = lambda facts: None
+    ) -> Commit:
+        """A round up to its commit."""
+        rounds = Rounds(0.0, number=self.store.next_round(), merge_first=self.learning.merge_first)
+        rounds.next(0.0, ready=True)
+        return await self.learning.round(rounds, Plan(rounds.number), trust, progress)
 
     def error(self, role: Role) -> float:
         return self.learner.loss()(self.learning.weights(role))
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path)
+@pytest.fixture(params=[SharedPrior(), Mix()], ids=["shared-prior", "mix"])
+def desk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Desk]:
+    made = Desk(tmp_path, way=request.param)
     yield made
     made.store.close()
 
@@ -120,8 +132,7 @@ def test_what_a_peer_that_is_blocked_by_now_has_sent_is_closed_with_the_next_rou
     friend, blocked = desk.receive("friend", truth_of(desk)), desk.receive("blocked", truth_of(desk))
 
     async def main() -> None:
-        draft = await desk.learning.train(1, lambda facts: None)
-        desk.store.commit(await desk.learning.merge(draft, lambda peer: 1.0 if peer == "friend" else 0.0))
+        desk.store.commit(await desk.work(lambda peer: 1.0 if peer == "friend" else 0.0))
 
     run_virtually(main())
     verdicts = {row.update: (row.verdict, row.reason) for row in desk.store.updates()}
@@ -195,8 +206,7 @@ def test_a_lost_best_model_may_give_way_to_the_shared_start(desk: Desk, tmp_path
 def test_a_round_that_was_not_committed_has_not_happened(desk: Desk) -> None:
     async def main() -> None:
         desk.receive("a", truth_of(desk))
-        draft = await desk.learning.train(1, lambda facts: None)
-        await desk.learning.merge(draft, lambda peer: 1.0)
+        await desk.work(lambda peer: 1.0)
 
     run_virtually(main())
     assert desk.store.rounds() == ()
@@ -235,7 +245,7 @@ def test_progress_is_told_while_it_trains(desk: Desk) -> None:
     told: list[int] = []
 
     async def main() -> None:
-        await desk.learning.train(1, lambda facts: told.append(facts.epoch))
+        await desk.work(lambda peer: 1.0, lambda facts: told.append(facts.epoch))
         await asyncio.sleep(0)
 
     run_virtually(main())

@@ -60,11 +60,11 @@ def given(desk: Desk, what: Publication) -> Weights:
     return current[0]
 
 
-def test_by_default_the_working_model_goes_as_it_is(desk: Desk) -> None:
+def test_by_default_the_shared_model_goes_as_it_is(desk: Desk) -> None:
     what = published(desk, PrivacySettings())
     assert isinstance(what, Open)
     assert rounds(desk, what, 2) == [True, True]
-    assert digest(given(desk, what)) == desk.store.roles()[Role.WORKING]
+    assert digest(given(desk, what)) == desk.store.roles()[Role.SHARED]
     assert what.current(last(desk))[1] == last(desk).frames
     assert (desk.store.budgets(), desk.store.shares()) == ((), ())
 
@@ -119,7 +119,7 @@ def test_under_noise_there_is_one_share_every_few_rounds_until_the_budget_is_spe
     assert seen[1] == seen[2] != seen[3] == seen[4] != seen[5] == seen[9]
     assert [row.round for row in desk.store.shares()] == [2, 4, 6]
     assert desk.store.budgets()[0].state is BudgetState.SPENT
-    assert digest(given(desk, what)) != desk.store.roles()[Role.WORKING]
+    assert digest(given(desk, what)) != desk.store.roles()[Role.SHARED]
     assert what.current(last(desk))[1] == FRAMES, "how much speech there was is not said"
     assert len(desk.store.rounds()) == 10, "learning goes on"
     assert capsys.readouterr().out.count("nothing more is published") <= 1

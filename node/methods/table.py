@@ -1,0 +1,25 @@
+"""The ways of learning by their names in `[train] method`. Knows nothing of rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from ml.federated.merge import MergeOptions
+from node.config import TrainSettings
+from node.methods.mix import Mix
+from node.methods.shared_prior import SharedPrior
+from node.methods.way import Gate, Way
+
+WAYS: Mapping[str, Callable[[TrainSettings], Way]] = MappingProxyType(
+    {
+        "shared-prior": lambda train: SharedPrior(control=train.control),
+        "mix": lambda train: Mix(Gate(MergeOptions(alpha=train.alpha)), train.control),
+    }
+)
+"""All of them."""
+
+
+def way_of(train: TrainSettings) -> Way:
+    """The way that the settings ask for."""
+    return WAYS[train.method](train)
