@@ -426,7 +426,7 @@ class VectorLearner:
     held-out speech it learns the same: what speaks and its twin are one.
     """
 
-    def __init__(self, seed: int, noise: float = 0.3, personal: float = 0.2, seconds: float = 2.0) -> None:
+    def __init__(self, seed: int, noise: float = 0.3, personal: float = 0.2, seconds: float = 1.0) -> None:
         common = np.random.default_rng(99).normal(size=32).astype(np.float32)
         rng = np.random.default_rng(seed)
         self.truth = (common + personal * rng.normal(size=32)).astype(np.float32)

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from ml.federated.diff import Encoding, encode
+from ml.federated.diff import SNAPSHOT, Encoding, encode
 from ml.weights import Weights, digest, norm, subtract
 from node.exchange import Exchange, Ours
 from node.store import Store
@@ -76,7 +76,7 @@ def test_the_first_update_is_a_snapshot_and_the_next_stands_on_it(ends) -> None:
     async def main() -> None:
         first = await alice.exchange.deliver(BOB.peer_id, vector(1), 500, 1)
         second = await alice.exchange.deliver(BOB.peer_id, vector(2), 500, 2)
-        assert (first.outcome, first.encoding) == ("done", "int8")
+        assert (first.outcome, first.encoding) == ("done", SNAPSHOT.value)
         assert (second.outcome, second.encoding) == ("done", "int4")
 
     run_virtually(main())
@@ -115,7 +115,8 @@ def test_whoever_loses_its_copy_gets_a_snapshot_again(ends, who: str) -> None:
         lost = alice if who == "sender" else bob
         lost.shelf.keep_only(())
         again = await alice.exchange.deliver(BOB.peer_id, vector(2), 500, 2)
-        assert (again.outcome, again.encoding) == ("done", "int8")
+        assert bob.store.updates()[0].base == alice.learner.genesis
+        assert (again.outcome, again.encoding) == ("done", SNAPSHOT.value)
 
     run_virtually(main())
     assert len(bob.store.updates()) == 2

@@ -102,7 +102,9 @@ def test_rounds_alone_end_where_one_can_get_alone(desk: Desk) -> None:
     rows = desk.store.rounds()
     assert [row.number for row in rows] == [6, 5, 4, 3, 2, 1]
     assert rows[0].rmse_best <= rows[-1].rmse_trained < rows[-1].rmse_start
-    assert rows[0].rmse_best == rows[0].rmse_alone
+    assert rows[0].rmse_best <= rows[0].rmse_alone
+    if rows[0].method == "mix":
+        assert rows[0].rmse_best == rows[0].rmse_alone, "who hears of nobody is the control"
     assert [row.merged for row in rows] == [0] * 6
 
 
@@ -162,7 +164,7 @@ def test_a_damaged_model_gives_way_to_its_parent(desk: Desk, tmp_path: Path) -> 
             await desk.round()
 
     run_virtually(main())
-    first, second = (row.adopted for row in reversed(desk.store.rounds()))
+    first, second = (row.trained for row in reversed(desk.store.rounds()))
     assert first != second
     (tmp_path / "weights" / f"{second}.safetensors").write_bytes(b"rubbish")
     assert digest(desk.learning.weights(Role.WORKING)) == first

@@ -6,9 +6,12 @@ from node.store.rows import BudgetState, Origin, Role, RoundRow, Verdict
 
 
 def test_words_in_the_file():
-    assert {role.value for role in Role} == {"working", "best", "alone", "published"}
+    assert {role.value for role in Role} == {
+        *("working", "whole", "best", "twin", "shared", "published"),
+        *("control", "control-whole", "alone", "alone-twin"),
+    }
     assert {state.value for state in BudgetState} == {"open", "spent", "closed"}
-    assert {origin.value for origin in Origin} == {"genesis", "trained", "merged", "received", "sent"}
+    assert {origin.value for origin in Origin} == {"genesis", "trained", "merged", "whole", "received", "sent"}
     assert {verdict.value for verdict in Verdict} == {"pending", "merged", "refused", "rejected", "replaced"}
 
 
