@@ -44,7 +44,7 @@ class Member:
 class Swarm:
     """Nodes that know each other by a random graph."""
 
-    def __init__(self, folder: Path, count: int, seed: int, friends: int = 5, **settings: float) -> None:
+    def __init__(self, folder: Path, count: int, seed: int, friends: int = 5, **settings: float | str) -> None:
         self.rng = random.Random(seed)
         self.seed, self.folder = seed, folder
         self.network = MemoryNetwork(random.Random(seed + 1))

@@ -33,9 +33,10 @@ def all_tasks_live(swarm: Swarm) -> None:
         assert member.mesh.parts.gate.tally.faults == 0
 
 
-def test_fifty_peers_learn_together_through_loss_delay_and_reordering(memory_folder: Path) -> None:
+@pytest.mark.parametrize("method", ["shared-prior", "mix"])
+def test_fifty_peers_learn_together_through_loss_delay_and_reordering(memory_folder: Path, method: str) -> None:
     async def main() -> None:
-        swarm = Swarm(memory_folder, 50, seed=1)
+        swarm = Swarm(memory_folder, 50, seed=1, method=method)
         swarm.network.delay, swarm.network.loss = (0.01, 1.5), 0.05
         for member in swarm.members:
             swarm.start(member)
@@ -143,9 +144,10 @@ def test_a_wrong_clock_keeps_nobody_from_learning(memory_folder: Path, wrong: fl
     run_virtually(main())
 
 
-def test_one_peer_is_enough_and_none_is_no_obstacle(memory_folder: Path) -> None:
+@pytest.mark.parametrize("method", ["shared-prior", "mix"])
+def test_one_peer_is_enough_and_none_is_no_obstacle(memory_folder: Path, method: str) -> None:
     async def main() -> None:
-        swarm = Swarm(memory_folder, 3, seed=6, friends=0)
+        swarm = Swarm(memory_folder, 3, seed=6, friends=0, method=method)
         swarm.friends[0].add(1)
         swarm.friends[1].add(0)
         for member in swarm.members:
@@ -153,7 +155,9 @@ def test_one_peer_is_enough_and_none_is_no_obstacle(memory_folder: Path) -> None
         await asyncio.sleep(6 * MINUTE)
         pair, hermit = swarm.members[:2], swarm.members[2]
         assert all(swarm.error(member, Role.BEST) < swarm.error(member, Role.ALONE) for member in pair)
-        assert swarm.error(hermit, Role.BEST) == pytest.approx(swarm.error(hermit, Role.ALONE))
+        nobody_is_worse_than_alone(swarm)
+        if method == "mix":
+            assert swarm.error(hermit, Role.BEST) == pytest.approx(swarm.error(hermit, Role.ALONE))
         assert hermit.mesh.parts.gate.tally.bytes_out == 0, "a peer that is not there costs nothing"
         await swarm.end_all()
 

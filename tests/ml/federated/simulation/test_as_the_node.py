@@ -189,8 +189,9 @@ def close(simulated: np.ndarray, real: np.ndarray, start: np.ndarray) -> None:
 
     The node trains by torch's autograd, the simulator by derivatives written out for a stack: they round differently.
     Where that decides a sign or a level it shows: Adam's first step has the full rate (3e-4) however small a gradient
-    is, and a number between two of the 15 levels of int4 comes down on either side. Of the lines of three people in four rounds (84) one came apart by this, for
-    2 numbers of 19,696 in one round and 116 in the next; all others were equal to 5e-5.
+    is, and a number between two of the 15 levels of int4 comes down on either side. Of the lines of three people in
+    four rounds (84) one came apart by this, for 2 numbers of 19,696 in one round and 116 in the next; all others were
+    equal to 5e-5.
     """
     apart = np.abs(simulated - real)
     assert (apart > 1e-4).mean() < 1e-2
