@@ -66,8 +66,13 @@ OURS = Row("ours", lambda whole: Hierarchical(whole=whole()), True, "hierarchica
 """The default: as `hierarchical`, but with all speech in the end. Its control is the same without peers, tuned for
 itself; the difference is what the peers add."""
 
-NODES = ("node", "node-mix")
-"""What real nodes do, with gate and control: `ours` and `mix70-gate` are their rows here."""
+NODES = ("node", "node-alone", "node-mix")
+"""What real nodes do, with gate and control: `ours`, `control` and `mix70-gate` are their rows here."""
 
-ROWS: tuple[Row, ...] = (*map(_named, ALONE), CONTROL, *(_named(key) for key in TOGETHER if key not in NODES), OURS)
+ROWS: tuple[Row, ...] = (
+    *(_named(key) for key in ALONE if key not in NODES),
+    CONTROL,
+    *(_named(key) for key in TOGETHER if key not in NODES),
+    OURS,
+)
 BY_KEY: Mapping[str, Row] = {row.key: row for row in ROWS}

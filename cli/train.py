@@ -101,12 +101,15 @@ def outcome(row: Mapping[str, Any]) -> list[str]:
             f"{before - after:.3f} dB, or {gain:.1%} of the squared error."
         )
     else:
-        lines.append(f"On speech that it never saw nothing got better: {before:.3f} dB, and what was there is kept.")
+        after_all = f"{before:.3f} dB" if after == before else f"{before:.3f} dB, and then {after:.3f} dB"
+        lines.append(f"On speech that it never saw nothing got better: {after_all}. What spoke best still speaks.")
     if row["merged"]:
         lines.append(f"With {_updates(row['merged'])} of peers: {row['rmse_adopted']:.3f} dB.")
     genesis = row.get("rmse_genesis")
     since = f", {1 - (best / genesis) ** 2:.1%} less squared error than the shared start" if genesis else ""
     lines.append(f"The best model so far: {best:.3f} dB{since}.")
+    if row.get("method") == "shared-prior":
+        lines.append("(Measured on its twin: the one that speaks for you has learnt from all of your speech.)")
     for enough, what in HELPS.items():
         if seconds < enough:
             lines.append(f"{span(enough - seconds)} more of speech would help: {what} (node voice record).")

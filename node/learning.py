@@ -167,11 +167,15 @@ class Learning:
     async def _standing(self, speaks: Role, twin: Role) -> Candidate:
         """What speaks now, by its twin's score on today's held-out speech: there may be more of that than there was.
 
-        When either is lost, what is left of the twin stands in for both.
+        When either is lost, what is left of the twin stands in for both; a model that has not learnt from the held-out
+        speech needs none.
         """
+        known = self._store.roles()
+        row = self._store.model(known[speaks]) if speaks in known and twin not in known else None
+        if row is not None and row.origin is not Origin.WHOLE:
+            twin = speaks
         judge, voice = self.weights(twin), self.weights(speaks)
         score = await self._learner.score(judge)
-        known = self._store.roles()
         whole = all(digest(found) == known.get(role) for role, found in ((twin, judge), (speaks, voice)))
         judged = Made(judge, judge, score=score)
         return Candidate(Made(voice, judge, Origin.WHOLE) if whole else judged, judged, score)

@@ -15,6 +15,9 @@ from node.store.rows import RoundRow
 NOTICEABLE = 0.005
 """A difference below half a percent of the squared error is called none."""
 
+TWIN = " (Measured on its twin, which has not learnt from the speech that is held out for this.)"
+"""What is said of errors where the model that speaks has learnt from all speech."""
+
 
 class Quality(msgspec.Struct, frozen=True, kw_only=True):
     """The model that speaks for the owner, as the last round left it; None where it is not known."""
@@ -57,7 +60,7 @@ def judge(rounds: Sequence[RoundRow]) -> Quality:
         gain=gain,
         gain_of_peers=gain_of_peers,
         merged=merged,
-        sentence=_sentence(gain, gain_of_peers, merged),
+        sentence=_sentence(gain, gain_of_peers, merged) + (TWIN if last.method == "shared-prior" else ""),
     )
 
 

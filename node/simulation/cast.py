@@ -38,8 +38,8 @@ LEAST_FRAMES = 3 * UTTERANCE
 """Of a voice that people are made of: it is cut in three parts."""
 AT_ONCE = 512
 """Models in memory when all people are measured."""
-ALONE = "local"
-"""The method of the control."""
+CONTROLS: Mapping[str, str] = {"node": "node-alone"}
+"""The method of the control: the same without peers where there is such a thing, else local training."""
 PULLS: Mapping[str, float] = {"node": 1.0}
 """How strongly local training holds to its centre, where that is not the usual: as in a real node."""
 
@@ -50,6 +50,7 @@ class Cast:
 
     ground: Ground
     method: Method
+    control: Method
     settings: SimulationSettings
     compression: Compression | None
     attack: Attack | None
@@ -67,7 +68,7 @@ class Cast:
 
     def alone(self) -> Simulation:
         """The control: the same people, none hostile to anybody, nobody heard."""
-        return Simulation(self.ground, METHODS[ALONE], self._quiet())
+        return Simulation(self.ground, self.control, self._quiet())
 
     def resume(self, folder: Path) -> Simulation:
         """The simulation as it was saved. Raises ModelDamaged."""
@@ -75,7 +76,7 @@ class Cast:
 
     def resume_alone(self, folder: Path) -> Simulation:
         """The control as it was saved. Raises ModelDamaged."""
-        return Simulation.resume(folder, self.ground, METHODS[ALONE], self._quiet())
+        return Simulation.resume(folder, self.ground, self.control, self._quiet())
 
     def errors(self, simulation: Simulation | None, who: Sequence[int], part: Part) -> Errors:
         """Mean squared error of these people's models, or of genesis, on a part of their speech, `[len(who)]`."""
@@ -119,7 +120,8 @@ def cast(wish: Wish, cut: Cut) -> Cast:
         threads=threads,
     )
     ground = Ground(cohort, flat(start.weights, start.autoencoder.layout), training, wish.seed)
-    return Cast(ground, method, settings, compression, chosen, speech)
+    control = METHODS[CONTROLS.get(wish.algorithm, "local")]
+    return Cast(ground, method, control, settings, compression, chosen, speech)
 
 
 def _crowd(wish: Wish) -> tuple[Sequence[Person] | Crowd, str]:

@@ -292,7 +292,8 @@ def _settle(new: sqlite3.Connection, shelf: Shelf, roles: Sequence[tuple[Any, ..
                 said.append(f"{role.value} begins afresh")
             continue
         if digest not in known:
-            row = ModelRow(digest=str(digest), parent=None, origin=Origin.TRAINED, layout=shelf.layout, made_at=now)
+            # Nobody knows any more what it has learnt from, so it is no judge of itself.
+            row = ModelRow(digest=str(digest), parent=None, origin=Origin.WHOLE, layout=shelf.layout, made_at=now)
             known[row.digest] = row
             _insert(new, "models", MODELS.listed, MODELS.values(row))
         _insert(new, "roles", "role, digest", (role.value, digest))

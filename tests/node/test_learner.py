@@ -8,7 +8,7 @@ import pytest
 
 from ml.audio.logmel import LogMel
 from ml.voice.genesis import genesis
-from ml.voice.training import EpochFacts, TrainOptions, split
+from ml.voice.training import EpochFacts, Trained, TrainOptions, split
 from ml.weights import digest
 from node.errors import BadRequest
 from node.frames import FrameShelf
@@ -82,6 +82,23 @@ async def test_it_trains_on_the_owners_speech_and_tells_every_epoch(tmp_path: Pa
     assert trained.after.mse < trained.before.mse
     assert await made.score(trained.weights) == trained.after
     assert await made.score(made.origin) == trained.before
+
+
+async def test_a_plan_may_pull_elsewhere_and_train_on_what_is_held_out_too(tmp_path: Path) -> None:
+    made = learner(tmp_path, {"me": [4.0] * 6})
+    far = {name: tensor + np.float32(0.1) for name, tensor in made.origin.items()}
+
+    async def last(plan: Plan) -> Trained:
+        return await made.train(made.origin, plan, lambda facts: None)
+
+    usual, pulled, entire = [await last(plan) for plan in (Plan(1), Plan(1, towards=far), Plan(1, whole=True))]
+
+    def way(trained: Trained) -> float:
+        return sum(float(np.abs(trained.last[name] - far[name]).sum()) for name in far)
+
+    assert way(pulled) < way(usual)
+    assert entire.frames > usual.frames
+    assert entire.frames == sum(map(len, FrameShelf(tmp_path).utterances("me")))
 
 
 async def test_two_seeds_are_two_trainings_and_one_seed_is_one(tmp_path: Path) -> None:

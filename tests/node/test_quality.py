@@ -31,6 +31,11 @@ def changed(**facts) -> RoundRow:
     return msgspec.structs.replace(FIRST, **facts)
 
 
+def test_where_the_model_has_learnt_from_all_speech_it_says_what_was_measured():
+    assert "twin" in judge([changed(method="shared-prior")]).sentence
+    assert "twin" not in judge([FIRST]).sentence
+
+
 def test_without_a_round_nothing_is_claimed():
     assert judge(()) == Quality()
     assert "No round" in Quality().sentence

@@ -17,6 +17,16 @@ def test_a_round_goes_through_all_its_steps_and_speaks_last() -> None:
     assert rounds.next(60, ready=True) == Train(8)
 
 
+def test_a_way_that_stands_on_what_peers_know_merges_first() -> None:
+    rounds = Rounds(interval=60, number=7, merge_first=True)
+    assert rounds.next(0, ready=True) == Merge(7)
+    with pytest.raises(OutOfOrder):
+        rounds.trained()
+    assert rounds.merged() == Train(7)
+    assert rounds.trained() == Commit(7)
+    assert rounds.committed() == Tell(7)
+
+
 def test_without_speech_nothing_happens() -> None:
     rounds = Rounds(interval=60)
     assert rounds.next(0, ready=False) == Wait(60)
@@ -59,9 +69,11 @@ def test_an_event_out_of_order_is_a_defect(event: str) -> None:
 EVENTS = st.lists(st.sampled_from(["next", "not ready", "hurry", "go on", "fail"]), max_size=80)
 
 
-@given(EVENTS, st.integers(0, 3))
-def test_nothing_is_told_that_was_not_committed_whatever_happens(events: list[str], limit: int) -> None:
-    rounds = Rounds(interval=10, limit=limit)
+@given(EVENTS, st.integers(0, 3), st.booleans())
+def test_nothing_is_told_that_was_not_committed_whatever_happens(
+    events: list[str], limit: int, merge_first: bool
+) -> None:
+    rounds = Rounds(interval=10, limit=limit, merge_first=merge_first)
     now, last, told, begun = 0.0, None, [], []
     for event in events:
         now += 7
@@ -79,7 +91,7 @@ def test_nothing_is_told_that_was_not_committed_whatever_happens(events: list[st
             if isinstance(last, Tell):
                 assert before is Phase.COMMITTING
                 told.append(last.number)
-        if isinstance(last, Train) and running is False and event == "next":
+        if isinstance(last, Train | Merge) and running is False and event == "next":
             begun.append(last.number)
     assert told == list(range(1, len(told) + 1))
     assert set(told) <= set(begun)

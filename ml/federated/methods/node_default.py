@@ -41,10 +41,7 @@ class NodeDefault:
     def begin(self, ground: Ground, who: Sequence[int]) -> State:
         """Everything is genesis."""
         state = begun(ground, who, "shared", "working", "whole", "twin")
-        if not self.control:
-            return state
-        alone = begun(ground, who, "control", "control_whole", "alone", "alone_twin")
-        return {**{name: alone[name] for name in alone if name not in state}, **state, "alone_error": alone[ERROR]}
+        return {**(NodeAlone().begin(ground, who) if self.control else {}), **state}
 
     def round(self, ground: Ground, who: Sequence[int], state: State, inbox: Inbox, number: int) -> tuple[State, Stack]:
         """As a node's round; `accepted` counts what had a part in the prior."""
@@ -54,11 +51,9 @@ class NodeDefault:
         after: dict[str, npt.NDArray[np.generic]] = {"shared": published, "working": working, "whole": whole}
         best = _better(_Spoken.of(state, BEST, "twin", ERROR), _Spoken(prior, prior, error), own)
         if self.control:
-            start, lines = genesis(ground, who), (line(state, "control"), line(state, "control_whole"))
-            after["control"], after["control_whole"], own = _personal(ground, who, start, *lines)
-            alone = _better(_Spoken.of(state, "alone", "alone_twin", "alone_error"), own)
-            after |= {"alone": alone.speaks, "alone_twin": alone.twin, "alone_error": alone.error}
-            best = _better(best, alone)
+            alone, _ = NodeAlone().round(ground, who, state, inbox, number)
+            after |= {name: alone[name] for name in ALONE}
+            best = _better(best, _Spoken.of(alone, *ALONE[2:]))
         return {**after, ACCEPTED: accepted, BEST: best.speaks, "twin": best.twin, ERROR: best.error}, published
 
     def personal(self, state: State) -> Stack:
@@ -86,6 +81,40 @@ class NodeDefault:
             prior[some[good]], error[some[good]] = merged[good], reached[good]
             accepted[some[~good]] = 0
         return prior, error, accepted
+
+
+ALONE = ("control", "control_whole", "alone", "alone_twin", "alone_error")
+"""The lines of the control, what would speak without peers, and what that is judged by."""
+
+
+@dataclass(frozen=True)
+class NodeAlone:
+    """The node's control by itself: the personal lines around genesis, nobody heard.
+
+    What peers add is what `NodeDefault` has more than this.
+    """
+
+    name: str = "node's default, around genesis alone"
+
+    def begin(self, ground: Ground, who: Sequence[int]) -> State:
+        """Everything is genesis."""
+        state = begun(ground, who, *ALONE[:4])
+        return {**{name: state[name] for name in ALONE[:4]}, ALONE[4]: state[ERROR]}
+
+    def round(self, ground: Ground, who: Sequence[int], state: State, inbox: Inbox, number: int) -> tuple[State, Stack]:
+        """Nothing is taken in, and what is published is for nobody."""
+        lines = line(state, "control"), line(state, "control_whole")
+        working, whole, own = _personal(ground, who, genesis(ground, who), *lines)
+        best = _better(_Spoken.of(state, *ALONE[2:]), own)
+        return dict(zip(ALONE, (working, whole, best.speaks, best.twin, best.error), strict=True)), working
+
+    def personal(self, state: State) -> Stack:
+        """What would speak without peers."""
+        return line(state, "alone")
+
+    def twin(self, state: State) -> Stack:
+        """As `NodeDefault.twin`."""
+        return line(state, "alone_twin")
 
 
 @dataclass(frozen=True)

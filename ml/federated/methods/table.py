@@ -18,7 +18,7 @@ from ml.federated.methods.ditto import Ditto
 from ml.federated.methods.fedala import Fedala
 from ml.federated.methods.hierarchical import Hierarchical
 from ml.federated.methods.mixing import DrawnOnce, Mixed, SlowlyMixed
-from ml.federated.methods.node_default import NodeDefault
+from ml.federated.methods.node_default import NodeAlone, NodeDefault
 from ml.federated.methods.node_mix import NodeMix
 from ml.federated.methods.partial import Partly, affine, biases, decoder, encoder
 
@@ -29,6 +29,7 @@ ALONE: Mapping[str, Method] = MappingProxyType(
         "return-once": Returned(Alone()),
         "return-each": Alone("local, return to genesis every round", back=0.3),
         "return-chosen": Chosen(Alone()),
+        "node-alone": NodeAlone(),
         "map": Alone("local, pulled to genesis for ever (MAP)", anchored=True),
     }
 )

@@ -14,7 +14,7 @@ from ml.federated.crowd import PARTS
 from ml.voice.genesis import genesis
 from ml.voice.measures import score
 from ml.voice.stacked import flat, named
-from ml.voice.training import Split, TrainOptions, split, train
+from ml.voice.training import Split, TrainOptions, split, train, whole
 
 
 def speech(frames: int, seed: int) -> LogMel:
@@ -132,6 +132,30 @@ def test_a_strong_pull_holds_models_where_it_pulls_to() -> None:
     free = some.train(start, range(2), TrainOptions(epochs=2, pull=0), towards=towards)
     held = some.train(start, range(2), TrainOptions(epochs=2, pull=1e4), towards=towards)
     assert (np.abs(held.last - towards).sum(axis=1) < np.abs(free.last - towards).sum(axis=1)).all()
+
+
+@pytest.mark.parametrize("pull", [1.0, 400.0])
+def test_everybody_is_pulled_where_they_would_be_alone(pull: float) -> None:
+    together, options = cohort(), TrainOptions(epochs=1, seed=3, pull=pull)
+    start = together.stack(genesis().weights)
+    towards = start + np.float32(0.01) * np.random.default_rng(1).normal(size=start.shape).astype(np.float32)
+    learnt = together.train(start, range(3), options, towards).last
+    for at, person in enumerate(together.people):
+        centre = named(towards[at], together.layout)
+        alone = train(genesis().autoencoder, genesis().weights, person.speech, options, towards=centre)
+        assert np.allclose(learnt[at], flat(alone.last, together.layout), atol=1e-5)
+    assert not np.allclose(learnt, together.train(start, range(3), options).last, atol=1e-5)
+
+
+def test_with_nothing_held_out_everybody_learns_from_all_of_it() -> None:
+    some, options = cohort(), TrainOptions(epochs=1)
+    learnt = some.whole.train(some.stack(genesis().weights), range(3), options).last
+    assert some.whole is some.whole, "it is made once"
+    assert np.array_equal(some.whole.frames(), some.frames("train") + some.frames("held_out"))
+    assert not some.whole.frames("held_out").any()
+    for at, person in enumerate(some.people):
+        alone = train(genesis().autoencoder, genesis().weights, whole(person.speech), options)
+        assert np.allclose(learnt[at], flat(alone.last, some.layout), atol=1e-5)
 
 
 def test_who_has_not_spoken_cannot_train() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from ml.audio.logmel import LogMel
 from ml.federated.cohort import Cohort, CohortOptions
-from ml.federated.crowd import PARTS, Counts, Crowd, Part, Person, rows_of
+from ml.federated.crowd import PARTS, Counts, Crowd, Part, Person, Unparted, rows_of
 from ml.voice.genesis import genesis
 from ml.voice.training import Split, TrainOptions
 
@@ -65,6 +65,25 @@ def test_rows_are_the_same_whenever_they_are_made() -> None:
         assert np.array_equal(one[begin : begin + count].numpy(), spoken)
         assert np.array_equal(other[place : place + count].numpy(), spoken)
     assert others[0] == others[2]
+
+
+def test_a_crowd_with_nothing_held_out_trains_on_all_of_it() -> None:
+    crowd, entire = Some(), Unparted(Some())
+    assert isinstance(entire, Crowd)
+    for at in range(len(entire)):
+        one = crowd[at].speech
+        spoken = [len(part) for part in (*one.train, *one.held_out)]
+        assert [len(part) for part in entire.utterances("train", at)] == spoken
+        assert sum(map(len, entire[at].speech.train)) == sum(spoken) == entire.lengths("train")[at].sum()
+        assert not entire.utterances("held_out", at)
+        assert len(entire.utterances("test", at)) == 2
+    assert not entire.lengths("held_out").any()
+    together = Cohort(genesis().autoencoder, crowd)
+    apart = Cohort(genesis().autoencoder, [crowd[at] for at in range(4)])
+    start = together.stack(genesis().weights)
+    options = TrainOptions(epochs=1)
+    one, other = (some.whole.train(start, range(4), options).last for some in (together, apart))
+    assert np.array_equal(one, other)
 
 
 def test_a_cohort_of_a_crowd_learns_what_people_learn() -> None:

@@ -21,6 +21,7 @@ from ml.federated.gate import (
     distance,
     judge,
     overtaken,
+    own_share,
     reach_after,
     share,
     shorten,
@@ -135,3 +136,8 @@ def test_the_reach_is_in_proportion_to_ones_own_way_and_never_nothing() -> None:
 def test_merged_weights_replace_ones_own_unless_they_are_clearly_worse() -> None:
     found = adopts([1.0, 1.0, 1.0, 1.0, np.inf], [0.9, 1 + SLACK, 1.001 * (1 + SLACK), np.nan, np.inf])
     assert found.tolist() == [True, True, False, False, False]
+
+
+def test_ones_own_weighs_alpha_or_as_much_as_each_accepted() -> None:
+    assert own_share([0, 1, 3], MergeOptions(alpha=0.7)).tolist() == [0.7, 0.7, 0.7]
+    assert own_share([0, 1, 3], MergeOptions(alpha=0.7, average=True)).tolist() == [1.0, 0.5, 0.25]

@@ -248,3 +248,13 @@ def test_merged_weights_replace_ours_unless_they_are_clearly_worse() -> None:
     assert not adopt(1.0, 1.001 * (1.0 + SLACK))
     assert not adopt(1.0, math.nan)
     assert not adopt(math.inf, math.inf)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_an_average_weighs_ones_own_like_each_of_the_accepted(count: int) -> None:
+    own, near = model(0), [model(at + 1) for at in range(count)]
+    received = [Received(f"peer{at}", one, 500, 10.0) for at, one in enumerate(near)]
+    merged = merge(own, received, lambda weights: 1.0, 1e9, MergeOptions(alpha=0.9, average=True))
+    assert all(one.accepted for one in merged.judged)
+    for name, tensor in merged.weights.items():
+        assert np.allclose(tensor, np.mean([one[name] for one in (own, *near)], axis=0), atol=1e-6)

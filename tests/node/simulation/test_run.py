@@ -37,7 +37,7 @@ def test_people_gain_and_every_round_is_told(whole: Outcome) -> None:
     assert whole.rounds[-1].gain.mean > whole.rounds[0].gain.mean > 0
     assert whole.rounds[0].messages == 0, "nobody has said anything before the first round"
     assert whole.rounds[1].messages == 6 * 3
-    assert whole.rounds[1].sent > 18 * 5_000, "snapshots"
+    assert 18 * 3_000 < whole.rounds[1].sent < 18 * 8_000, "snapshots"
     assert whole.rounds[2].sent < whole.rounds[1].sent, "updates"
     assert whole.final.alone is not None
     assert len(whole.final.gains) == len(whole.final.gains_alone) == 6

@@ -1,0 +1,118 @@
+"""The node's default: the equality with real nodes is in tests/ml/federated/simulation/test_as_the_node.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ml.federated.cohort import Cohort, Person
+from ml.federated.method import Ground, Inbox, judge_of
+from ml.federated.methods.lines import judged
+from ml.federated.methods.node_default import AVERAGE, NodeAlone, NodeDefault
+from ml.federated.prior import drawn_back
+from ml.voice.genesis import genesis
+from ml.voice.stacked import flat
+from ml.voice.training import Split, TrainOptions
+
+PEOPLE = 3
+
+
+def said(seed: int) -> np.ndarray:
+    rng, start = np.random.default_rng(seed), genesis()
+    spoken = start.autoencoder.decode(start.weights, rng.normal(0, 1, (40, 32)).astype(np.float32))
+    return spoken + rng.normal(0, 0.3, (40, 80)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def ground() -> Ground:
+    """Three people; the last has nothing held out."""
+    people = [Person(f"p{at}", "any", Split((said(at),), (said(9 + at),) if at < 2 else ())) for at in range(PEOPLE)]
+    cohort = Cohort(genesis().autoencoder, people)
+    return Ground(cohort, flat(genesis().weights, cohort.layout), TrainOptions(epochs=1, pull=1.0))
+
+
+def inbox(ground: Ground, stack: np.ndarray) -> Inbox:
+    shape = stack.shape[:2]
+    sender = np.tile(np.arange(10, 10 + shape[1]), (PEOPLE, 1))
+    return Inbox(stack, np.ones(shape, bool), sender, np.full(shape, 500), np.zeros(shape))
+
+
+def near(ground: Ground, count: int) -> np.ndarray:
+    """Honest models: what people learn in a round, for each person the next one's."""
+    learnt = ground.cohort.train(np.repeat(ground.genesis[None], PEOPLE, axis=0), range(PEOPLE), ground.training).last
+    return np.stack([np.roll(learnt, at + 1, axis=0) for at in range(count)], axis=1)
+
+
+def empty(ground: Ground) -> Inbox:
+    return inbox(ground, np.zeros((PEOPLE, 0, len(ground.genesis)), np.float32))
+
+
+@pytest.mark.parametrize("control", [True, False])
+def test_who_hears_nobody_stands_on_the_shared_model_of_the_round_before(ground: Ground, control: bool) -> None:
+    method, cohort, who = NodeDefault(control=control), ground.cohort, range(PEOPLE)
+    first, published = method.round(ground, who, method.begin(ground, who), empty(ground), 1)
+    assert np.array_equal(published, first["shared"])
+    assert np.array_equal(published, cohort.train(cohort.stack(genesis().weights), who, ground.training).last)
+    after, _ = method.round(ground, who, first, empty(ground), 2)
+    learnt = cohort.train(np.asarray(first["working"]), who, ground.training, published).last
+    assert np.array_equal(after["working"], learnt)
+    assert not after["accepted"].any()
+    assert ("alone" in after) == control
+
+
+def test_the_prior_is_the_average_of_ones_own_and_what_passed_the_gate(ground: Ground) -> None:
+    method, who = NodeDefault(), range(PEOPLE)
+    state, models = method.begin(ground, who), near(ground, 2)
+    bad = np.full((PEOPLE, 1, len(ground.genesis)), 3e38, np.float32)
+    after, published = method.round(ground, who, state, inbox(ground, np.concatenate([models, bad], axis=1)), 1)
+    assert after["accepted"].tolist() == [2, 2, 0], "the last has nothing to judge by"
+    prior = (ground.genesis + models[:2].sum(axis=1)) / 3
+    expected = ground.cohort.train(prior.astype(np.float32), [0, 1], ground.training).last
+    assert np.allclose(published[:2], expected, atol=1e-5)
+
+
+def test_a_prior_that_is_worse_on_held_out_speech_is_refused(ground: Ground) -> None:
+    method, who = NodeDefault(), range(PEOPLE)
+    state, _ = method.round(ground, who, method.begin(ground, who), empty(ground), 1)
+    astray = np.asarray(state["shared"]) + np.float32(0.02) * np.sign(np.asarray(state["shared"]) - ground.genesis)
+    before = judged(ground, np.asarray(state["shared"]), who)
+    prior, error, accepted = method._prior(
+        ground, who, np.asarray(state["shared"], np.float32), inbox(ground, astray[:, None].astype(np.float32))
+    )
+    assert (error <= 1.02 * before).all()
+    assert np.array_equal(prior[accepted == 0], np.asarray(state["shared"])[accepted == 0])
+
+
+def test_what_speaks_has_learnt_from_all_speech_and_its_twin_has_not(ground: Ground) -> None:
+    method, who = NodeDefault(control=False), [0, 1]
+    state, _ = method.round(ground, who, method.begin(ground, who), two(empty(ground)), 1)
+    prior, frames = ground.cohort.stack(genesis().weights, 2), ground.cohort.frames()[:2]
+    twin = drawn_back(np.asarray(state["working"]), prior, frames)
+    speaks = drawn_back(np.asarray(state["whole"]), prior, ground.cohort.whole.frames()[:2])
+    assert np.array_equal(method.twin(state), twin)
+    assert np.array_equal(method.personal(state), speaks)
+    assert np.array_equal(judge_of(method, state), twin)
+    assert state["error"] == pytest.approx(judged(ground, twin, who))
+
+
+def two(some: Inbox) -> Inbox:
+    """For the first two people."""
+    return Inbox(*(getattr(some, name)[:2] for name in Inbox.__dataclass_fields__))
+
+
+def test_nobody_is_judged_worse_than_the_control_or_than_before(ground: Ground) -> None:
+    method, control, who = NodeDefault(), NodeAlone(), [0, 1]
+    state, alone = method.begin(ground, who), control.begin(ground, who)
+    least = np.asarray(state["error"], np.float64)
+    for number in range(1, 4):
+        state, _ = method.round(ground, who, state, two(inbox(ground, near(ground, 2))), number)
+        alone, _ = control.round(ground, who, alone, two(empty(ground)), number)
+        found = judged(ground, judge_of(method, state), who)
+        assert np.array_equal(state["alone"], control.personal(alone)), "peers change nothing in the control"
+        assert (found <= np.minimum(least, judged(ground, judge_of(control, alone), who)) * (1 + 1e-9)).all()
+        least = found
+
+
+def test_the_gate_averages() -> None:
+    assert NodeDefault().options is AVERAGE
+    assert AVERAGE.average
