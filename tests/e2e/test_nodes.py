@@ -11,7 +11,7 @@ from node.store.rows import Role
 from tests.e2e.nodes import NodeProcess, Voice, gain, introduce
 
 ROUNDS = 8
-PACE = ("--interval", "1", "--epochs", "2")
+PACE = ("--interval", "1")
 
 
 def done(node: NodeProcess, merges: int = 1, seconds: float = 90.0) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ml.voice.training import EpochFacts
+from ml.voice.training import EpochFacts, Trained
 from ml.weights import Weights, digest
 from node.learner import Plan
 from node.learning import Learning, LearningOptions
@@ -252,3 +252,82 @@ def test_progress_is_told_while_it_trains(desk: Desk) -> None:
 
     run_virtually(main())
     assert told == [1], "and the control's epochs are nobody's news"
+
+
+class Forgetful(VectorLearner):
+    """What has learnt from the held-out speech is perfect there: it must never be asked how good it is."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(0, seconds=0.1)
+        self.seen: set[str] = set()
+
+    async def train(self, start: Weights, plan: Plan, progress: Callable[[EpochFacts], None]) -> Trained:
+        if not plan.whole:
+            return await super().train(start, plan, progress)
+        last = {"v": (self.truth + np.float32(1e-3) * len(self.seen)).reshape(4, 8)}
+        self.seen.add(digest(last))
+        score = self._score(last)
+        return Trained(last, last, 1, (), 11_000, score, score, False)
+
+
+@pytest.mark.parametrize("then", [SharedPrior(), Mix()], ids=["goes on", "goes over to mixing"])
+def test_a_model_that_has_seen_the_held_out_speech_is_never_judged_by_it(tmp_path: Path, then: Way) -> None:
+    desk = Desk(tmp_path)
+    desk.learner = desk.learning._learner = Forgetful(desk)
+
+    async def main() -> None:
+        for _ in range(3):
+            await desk.round()
+        desk.learning._options = LearningOptions(then)
+        for _ in range(2):
+            await desk.round()
+
+    run_virtually(main())
+    for row in desk.store.rounds():
+        assert row.rmse_best > 0.1, "as far from the truth as the noise leaves it"
+    assert desk.error(Role.BEST) < 0.1, "what speaks has seen all"
+    twin = desk.learning.weights(Role.TWIN)
+    assert desk.learner._score(twin).rmse_db == desk.store.rounds(1)[0].rmse_best
+    desk.store.close()
+
+
+def test_who_goes_over_to_the_shared_prior_keeps_what_spoke_and_publishes_nothing_personal(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, way=Mix())
+
+    async def main() -> None:
+        for _ in range(3):
+            await desk.round()
+        before, working = desk.store.rounds(1)[0], desk.learning.weights(Role.WORKING)
+        desk.learning._options = LearningOptions(SharedPrior())
+        assert digest(desk.learning.weights(desk.learning.published)) == desk.learner.genesis
+        await desk.round()
+        after = desk.store.rounds(1)[0]
+        assert after.start == digest(working) == before.adopted, "the personal line goes on"
+        assert after.rmse_best <= before.rmse_best
+        desk.learning._options = LearningOptions(Mix())
+        await desk.round()
+        assert desk.store.rounds(1)[0].start == after.trained
+        assert [row.method for row in desk.store.rounds()] == ["mix", "shared-prior", "mix", "mix", "mix"]
+
+    run_virtually(main())
+    desk.store.close()
+
+
+def test_a_sweep_leaves_what_every_role_points_at(desk: Desk) -> None:
+    run_virtually(desk.round())
+    desk.shelf.keep_only(desk.store.needed())
+    for role, name in desk.store.roles().items():
+        assert digest(desk.learning.weights(role)) == name
+
+
+def test_a_lost_model_that_speaks_gives_way_to_its_twin(desk: Desk, tmp_path: Path) -> None:
+    async def main() -> None:
+        await desk.round()
+        best = desk.store.roles()[Role.BEST]
+        desk.store.add_models([], {Role.BEST: best})
+        (tmp_path / "weights" / f"{best}.safetensors").unlink(missing_ok=True)
+        await desk.round()
+
+    run_virtually(main())
+    assert digest(desk.learning.weights(Role.BEST)) == desk.store.roles()[Role.BEST]
+    assert desk.store.rounds(1)[0].rmse_best <= desk.store.rounds()[1].rmse_best

@@ -257,3 +257,19 @@ def test_others_only_report_the_damage(path: Path):
             Store.open(path, read_only)
         assert "node start" in caught.value.remedy
     assert path.read_bytes() == b"garbage" * 999
+
+
+def test_no_line_takes_the_place_of_one_that_must_not_be_personal(path: Path):
+    made = [ModelRow(digest=name * 64, parent=None, origin=Origin.TRAINED, layout="l", made_at=1.0) for name in "9876"]
+    lost = {Role.SHARED: "9" * 64, Role.TWIN: "8" * 64, Role.CONTROL: "7" * 64, Role.WHOLE: "6" * 64}
+    with Store.open(path) as store:
+        store.add_models(made, lost)
+    file = open_file(path)
+    file.query("UPDATE peers SET trust = 'adored' WHERE peer = 'peer-0007'")
+    file.close()
+    opened = open_or_rebuild(path, shelf, lambda: NOW)
+    with opened.store as store:
+        assert not lost.keys() & store.roles().keys()
+        assert store.roles()[Role.WORKING] == OWN
+    assert "shared begins afresh" in opened.sentence
+    assert "control-whole" not in opened.sentence, "what was never there is not missed"
