@@ -66,8 +66,12 @@ class _Course:
         self._alone: _Personal | None = None
 
     async def merge(self, received: Sequence[Received]) -> Taken:
-        score = await self._learner.score(self._shared)
-        self._prior = await self._way.gate.merge(self._learner, self._shared, score, received)
+        learner = self._learner
+        score = await learner.score(self._shared)
+        # The prior is everybody's: one's own shared model, which has just learnt from one's own speech, is mostly
+        # better there. So genesis is what it must not be clearly worse than.
+        start = await learner.score(learner.origin)
+        self._prior = await self._way.gate.merge(learner, self._shared, score, received, start)
         return self._prior
 
     async def train(self, plan: Plan, progress: Progress) -> None:

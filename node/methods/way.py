@@ -134,8 +134,18 @@ class Gate:
 
     options: MergeOptions = field(default_factory=MergeOptions)
 
-    async def merge(self, learner: Learner, own: Weights, score: Score, received: Sequence[Received]) -> Taken:
-        """One's own weights with what is good of the received; `score` is that of one's own."""
+    async def merge(
+        self,
+        learner: Learner,
+        own: Weights,
+        score: Score,
+        received: Sequence[Received],
+        allowed: Score | None = None,
+    ) -> Taken:
+        """One's own weights with what is good of the received; `score` is that of one's own.
+
+        The mixture may not be clearly worse than that, or than `allowed` where that is worse.
+        """
         if not received:
             return Taken(own, score)
         reach = reach_of(own, learner.origin)
@@ -143,6 +153,6 @@ class Gate:
         if not any(one.accepted for one in merged.judged) or merged.weights is own:
             return Taken(own, score, merged.judged)
         reached = await learner.score(merged.weights)
-        if not adopt(score.mse, reached.mse):
+        if not adopt(max(score.mse, allowed.mse) if allowed else score.mse, reached.mse):
             return Taken(own, score, merged.judged)
         return Taken(merged.weights, reached, merged.judged, True)

@@ -67,7 +67,11 @@ class NodeDefault:
     def _prior(
         self, ground: Ground, who: Sequence[int], shared: Stack, inbox: Inbox
     ) -> tuple[Stack, Errors, npt.NDArray[np.int64]]:
-        """The prior, its errors on held-out speech, and how many had a part in it."""
+        """The prior, its errors on held-out speech, and how many had a part in it.
+
+        It is everybody's: one's own shared model, which has just learnt from one's own speech, is mostly better there,
+        and so is genesis what it must not be clearly worse than (docs/decisions/0008).
+        """
         prior, error = shared.copy(), judged(ground, shared, who)
         with np.errstate(all="ignore"):
             taken = Gated(self.options).take(ground, who, shared, inbox)
@@ -77,7 +81,8 @@ class NodeDefault:
         if len(some):
             merged = shared[some] + (1 - shares[some]).astype(np.float32)[:, None] * taken.step[some]
             reached = judged(ground, merged, np.asarray(who, np.int64)[some].tolist())
-            good = adopts(error[some], reached)
+            start = judged(ground, genesis(ground, who), who)
+            good = adopts(np.maximum(error, start)[some], reached)
             prior[some[good]], error[some[good]] = merged[good], reached[good]
             accepted[some[~good]] = 0
         return prior, error, accepted

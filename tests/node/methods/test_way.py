@@ -54,5 +54,8 @@ def test_good_models_are_taken_and_bad_ones_refused(average: bool) -> None:
         worse = await gate.merge(learner, own, score, received({"v": truth["v"] + np.float32(0.28)}))
         assert worse.judged[0].accepted, "the gate lets it pass"
         assert (worse.weights is own, worse.taken) == (True, False), "and what it makes is refused"
+        start = await learner.score(learner.origin)
+        allowed = await gate.merge(learner, own, score, received({"v": truth["v"] + np.float32(0.28)}), start)
+        assert allowed.taken, "unless so much is allowed"
 
     run_virtually(main())
