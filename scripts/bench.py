@@ -33,6 +33,12 @@ FEDERATED = (
     "privacy",
 )
 """What docs/ shows of learning together: `make bench-federated`."""
+PICTURES = {
+    "codec": ("--picture", "docs/pictures/codec.svg"),
+    "hostile": ("--plot", "docs/pictures/robustness.svg"),
+    "personalisation": ("--pictures", "docs/pictures"),
+}
+"""Options that make a benchmark draw as well."""
 NAMES = (
     "asr",
     "mt",
@@ -80,7 +86,7 @@ def run(name: str, *options: str) -> str:
 def measure(name: str) -> str:
     """Run one benchmark; its section of the page."""
     load, began = os.getloadavg()[0], time.monotonic()
-    options = ("--json", f"benchmarks/results/{name}.json")
+    options = ("--json", f"benchmarks/results/{name}.json", *PICTURES.get(name, ()))
     said_by_it = run(name, *options)
     minutes = (time.monotonic() - began) / 60
     when = datetime.now(UTC).strftime("%Y-%m-%d")
