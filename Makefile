@@ -81,6 +81,7 @@ test: check packages models ## Everything that must hold before a change is acce
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 test-all: check packages models ## The same with the slow tests, and properties on new random examples each time
+	$(PIP) --editable .[ray]
 	HYPOTHESIS_PROFILE=searching $(BIN)/python -m pytest -m "" $(PYTEST_OPTIONS)
 
 bench: $(DEVELOPED) packages models ## Measure; writes benchmarks/results.md (make bench BENCHMARKS="asr voice" for some)

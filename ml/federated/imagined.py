@@ -94,7 +94,7 @@ class Imagined:
             or self._options.groups < 1
         ):
             raise ValueError(f"these options make no sense: {count} people, seed {seed}, {self._options}")
-        self._count, self._seed = count, seed
+        self._given, self._count, self._seed = voices, count, seed
         self._voices = [_cut(np.concatenate([one for one in voice if len(one)])) for voice in voices]
         self._loudness = [_loudness(np.concatenate(list(parts.values()))) for parts in self._voices]
         self._hertz = _centres()
@@ -110,6 +110,12 @@ class Imagined:
             part: np.maximum(np.rint(seconds * share / HOP_SECONDS), 1).astype(np.int64)
             for part, share in SHARES.items()
         }
+
+    def __reduce__(
+        self,
+    ) -> tuple[type[Imagined], tuple[Sequence[Sequence[LogMel]], int, int, ImaginedOptions]]:
+        """Travels as the voices that it is made of and some numbers, however many people there are."""
+        return Imagined, (self._given, self._count, self._seed, self._options)
 
     def __len__(self) -> int:
         """How many people."""

@@ -24,6 +24,8 @@ from ml.federated.methods.node_default import NodeDefault
 from ml.federated.methods.table import METHODS
 from ml.federated.people import recorded
 from ml.federated.simulation import Simulation, SimulationSettings, Topology, Traces
+from ml.federated.simulation.engine import Engine, Local
+from ml.federated.simulation.on_ray import RayEngine
 from ml.voice.genesis import genesis
 from ml.voice.stacked import flat
 from ml.voice.training import TrainOptions
@@ -54,6 +56,8 @@ class Cast:
     settings: SimulationSettings
     compression: Compression | None
     attack: Attack | None
+    engine: Engine
+    """Where the work is done; whoever has the cast closes it."""
     speech: str
     """Where the people are from, in a sentence."""
 
@@ -64,19 +68,21 @@ class Cast:
 
     def main(self) -> Simulation:
         """The simulation before its first round."""
-        return Simulation(self.ground, self.method, self.settings, self.compression, self.attack)
+        return Simulation(self.ground, self.method, self.settings, self.compression, self.attack, self.engine)
 
     def alone(self) -> Simulation:
         """The control: the same people, none hostile to anybody, nobody heard."""
-        return Simulation(self.ground, METHODS[ALONE], self._quiet())
+        return Simulation(self.ground, METHODS[ALONE], self._quiet(), engine=self.engine)
 
     def resume(self, folder: Path) -> Simulation:
         """The simulation as it was saved. Raises ModelDamaged."""
-        return Simulation.resume(folder, self.ground, self.method, self.settings, self.compression, self.attack)
+        return Simulation.resume(
+            folder, self.ground, self.method, self.settings, self.compression, self.attack, self.engine
+        )
 
     def resume_alone(self, folder: Path) -> Simulation:
         """The control as it was saved. Raises ModelDamaged."""
-        return Simulation.resume(folder, self.ground, METHODS[ALONE], self._quiet())
+        return Simulation.resume(folder, self.ground, METHODS[ALONE], self._quiet(), engine=self.engine)
 
     def errors(self, simulation: Simulation | None, who: Sequence[int], part: Part) -> Errors:
         """Mean squared error of these people's models, or of genesis, on a part of their speech, `[len(who)]`."""
@@ -97,7 +103,8 @@ class Cast:
 
 
 def cast(wish: Wish, cut: Cut) -> Cast:
-    """Everything that the wish names. Raises BadRequest for a name that does not exist, and what reading speech may."""
+    """Everything that the wish names. Raises BadRequest for a name that does not exist, what reading speech may, and
+    Unavailable without the engine."""
     share, attack = hostile_share(wish)
     chosen = _named(ATTACKS, attack, "attack") if attack else None
     method = _named({**METHODS, **NODE}, wish.algorithm, "algorithm")
@@ -119,7 +126,13 @@ def cast(wish: Wish, cut: Cut) -> Cast:
         threads=threads,
     )
     ground = Ground(cohort, flat(start.weights, start.autoencoder.layout), training, wish.seed)
-    return Cast(ground, method, settings, compression, chosen, speech)
+    return Cast(ground, method, settings, compression, chosen, _engine(cut, threads), speech)
+
+
+def _engine(cut: Cut, threads: int) -> Engine:
+    if cut.engine == "ray":
+        return RayEngine(cut.address, cut.threads)
+    return Local(threads)
 
 
 def _crowd(wish: Wish) -> tuple[Sequence[Person] | Crowd, str]:
