@@ -24,9 +24,9 @@ class Hierarchical:
     """Both lines are trained alike; without `shared` the prior stays at genesis (the control without peers).
 
     What speaks is the personal line, drawn back to the prior by the share m / (n + m), for n frames of speech and
-    `frames` m: a loose pull and a step back at the end do better than a tight pull. `whole`: the same people with
-    nothing held out. What speaks for a person then has learnt from all of their speech, for as many rounds as were best
-    for the twin that has not seen what is held out.
+    `frames` m, and by `least` at least: a loose pull and a step back at the end do better than a tight pull. `whole`:
+    the same people with nothing held out. What speaks for a person then has learnt from all of their speech, for as
+    many rounds as were best for the twin that has not seen what is held out.
     """
 
     shared: bool = True
@@ -34,7 +34,17 @@ class Hierarchical:
     frames: float = 1000.0
     """16 s. Of fixed shares of 34 people with 38 s on average, 0.2 and 0.3 were as good in the mean of held-out speech,
     and 0.3 was better in the worst tenth: 1,000 frames."""
+    least: float = 0.3
+    """People with a minute or more, too, are better off with a step back of this length; it is what counts from 37 s
+    of speech on."""
     rule: Rule = MEAN
+    weight: float | None = None
+    """Of what was received, in the prior. None: everybody in it weighs alike, oneself included. Three peers a round
+    with half or a third of the weight were worse."""
+    slack: float | None = None
+    """A prior that is more than this share worse on held-out speech than one's own shared model is not taken. None
+    takes every one that the rule gives, which is much better: one's own model has just been fitted to the same
+    voice, and 0.02 refused every second prior."""
     name: str = "shared prior, personal MAP"
 
     def begin(self, ground: Ground, who: Sequence[int]) -> State:  # noqa: D102
@@ -46,10 +56,15 @@ class Hierarchical:
         prior, published = genesis(ground, who), line(state, "shared")
         accepted, tried = np.zeros(len(who), np.int64), []
         if self.shared:
-            prior, accepted = averaged(ground, who, published, inbox, self.rule)
+            prior, accepted = averaged(ground, who, published, inbox, self.rule, self.weight)
+            error = judged(ground, prior, who)
+            if self.slack is not None:
+                own = judged(ground, published, who)
+                refused = ~(error <= (1 + self.slack) * own)
+                prior[refused], error[refused], accepted[refused] = published[refused], own[refused], 0
             published = ground.cohort.train(prior, who, ground.training).last
             if number > 1:
-                tried.append((prior, judged(ground, prior, who)))
+                tried.append((prior, error))
         working = ground.cohort.train(line(state, "working"), who, ground.training, prior).last
         spoken = self._drawn_back(ground.cohort, who, working, prior)
         error = judged(ground, spoken, who)
@@ -64,8 +79,9 @@ class Hierarchical:
         return line(state, BEST)
 
     def _drawn_back(self, cohort: Cohort, who: Sequence[int], own: Stack, prior: Stack) -> Stack:
-        share = self.frames / (cohort.frames()[list(who)] + self.frames)
-        return own + share.astype(np.float32)[:, None] * (prior - own)
+        drawn = self.frames / (cohort.frames()[list(who)] + self.frames)
+        share: Stack = np.maximum(self.least, drawn).astype(np.float32)
+        return own + share[:, None] * (prior - own)
 
 
 def whole(cohort: Cohort) -> Cohort:
