@@ -68,7 +68,7 @@ class Traits:
 @dataclass(frozen=True)
 class ImaginedOptions:
     """`seconds` of speech of the median person, all parts together; people differ by up to `spread` octaves either
-    way. `groups` are the dialects."""
+    way, and every part is a whole number of utterances. `groups` are the dialects."""
 
     seconds: float = 12.0
     spread: float = 1.0
@@ -107,7 +107,7 @@ class Imagined:
         self._dialects = self._chance(2**64 - 3).uniform((-0.1, -2.0), (0.1, 2.0), (self._options.groups, 2))
         seconds = self._options.seconds * 2 ** (self._options.spread * (2 * drawn[:, 0] - 1))
         self._frames: dict[Part, Counts] = {
-            part: np.maximum(np.rint(seconds * share / HOP_SECONDS), 1).astype(np.int64)
+            part: UTTERANCE * np.maximum(np.rint(seconds * share / HOP_SECONDS / UTTERANCE), 1).astype(np.int64)
             for part, share in SHARES.items()
         }
 

@@ -197,8 +197,14 @@ class Simulation:
         return lambda chunk: self._publications.mean_of_others(chunk, total, count, frames, mean_age)
 
     def _chunks(self, online: Many) -> list[Many]:
-        """The pieces of a round's work in a fixed order, the hostile people last."""
+        """The pieces of a round's work in a fixed order, the hostile people last.
+
+        Who has about as much speech comes together: people of one amount are trained in one go. On a ring neighbours
+        stay together: what they publish then need not wait for late readers.
+        """
         most = people_at_a_time(self.settings, len(online))
+        if self.settings.topology != "ring":
+            online = online[np.argsort(self._frames[online], kind="stable")]
         kinds = (online[~self._hostile[online]], online[self._hostile[online]])
         return [part for kind in kinds for part in parts(kind, most)]
 
