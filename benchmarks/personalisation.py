@@ -278,16 +278,17 @@ class Comparison:
         }
         return {"best_without_peers": best, "ours_minus": against}
 
-    def node(self) -> dict[str, dict[str, float]]:
-        """The node's conditions: three random peers a round, and ours with fewer too."""
+    def node(self, most: int = 3) -> dict[str, dict[str, float]]:
+        """The node's conditions, `most` seeds: three random peers a round, and ours with fewer too."""
         found = {}
-        frames = np.stack([crowd.cohort.frames() for crowd in self.crowds])
-        names = np.array([[one.name for one in part] for part, _ in self.parts])
-        alone, without = self.gains("local"), self.gains(CONTROL.key)
+        crowds, seeds = self.crowds[:most], self.seeds[:most]
+        frames = np.stack([crowd.cohort.frames() for crowd in crowds])
+        names = np.array([[one.name for one in part] for part, _ in self.parts[:most]])
+        alone, without = self.gains("local")[:most], self.gains(CONTROL.key)[:most]
         for key, received in (*((key, RECEIVED) for key in MET), (OURS.key, 2), (OURS.key, 1)):
             played = [
                 crowd.play(BY_KEY[key], seed, self.rounds, "gossip", received, node=True)
-                for crowd, seed in zip(self.crowds, self.seeds, strict=True)
+                for crowd, seed in zip(crowds, seeds, strict=True)
             ]
             gains = np.stack([one.gain for one in played])
             needed = [rounds_to(one.by_round) for one in played]
@@ -353,27 +354,47 @@ class Comparison:
             note(f"{group}: {found[group]}")
         return found
 
-    def weak_start(self, keys: Sequence[str]) -> dict[str, dict[str, float]]:
-        """The closed form of three people's speech for a start, everybody with 20 s; gain is over that start."""
-        part, later = self.parts[0]
+    def weak_start(self, keys: Sequence[str], seeds: int = 3) -> dict[str, dict[str, float]]:
+        """The closed form of three people's speech for a start, everybody with 20 s; gain is over that start. Means
+        over the seeds: other three people, other newcomers."""
         autoencoder = genesis().autoencoder
-        heard = np.concatenate([one for person in later[-3:] for one in person.speech.train])
-        crowd = Crowd(shortened(part, 20), flat(autoencoder.start(heard), autoencoder.layout))
-        played = {key: crowd.play(BY_KEY[key], self.seeds[0], self.rounds) for key in keys}
-        note("weak start: " + ", ".join(f"{key} {one.gain.mean():.1f}" for key, one in played.items()))
-        return {key: self._first(one) for key, one in played.items()}
+        found: dict[str, list[dict[str, float]]] = {key: [] for key in keys}
+        for (part, later), seed in list(zip(self.parts, self.seeds, strict=True))[:seeds]:
+            heard = np.concatenate([one for person in later[-3:] for one in person.speech.train])
+            crowd = Crowd(shortened(part, 20), flat(autoencoder.start(heard), autoencoder.layout))
+            for key in keys:
+                found[key].append(self._first(crowd.play(BY_KEY[key], seed, self.rounds)))
+        note(f"weak start: {found}")
+        return {
+            key: {name: float(np.mean([one[name] for one in some])) for name in ("mean", "worst_tenth")}
+            for key, some in found.items()
+        }
 
-    def identical(self, keys: Sequence[str]) -> dict[str, dict[str, float]]:
-        """One person's speech dealt to several: a personal way must not lose against the shared one."""
-        person = max(self.people, key=lambda one: sum(map(len, one.speech.train)))
-        spoken = [
-            one[first : first + 125]
-            for one in (*person.speech.train, *person.speech.held_out)
-            for first in range(0, len(one), 125)
-        ]
-        dealt = [Person(f"{person.name} {at}", person.group, split(spoken[at::6]), person.test) for at in range(6)]
-        crowd = Crowd(dealt)
-        return {key: self._first(crowd.play(BY_KEY[key], self.seeds[0], self.rounds)) for key in keys}
+    def identical(self, keys: Sequence[str], persons: int = 8) -> dict[str, dict[str, float]]:
+        """One person's speech dealt to six: a personal way must not lose against the shared one. Means over the persons
+        who have most to deal."""
+        most = sorted(self.people, key=lambda one: -sum(map(len, one.speech.train)))[:persons]
+        found: dict[str, list[dict[str, float]]] = {key: [] for key in keys}
+        for person in most:
+            spoken = [
+                one[first : first + 125]
+                for one in (*person.speech.train, *person.speech.held_out)
+                for first in range(0, len(one), 125)
+            ]
+            crowd = Crowd(
+                [Person(f"{person.name} {at}", person.group, split(spoken[at::6]), person.test) for at in range(6)]
+            )
+            for key in keys:
+                found[key].append(self._first(crowd.play(BY_KEY[key], self.seeds[0], self.rounds)))
+        note(f"identical: {found}")
+        return {
+            key: {
+                "mean": float(np.mean([one["mean"] for one in some])),
+                "worst_tenth": float(np.mean([one["worst_tenth"] for one in some])),
+                "least_person": min(one["mean"] for one in some),
+            }
+            for key, some in found.items()
+        }
 
 
 def tune(people: Sequence[Person]) -> Iterator[tuple[str, float, float, list[float]]]:
@@ -512,7 +533,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
         "node": comparison.node(),
         "groups": comparison.groups(),
         "identical": comparison.identical(["local", CONTROL.key, "fedavg", OURS.key]),
-        "weak start": comparison.weak_start(WATCHED),
+        "weak start": comparison.weak_start((*WATCHED, "mix70-slow", "control-fast", "ours-fast")),
     }
     if not arguments.quick:
         found["short of speech"] = comparison.short_of_speech(WATCHED)
