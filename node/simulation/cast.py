@@ -6,6 +6,7 @@ Knows nothing of rounds, files or reports.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,6 +42,8 @@ LEAST_FRAMES = 3 * UTTERANCE
 """Of a voice that people are made of: it is cut in three parts."""
 AT_ONCE = 512
 """Models in memory when all people are measured."""
+KNOCK = 5.0
+"""Seconds to wait for a cluster."""
 ALONE = "local"
 """The method of the control."""
 NODE: Mapping[str, Method] = {"node": NodeDefault()}
@@ -130,9 +133,25 @@ def cast(wish: Wish, cut: Cut) -> Cast:
 
 
 def _engine(cut: Cut, threads: int) -> Engine:
-    if cut.engine == "ray":
-        return RayEngine(cut.address, cut.threads)
-    return Local(threads)
+    if cut.engine == "local":
+        return Local(threads)
+    if cut.engine == "flower":
+        raise BadRequest("Flower runs its apps itself.", "Write the app with --engine flower --out FOLDER.")
+    if cut.address is not None:
+        _knock(cut.address)
+    return RayEngine(cut.address, cut.threads)
+
+
+def _knock(address: str) -> None:
+    """Ray itself tries for many minutes. Raises BadRequest when nothing listens there."""
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), KNOCK):
+            return
+    except (OSError, ValueError, OverflowError) as error:
+        raise BadRequest(
+            f"There is no Ray cluster at {address}: {error}.", "Give the HOST:PORT that `ray start --head` said."
+        ) from error
 
 
 def _crowd(wish: Wish) -> tuple[Sequence[Person] | Crowd, str]:

@@ -14,7 +14,7 @@ from node.errors import BadRequest
 TOPOLOGIES = ("gossip", "ring", "full", "mean")
 MOST_IN_FULL = 128
 LEAST_SPEECH = 2.0
-ENGINES = ("local", "ray")
+ENGINES = ("local", "ray", "flower")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Cut:
     """How the work is cut. It changes the time that a simulation takes, and not one number of it."""
 
     engine: str = "local"
-    "Where the work is done: local, or ray (a Ray cluster; needs the extra of that name)."
+    "Where the work is done: local, ray (a cluster; needs the extra of that name); flower only writes an app."
     address: str | None = None
     "Address of a Ray cluster, HOST:PORT [default: one is started on this machine, and stopped at the end]."
     threads: int | None = None

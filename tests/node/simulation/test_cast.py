@@ -82,3 +82,16 @@ def test_without_ray_a_cluster_is_refused_with_how_to_get_it(monkeypatch: pytest
     with pytest.raises(Unavailable) as caught:
         cast(SMALL, Cut(engine="ray"))
     assert caught.value.remedy == "pip install 'babelmesh[ray]'"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "auto", "127.0.0.1:many", "127.0.0.1:99999"])
+def test_where_no_cluster_is_nothing_is_waited_for(address: str) -> None:
+    with pytest.raises(BadRequest, match="no Ray cluster at") as caught:
+        cast(SMALL, Cut(engine="ray", address=address))
+    assert "ray start" in caught.value.remedy
+
+
+def test_a_flower_app_is_written_and_not_played() -> None:
+    with pytest.raises(BadRequest) as caught:
+        cast(SMALL, Cut(engine="flower"))
+    assert "--out" in caught.value.remedy
