@@ -39,7 +39,7 @@ DEVELOPED := $(VENV)/.stamps/developed
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: help demo install develop packages models check test test-all bench bench-federated genesis docs constraints clean distclean
+.PHONY: help demo install develop packages models check test test-all bench bench-federated genesis codebook docs constraints clean distclean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r target what; do \
@@ -81,6 +81,7 @@ test: check packages models ## Everything that must hold before a change is acce
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 test-all: check packages models ## The same with the slow tests, and properties on new random examples each time
+	$(PIP) --editable .[ray]
 	HYPOTHESIS_PROFILE=searching $(BIN)/python -m pytest -m "" $(PYTEST_OPTIONS)
 
 bench: $(DEVELOPED) packages models ## Measure; writes benchmarks/results.md (make bench BENCHMARKS="asr voice" for some)
@@ -91,6 +92,9 @@ bench-federated: $(DEVELOPED) packages models ## Measure learning together: ever
 
 genesis: $(DEVELOPED) ## Train the shared starting weights anew (needs ../shared/data/genesis)
 	$(BIN)/python scripts/genesis.py
+
+codebook: $(DEVELOPED) ## Make the shipped codebook of the voice codec anew (needs ../shared/data/genesis)
+	$(BIN)/python scripts/codebook.py
 
 docs: $(DEVELOPED) ## Build the documentation into site/
 	$(BIN)/python scripts/tree.py

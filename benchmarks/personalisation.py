@@ -3,8 +3,9 @@
 `python benchmarks/personalisation.py [--json FILE] [--pictures FOLDER] [--quick] [--full] [--tune]`. Gain: drop of the
 mean squared error of the log-mel spectrum below genesis, percent, on test utterances that neither training nor any
 choice has seen. A fifth of the people never takes part; they are the newcomers. Two seeds (who is a newcomer, who meets
-whom, the order of batches), five with --full. Without ../shared/data/speakers made voices stand in, and the table says
-so; their figures mean nothing beyond that the program runs.
+whom, the order of batches), five with --full. The node's own conditions (few peers, the gate, int4) are a table apart.
+Without ../shared/data/speakers made voices stand in, and the table says so; their figures mean nothing beyond that the
+program runs.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from personalisation_rows import BY_KEY, CONTROL, OURS, PULLS, RATES, ROWS, Row
 from ml.audio.logmel import LogMel
 from ml.federated.cohort import Cohort, Person, Stack
 from ml.federated.compression import COMPRESSIONS
+from ml.federated.gated import Gated
 from ml.federated.method import Ground
 from ml.federated.methods.hierarchical import whole
 from ml.federated.methods.lines import judged
@@ -47,6 +49,8 @@ SECOND = 62.5
 """Frames."""
 WATCHED = ("local", CONTROL.key, "fedavg", "mix70", OURS.key)
 """Rows that are looked at round by round, and where there is little to learn from."""
+MET = (CONTROL.key, "mix70", "mix90", "mix90-whole", "drawn-once-whole", "ours-half", OURS.key)
+"""Rows under the node's conditions: random peers, the gate, int4 against a shadow."""
 STEPS = ((0, "no step"), (1, "20 steps"), (5, "100 steps"))
 """Epochs of 20 batches of 64 frames."""
 
@@ -60,6 +64,8 @@ class Played:
     shared: Tensor
     published: Stack
     seconds: float
+    received: tuple[float, ...] = ()
+    """Bytes a person has received, by rounds; under the node's conditions alone."""
 
 
 class Crowd:
@@ -81,22 +87,29 @@ class Crowd:
         rounds: int,
         topology: Topology = "mean",
         received: int = RECEIVED,
-        training: TrainOptions | None = None,
+        node: bool = False,
     ) -> Played:
+        """`node`: received models pass the gate, and travel as int4 against what arrived before."""
         began = time.process_time()
-        ground = Ground(self.cohort, self.genesis, training or row.training(), seed)
+        ground = Ground(self.cohort, self.genesis, row.training(), seed)
+        method = row.make(lambda: self.entire)
+        if node and any(field.name == "rule" for field in fields(method)):  # type: ignore[arg-type]
+            method = replace(method, rule=Gated())  # type: ignore[type-var]
         settings = SimulationSettings(
             rounds=rounds, topology=topology, received=received, seed=seed, measure_every=10**6
         )
-        simulation = Simulation(ground, row.make(lambda: self.entire), settings)
+        simulation = Simulation(ground, method, settings, COMPRESSIONS["int4"] if node else None)
         everybody = range(len(self.cohort))
-        watched = row.key in WATCHED
+        watched = node or row.key in WATCHED
 
         def gained() -> float:
             errors = self.cohort.errors(simulation.personal(), everybody, "test")
             return self._share(errors, "test")
 
-        by_round = [gained() if watched else float("nan") for _ in simulation.rounds()]
+        by_round, received_bytes = [], [0.0]
+        for facts in simulation.rounds():
+            by_round.append(gained() if watched else float("nan"))
+            received_bytes.append(received_bytes[-1] + facts.sent / len(self.cohort))
         state = simulation.state
         published = np.asarray(
             state.get("shared", state.get("working", simulation.personal())), np.float32
@@ -108,6 +121,7 @@ class Crowd:
             published.mean(axis=0),
             published,
             time.process_time() - began,
+            tuple(received_bytes[1:]) if node else (),
         )
 
     def held_out(self, row: Row, training: TrainOptions, rounds: int) -> float:
@@ -264,35 +278,39 @@ class Comparison:
         }
         return {"best_without_peers": best, "ours_minus": against}
 
-    def gossip(self) -> dict[str, dict[str, float]]:
-        """Fewer models a round than everybody's."""
-        size = self._size()
+    def node(self, most: int = 3) -> dict[str, dict[str, float]]:
+        """The node's conditions, `most` seeds: three random peers a round, and ours with fewer too."""
         found = {}
-        for key in ("mix70", OURS.key):
-            for received in (1, 2, 3):
-                played = self.crowds[0].play(BY_KEY[key], self.seeds[0], self.rounds, "gossip", received)
-                needed = rounds_to(played.by_round)
-                found[f"{key}, {received} a round"] = self._first(played) | {
-                    "rounds_to_95": needed,
-                    "bytes_to_95": needed * received * size,
-                }
-                note(f"gossip {key} {received}: {played.gain.mean():.2f} %")
-            full = self.played[key][0]
-            found[f"{key}, everybody"] = self._first(full) | {
-                "rounds_to_95": rounds_to(full.by_round),
-                "bytes_to_95": rounds_to(full.by_round) * (len(full.gain) - 1) * size,
+        crowds, seeds = self.crowds[:most], self.seeds[:most]
+        frames = np.stack([crowd.cohort.frames() for crowd in crowds])
+        names = np.array([[one.name for one in part] for part, _ in self.parts[:most]])
+        alone, without = self.gains("local")[:most], self.gains(CONTROL.key)[:most]
+        for key, received in (*((key, RECEIVED) for key in MET), (OURS.key, 2), (OURS.key, 1)):
+            played = [
+                crowd.play(BY_KEY[key], seed, self.rounds, "gossip", received, node=True)
+                for crowd, seed in zip(crowds, seeds, strict=True)
+            ]
+            gains = np.stack([one.gain for one in played])
+            needed = [rounds_to(one.by_round) for one in played]
+            added = bootstrap(gains - without, names)
+            found[f"{key}, {received} a round" if BY_KEY[key].peers else key] = {
+                **summary(gains, alone, frames),
+                "minus_control": added[0],
+                "from": added[1],
+                "to": added[2],
+                "rounds_to_95": float(np.mean(needed)),
+                "kilobytes_to_95": float(
+                    np.mean([one.received[at - 1] / 1000 for one, at in zip(played, needed, strict=True)])
+                )
+                if BY_KEY[key].peers
+                else 0.0,
             }
-        return found | {"int4 update, bytes": {"mean": size}}
+            note(f"node {key} {received}: {gains.mean():.2f} %")
+        return found
 
     def _first(self, played: Played) -> dict[str, float]:
         gain = played.gain
         return {"mean": float(gain.mean()), "worst_tenth": float(np.sort(gain)[: max(1, round(len(gain) / 10))].mean())}
-
-    def _size(self) -> int:
-        """Bytes of one int4 update of ours, as it travels."""
-        played = self.played[OURS.key][0]
-        crowd = self.crowds[0]
-        return COMPRESSIONS["int4"].size(played.published[0] - crowd.genesis, crowd.cohort.layout)
 
     def short_of_speech(self, keys: Sequence[str]) -> dict[str, dict[str, dict[str, float]]]:
         found: dict[str, dict[str, dict[str, float]]] = {}
@@ -336,27 +354,47 @@ class Comparison:
             note(f"{group}: {found[group]}")
         return found
 
-    def weak_start(self, keys: Sequence[str]) -> dict[str, dict[str, float]]:
-        """The closed form of three people's speech for a start, everybody with 20 s; gain is over that start."""
-        part, later = self.parts[0]
+    def weak_start(self, keys: Sequence[str], seeds: int = 3) -> dict[str, dict[str, float]]:
+        """The closed form of three people's speech for a start, everybody with 20 s; gain is over that start. Means
+        over the seeds: other three people, other newcomers."""
         autoencoder = genesis().autoencoder
-        heard = np.concatenate([one for person in later[-3:] for one in person.speech.train])
-        crowd = Crowd(shortened(part, 20), flat(autoencoder.start(heard), autoencoder.layout))
-        played = {key: crowd.play(BY_KEY[key], self.seeds[0], self.rounds) for key in keys}
-        note("weak start: " + ", ".join(f"{key} {one.gain.mean():.1f}" for key, one in played.items()))
-        return {key: self._first(one) for key, one in played.items()}
+        found: dict[str, list[dict[str, float]]] = {key: [] for key in keys}
+        for (part, later), seed in list(zip(self.parts, self.seeds, strict=True))[:seeds]:
+            heard = np.concatenate([one for person in later[-3:] for one in person.speech.train])
+            crowd = Crowd(shortened(part, 20), flat(autoencoder.start(heard), autoencoder.layout))
+            for key in keys:
+                found[key].append(self._first(crowd.play(BY_KEY[key], seed, self.rounds)))
+        note(f"weak start: {found}")
+        return {
+            key: {name: float(np.mean([one[name] for one in some])) for name in ("mean", "worst_tenth")}
+            for key, some in found.items()
+        }
 
-    def identical(self, keys: Sequence[str]) -> dict[str, dict[str, float]]:
-        """One person's speech dealt to several: a personal way must not lose against the shared one."""
-        person = max(self.people, key=lambda one: sum(map(len, one.speech.train)))
-        spoken = [
-            one[first : first + 125]
-            for one in (*person.speech.train, *person.speech.held_out)
-            for first in range(0, len(one), 125)
-        ]
-        dealt = [Person(f"{person.name} {at}", person.group, split(spoken[at::6]), person.test) for at in range(6)]
-        crowd = Crowd(dealt)
-        return {key: self._first(crowd.play(BY_KEY[key], self.seeds[0], self.rounds)) for key in keys}
+    def identical(self, keys: Sequence[str], persons: int = 8) -> dict[str, dict[str, float]]:
+        """One person's speech dealt to six: a personal way must not lose against the shared one. Means over the persons
+        who have most to deal."""
+        most = sorted(self.people, key=lambda one: -sum(map(len, one.speech.train)))[:persons]
+        found: dict[str, list[dict[str, float]]] = {key: [] for key in keys}
+        for person in most:
+            spoken = [
+                one[first : first + 125]
+                for one in (*person.speech.train, *person.speech.held_out)
+                for first in range(0, len(one), 125)
+            ]
+            crowd = Crowd(
+                [Person(f"{person.name} {at}", person.group, split(spoken[at::6]), person.test) for at in range(6)]
+            )
+            for key in keys:
+                found[key].append(self._first(crowd.play(BY_KEY[key], self.seeds[0], self.rounds)))
+        note(f"identical: {found}")
+        return {
+            key: {
+                "mean": float(np.mean([one["mean"] for one in some])),
+                "worst_tenth": float(np.mean([one["worst_tenth"] for one in some])),
+                "least_person": min(one["mean"] for one in some),
+            }
+            for key, some in found.items()
+        }
 
 
 def tune(people: Sequence[Person]) -> Iterator[tuple[str, float, float, list[float]]]:
@@ -411,7 +449,7 @@ def printed(found: Mapping[str, Any]) -> Iterator[str]:
         ("row", "difference", "from", "to"),
         [(key, *values) for key, values in found["peers_add"]["ours_minus"].items()],
     )
-    for title in ("gossip", "newcomers", "groups", "weak start", "identical"):
+    for title in ("node", "newcomers", "groups", "weak start", "identical"):
         if title in found:
             names = list(dict.fromkeys(name for line in found[title].values() for name in line))
             yield f"{title}:"
@@ -492,10 +530,10 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
         "rows": rows,
         "peers_add": comparison.peers_add(rows),
         "newcomers": comparison.newcomers(["fedavg", "mix70", OURS.key]),
-        "gossip": comparison.gossip(),
+        "node": comparison.node(),
         "groups": comparison.groups(),
         "identical": comparison.identical(["local", CONTROL.key, "fedavg", OURS.key]),
-        "weak start": comparison.weak_start(WATCHED),
+        "weak start": comparison.weak_start((*WATCHED, "mix70-slow", "control-fast", "ours-fast")),
     }
     if not arguments.quick:
         found["short of speech"] = comparison.short_of_speech(WATCHED)

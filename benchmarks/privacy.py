@@ -28,7 +28,7 @@ import numpy as np
 from ml.federated.cohort import Cohort, Stack
 from ml.federated.imagined import imagined
 from ml.federated.method import Compression, Ground
-from ml.federated.methods.node_default import NodeDefault
+from ml.federated.methods.node_mix import NodeMix
 from ml.federated.methods.table import METHODS
 from ml.federated.people import recorded
 from ml.federated.privacy.accountant import Accountant, Share
@@ -156,7 +156,7 @@ class Bench:
         if whole:
             settings = SimulationSettings(settings.rounds, "mean", seed=settings.seed, measure_every=settings.rounds)
         began = time.process_time()
-        run = Simulation(self.ground, NodeDefault(control=False), settings, how)
+        run = Simulation(self.ground, NodeMix(control=False), settings, how)
         taken = [facts.accepted for facts in run.rounds()][1:]
         self.measure(name, run.personal(), (shared, noise, 100 * float(np.nanmean(taken))), time.process_time() - began)
 

@@ -46,7 +46,7 @@ from ml.federated.gated import Gated
 from ml.federated.imagined import SHARES, Imagined, ImaginedOptions, imagined
 from ml.federated.method import Ground, Method
 from ml.federated.methods.mixing import Mixed
-from ml.federated.methods.node_default import NodeDefault
+from ml.federated.methods.node_mix import NodeMix
 from ml.federated.simulation import Simulation, SimulationSettings
 from ml.voice.genesis import genesis
 from ml.voice.stacked import flat
@@ -180,12 +180,12 @@ def start_up() -> dict[str, float]:
     code = (
         "from ml.federated.simulation import Simulation, SimulationSettings\n"
         "from ml.federated.cohort import Cohort\nfrom ml.federated.imagined import imagined\n"
-        "from ml.federated.method import Ground\nfrom ml.federated.methods.node_default import NodeDefault\n"
+        "from ml.federated.method import Ground\nfrom ml.federated.methods.node_mix import NodeMix\n"
         "from ml.voice.genesis import genesis\nfrom ml.voice.stacked import flat\n"
         "from ml.voice.training import TrainOptions\ng = genesis()\n"
         "cohort = Cohort(g.autoencoder, imagined(None, 1000))\n"
         "ground = Ground(cohort, flat(g.weights, g.autoencoder.layout), TrainOptions())\n"
-        "Simulation(ground, NodeDefault(), SimulationSettings())\n"
+        "Simulation(ground, NodeMix(), SimulationSettings())\n"
         "import resource\nprint(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]))"
     )
     began = time.perf_counter()
@@ -234,7 +234,7 @@ def main() -> None:
     for what, measure, most in (
         ("local training, errors before and after", training, 100_000),
         ("the same, 3 models through the gate, merge", rounds_of(Mixed(rule=Gated(), slack=0.02)), 100_000),
-        ("what a node does: and a line never merged", rounds_of(NodeDefault()), 1_000),
+        ("what a node does: and a line never merged", rounds_of(NodeMix()), 1_000),
     ):
         for count in (one for one in counts if one <= min(most, options.most)):
             say(f"{what}: {count}")

@@ -43,6 +43,8 @@ def simulate(
         Folder for result.json, report.html, plots.png, and the state that the same command goes on from after a stop.
     """
     common, wish, cut = common or Common(), wish or Wish(), cut or Cut()
+    if cut.engine == "flower" and out is not None:
+        return _export(wish, out, common)
     from ml.threads import limit_threads
 
     limit_threads()
@@ -56,6 +58,19 @@ def simulate(
         write_json(msgspec.to_builtins(outcome))
         return 0
     _show(outcome, out)
+    return 0
+
+
+def _export(wish: Wish, out: Path, common: Common) -> int:
+    from node.simulation.flower.export import export
+
+    written = export(wish, out)
+    if common.json:
+        write_json({"written": [str(path) for path in written]})
+        return 0
+    for path in written:
+        show_line(str(path))
+    show_line(f"How to run it: {out / 'README.md'}")
     return 0
 
 

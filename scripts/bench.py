@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,6 +34,14 @@ FEDERATED = (
     "privacy",
 )
 """What docs/ shows of learning together: `make bench-federated`."""
+UNTIMED = frozenset(FEDERATED) - {"simulator"}
+"""Benchmarks of quality: two of them may run at a time. Those that take times run alone, and first."""
+PICTURES = {
+    "codec": ("--picture", "docs/pictures/codec.svg"),
+    "hostile": ("--plot", "docs/pictures/robustness.svg"),
+    "personalisation": ("--pictures", "docs/pictures"),
+}
+"""Options that make a benchmark draw as well."""
 NAMES = (
     "asr",
     "mt",
@@ -80,7 +89,7 @@ def run(name: str, *options: str) -> str:
 def measure(name: str) -> str:
     """Run one benchmark; its section of the page."""
     load, began = os.getloadavg()[0], time.monotonic()
-    options = ("--json", f"benchmarks/results/{name}.json")
+    options = ("--json", f"benchmarks/results/{name}.json", *PICTURES.get(name, ()))
     said_by_it = run(name, *options)
     minutes = (time.monotonic() - began) / 60
     when = datetime.now(UTC).strftime("%Y-%m-%d")
@@ -106,6 +115,8 @@ def main() -> None:
     unknown = set(names) - set(NAMES)
     if unknown:
         raise SystemExit(f"no such benchmark: {', '.join(sorted(unknown))}; known: {', '.join(NAMES)}")
+    together = [name for name in names if name in UNTIMED]
+    alone = [name for name in names if name not in UNTIMED]
     if "--quick" in words:
         for name in names:
             run(name, "--quick")
@@ -114,10 +125,12 @@ def main() -> None:
     page = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else f"# Results\n\n{LINE}\n"
     above, _, below = page.partition(LINE)
     kept = sections(below)
-    for name in names:
-        kept[name] = measure(name)
-        body = "\n".join(kept[known] for known in NAMES if known in kept)
-        RESULTS.write_text(f"{above}{LINE}\n\nMachine: {machine()}.\n\n{body}", encoding="utf-8")
+    with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
+        for names, way in ((alone, map), (together, pool.map)):
+            for name, section in zip(names, way(measure, names), strict=True):
+                kept[name] = section
+                body = "\n".join(kept[known] for known in NAMES if known in kept)
+                RESULTS.write_text(f"{above}{LINE}\n\nMachine: {machine()}.\n\n{body}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -11,11 +11,11 @@ import heapq
 import random
 import selectors
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 import numpy as np
@@ -24,6 +24,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ml.engines.protocols import AsrOptions, Capabilities, Embedding, Engine, EngineHome, EngineSpec, Need, Task
 from ml.engines.registry import Registry
 from ml.errors import UnsupportedLanguage
+from ml.federated.simulation.chance import Many
+from ml.federated.simulation.parcel import Parcel
+from ml.federated.simulation.parcel import pack as pack_turn
+from ml.federated.simulation.parcel import unpack as unpack_turn
+from ml.federated.simulation.work import Done, Turn, Work
 from ml.types import SAMPLE_RATE, Audio, Delivery, Phoneme, Samples, Speech, Transcript, Translation, Word
 from ml.voice.measures import Score
 from ml.voice.training import EpochFacts, Trained
@@ -985,3 +990,43 @@ class Averaging:
 
     def personal(self, state: Any) -> np.ndarray:
         return state["own"]
+
+
+class Shuffled:
+    """A simulation's engine whose workers finish in any order, with what they were given packed, read-only, and gone
+    from them afterwards: all that a cluster may do to it. Works `ahead` of what was dealt with."""
+
+    def __init__(self, ahead: int, seed: int = 0) -> None:
+        self.elsewhere = 0.0
+        self.closed = 0
+        self._ahead, self._random = ahead, random.Random(seed)
+
+    def run(self, work: Work, chunks: Sequence[Many], turn: Callable[[Many], Turn]) -> Iterator[Done]:
+        waiting: dict[int, Parcel] = {}
+        found: dict[int, Done] = {}
+        begun = 0
+        for given in range(len(chunks)):
+            while begun < min(len(chunks), given + self._ahead):
+                waiting[begun] = read_only(pack_turn(turn(chunks[begun])))
+                begun += 1
+            while given not in found:
+                at = self._random.choice(sorted(waiting))
+                found[at] = read_only(work(unpack_turn(waiting.pop(at))))
+                self.elsewhere += 1.0
+            yield found.pop(given)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def read_only(what: T) -> T:
+    """The same with copies of all arrays in it, which cannot be written to."""
+    if isinstance(what, np.ndarray):
+        made = what.copy()
+        made.flags.writeable = False
+        return cast(T, made)
+    if isinstance(what, Mapping):
+        return cast(T, {name: read_only(value) for name, value in what.items()})
+    if is_dataclass(what) and not isinstance(what, type):
+        return replace(what, **{one.name: read_only(getattr(what, one.name)) for one in fields(what)})
+    return what

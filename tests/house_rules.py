@@ -26,6 +26,8 @@ DOORS = {
     "onnxruntime": ("ml/",),
     "transformers": ("ml/",),
     "cv2": ("ml/",),
+    "ray": ("ml/",),
+    "flwr": ("node/simulation/flower/",),
     "pickle": (),
     "urllib.request": ("ml/models/", "node/", "cli/"),
     "http.client": ("ml/models/", "node/", "cli/"),
@@ -222,6 +224,7 @@ RULES: dict[Rule, tuple[list[Module], list[Module]]] = {
             Module("ml/a.py", "from unittest import mock\n"),
             Module("ml/audio/a.py", "from urllib import request\n"),
             Module("p2p/a.py", "from tests.fakes import Wire\n"),
+            Module("node/simulation/run.py", "import ray\n"),
         ],
         [
             Module("ml/a.py", "import torch\n"),

@@ -72,6 +72,10 @@ class Cohort:
         if len(silent):
             raise ValueError(f"{self.people[int(silent[0])].name} has no speech to train on")
 
+    def __reduce__(self) -> tuple[type[Cohort], tuple[Autoencoder, Sequence[Person] | Crowd, CohortOptions]]:
+        """Travels as what it was made of; its rows are made anew where it arrives."""
+        return Cohort, (self.autoencoder, self.people, self.options)
+
     def __len__(self) -> int:
         """How many people."""
         return len(self.people)

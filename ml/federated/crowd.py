@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from ml.audio.logmel import LogMel
+from ml.audio.logmel import MELS, LogMel
 from ml.voice.training import Split, whole
 
 if TYPE_CHECKING:
@@ -60,6 +60,10 @@ class Crowd(Protocol):
     def utterances(self, part: Part, at: int) -> Sequence[LogMel]:
         """Somebody's speech, of the lengths that were told."""
         ...
+
+
+KEPT = 300_000_000
+"""Bytes of made rows that are kept."""
 
 
 class Unparted:
@@ -144,10 +148,14 @@ class _Held:
 
 
 class _Made:
-    """Rows that are made whenever they are wanted."""
+    """Rows that are made whenever they are wanted. The first `KEPT` bytes of them stay, for whoever comes back to them
+    round after round; what comes later is made anew, for to keep the latest would keep nothing that is asked for again.
+    """
 
     def __init__(self, crowd: Crowd, autoencoder: Autoencoder, device: str) -> None:
         self._crowd, self._autoencoder, self._device = crowd, autoencoder, device
+        self._kept: dict[tuple[Part, int], npt.NDArray[np.float32]] = {}
+        self._room = KEPT
         self.counts = {part: (-(-crowd.lengths(part) // autoencoder.block)).sum(axis=1) for part in PARTS}
 
     def gather(self, wanted: Sequence[tuple[Part, int]]) -> tuple[torch.Tensor, Counts]:
@@ -159,9 +167,21 @@ class _Made:
         for part, at in wanted:
             if (part, at) not in begins:
                 begins[part, at] = place
-                made += [self._autoencoder.rows(one) for one in self._crowd.utterances(part, at) if len(one)]
+                made.append(self._rows(part, at))
                 place += int(self.counts[part][at])
         rows = np.concatenate([np.zeros_like(made[0][:1]), *made])
         if len(rows) != place:
             raise ValueError("a crowd made other amounts of speech than it told of")
         return torch.from_numpy(rows).to(self._device), np.array([begins[one] for one in wanted], np.int64)
+
+    def _rows(self, part: Part, at: int) -> npt.NDArray[np.float32]:
+        """Somebody's rows. Threads may make the same at a time; they are equal."""
+        found = self._kept.get((part, at))
+        if found is not None:
+            return found
+        spoken = [self._autoencoder.rows(one) for one in self._crowd.utterances(part, at) if len(one)]
+        rows = np.concatenate(spoken) if spoken else np.zeros((0, self._autoencoder.block * MELS), np.float32)
+        if rows.nbytes <= self._room:
+            self._room -= rows.nbytes
+            self._kept[part, at] = rows
+        return rows

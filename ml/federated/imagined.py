@@ -68,7 +68,7 @@ class Traits:
 @dataclass(frozen=True)
 class ImaginedOptions:
     """`seconds` of speech of the median person, all parts together; people differ by up to `spread` octaves either
-    way. `groups` are the dialects."""
+    way, and every part is a whole number of utterances. `groups` are the dialects."""
 
     seconds: float = 12.0
     spread: float = 1.0
@@ -94,7 +94,7 @@ class Imagined:
             or self._options.groups < 1
         ):
             raise ValueError(f"these options make no sense: {count} people, seed {seed}, {self._options}")
-        self._count, self._seed = count, seed
+        self._given, self._count, self._seed = voices, count, seed
         self._voices = [_cut(np.concatenate([one for one in voice if len(one)])) for voice in voices]
         self._loudness = [_loudness(np.concatenate(list(parts.values()))) for parts in self._voices]
         self._hertz = _centres()
@@ -107,9 +107,15 @@ class Imagined:
         self._dialects = self._chance(2**64 - 3).uniform((-0.1, -2.0), (0.1, 2.0), (self._options.groups, 2))
         seconds = self._options.seconds * 2 ** (self._options.spread * (2 * drawn[:, 0] - 1))
         self._frames: dict[Part, Counts] = {
-            part: np.maximum(np.rint(seconds * share / HOP_SECONDS), 1).astype(np.int64)
+            part: UTTERANCE * np.maximum(np.rint(seconds * share / HOP_SECONDS / UTTERANCE), 1).astype(np.int64)
             for part, share in SHARES.items()
         }
+
+    def __reduce__(
+        self,
+    ) -> tuple[type[Imagined], tuple[Sequence[Sequence[LogMel]], int, int, ImaginedOptions]]:
+        """Travels as the voices that it is made of and some numbers, however many people there are."""
+        return Imagined, (self._given, self._count, self._seed, self._options)
 
     def __len__(self) -> int:
         """How many people."""

@@ -15,18 +15,22 @@ FRAMES = 1000.0
 """What the prior is worth: 16 s. Of fixed shares of 34 people with 38 s on average, 0.2 and 0.3 were as good in the
 mean of held-out speech, and 0.3 was better in the worst tenth: 1,000 frames (docs/personalisation.md)."""
 
+LEAST = 0.3
+"""People with a minute or more, too, are better off with a step back of this length; it is what counts from 37 s of
+speech on."""
+
 Stack = npt.NDArray[np.float32]
 
 
-def prior_share(frames: npt.ArrayLike, worth: float = FRAMES) -> npt.NDArray[np.float32]:
+def prior_share(frames: npt.ArrayLike, worth: float = FRAMES, least: float = LEAST) -> npt.NDArray[np.float32]:
     """The part of the way back to the prior after learning from `frames` frames."""
-    share = worth / (np.asarray(frames, np.float64) + worth)
+    share = np.maximum(least, worth / (np.asarray(frames, np.float64) + worth))
     return np.asarray(share, np.float32)
 
 
-def drawn_back(own: Stack, prior: Stack, frames: npt.ArrayLike, worth: float = FRAMES) -> Stack:
-    """`own` `[people, parameters]`, each drawn back to its `prior` by its share."""
-    return own + prior_share(frames, worth)[:, None] * (prior - own)
+def drawn_back(own: Stack, prior: Stack, shares: npt.NDArray[np.float32]) -> Stack:
+    """`own` `[people, parameters]`, each drawn back to its `prior` by its share `[people]`."""
+    return own + shares[:, None] * (prior - own)
 
 
 def draw_back(own: Weights, prior: Weights, frames: int) -> Weights:

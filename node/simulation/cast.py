@@ -6,6 +6,7 @@ Knows nothing of rounds, files or reports.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,8 @@ from ml.federated.method import Attack, Compression, Ground, Method
 from ml.federated.methods.table import METHODS
 from ml.federated.people import recorded
 from ml.federated.simulation import Simulation, SimulationSettings, Topology, Traces
+from ml.federated.simulation.engine import Engine, Local
+from ml.federated.simulation.on_ray import RayEngine
 from ml.voice.genesis import genesis
 from ml.voice.stacked import flat
 from ml.voice.training import TrainOptions
@@ -38,6 +41,8 @@ LEAST_FRAMES = 3 * UTTERANCE
 """Of a voice that people are made of: it is cut in three parts."""
 AT_ONCE = 512
 """Models in memory when all people are measured."""
+KNOCK = 5.0
+"""Seconds to wait for a cluster."""
 CONTROLS: Mapping[str, str] = {"node": "node-alone"}
 """The method of the control: the same without peers where there is such a thing, else local training."""
 PULLS: Mapping[str, float] = {"node": 1.0}
@@ -54,6 +59,8 @@ class Cast:
     settings: SimulationSettings
     compression: Compression | None
     attack: Attack | None
+    engine: Engine
+    """Where the work is done; whoever has the cast closes it."""
     speech: str
     """Where the people are from, in a sentence."""
 
@@ -64,19 +71,21 @@ class Cast:
 
     def main(self) -> Simulation:
         """The simulation before its first round."""
-        return Simulation(self.ground, self.method, self.settings, self.compression, self.attack)
+        return Simulation(self.ground, self.method, self.settings, self.compression, self.attack, self.engine)
 
     def alone(self) -> Simulation:
         """The control: the same people, none hostile to anybody, nobody heard."""
-        return Simulation(self.ground, self.control, self._quiet())
+        return Simulation(self.ground, self.control, self._quiet(), engine=self.engine)
 
     def resume(self, folder: Path) -> Simulation:
         """The simulation as it was saved. Raises ModelDamaged."""
-        return Simulation.resume(folder, self.ground, self.method, self.settings, self.compression, self.attack)
+        return Simulation.resume(
+            folder, self.ground, self.method, self.settings, self.compression, self.attack, self.engine
+        )
 
     def resume_alone(self, folder: Path) -> Simulation:
         """The control as it was saved. Raises ModelDamaged."""
-        return Simulation.resume(folder, self.ground, self.control, self._quiet())
+        return Simulation.resume(folder, self.ground, self.control, self._quiet(), engine=self.engine)
 
     def errors(self, simulation: Simulation | None, who: Sequence[int], part: Part) -> Errors:
         """Mean squared error of these people's models, or of genesis, on a part of their speech, `[len(who)]`."""
@@ -97,7 +106,8 @@ class Cast:
 
 
 def cast(wish: Wish, cut: Cut) -> Cast:
-    """Everything that the wish names. Raises BadRequest for a name that does not exist, and what reading speech may."""
+    """Everything that the wish names. Raises BadRequest for a name that does not exist, what reading speech may, and
+    Unavailable without the engine."""
     share, attack = hostile_share(wish)
     chosen = _named(ATTACKS, attack, "attack") if attack else None
     method = _named(METHODS, wish.algorithm, "algorithm")
@@ -121,7 +131,29 @@ def cast(wish: Wish, cut: Cut) -> Cast:
     )
     ground = Ground(cohort, flat(start.weights, start.autoencoder.layout), training, wish.seed)
     control = METHODS[CONTROLS.get(wish.algorithm, "local")]
-    return Cast(ground, method, control, settings, compression, chosen, speech)
+    return Cast(ground, method, control, settings, compression, chosen, _engine(cut, threads), speech)
+
+
+def _engine(cut: Cut, threads: int) -> Engine:
+    if cut.engine == "local":
+        return Local(threads)
+    if cut.engine == "flower":
+        raise BadRequest("Flower runs its apps itself.", "Write the app with --engine flower --out FOLDER.")
+    if cut.address is not None:
+        _knock(cut.address)
+    return RayEngine(cut.address, cut.threads)
+
+
+def _knock(address: str) -> None:
+    """Ray itself tries for many minutes. Raises BadRequest when nothing listens there."""
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), KNOCK):
+            return
+    except (OSError, ValueError, OverflowError) as error:
+        raise BadRequest(
+            f"There is no Ray cluster at {address}: {error}.", "Give the HOST:PORT that `ray start --head` said."
+        ) from error
 
 
 def _crowd(wish: Wish) -> tuple[Sequence[Person] | Crowd, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -43,12 +44,14 @@ def simulate(wish: Wish, cut: Cut, out: Path | None = None, tell: Tell = lambda 
         for row in finished.rounds:
             tell(row)
         return finished
-    play = _Play(cast(wish, cut), wish, kept)
-    for row in play.rows:
-        tell(row)
-    while len(play.rows) < wish.rounds:
-        tell(play.step())
-    outcome = play.outcome()
+    stage = cast(wish, cut)
+    with closing(stage.engine):
+        play = _Play(stage, wish, kept)
+        for row in play.rows:
+            tell(row)
+        while len(play.rows) < wish.rounds:
+            tell(play.step())
+        outcome = play.outcome()
     if kept is not None and out is not None:
         kept.finish(outcome)
         write_bytes(out / "plots.png", png(outcome))
@@ -72,9 +75,9 @@ class _Play:
 
     def step(self) -> RoundRow:
         """One round of both."""
-        began, worked = time.monotonic(), time.process_time()
+        began, worked = time.monotonic(), self._worked()
         facts = self._main.step()
-        seconds, cpu = time.monotonic() - began, time.process_time() - worked
+        seconds, cpu = time.monotonic() - began, self._worked() - worked
         alone = self._alone.step().errors if self._alone is not None else None
         row = self._row(facts, alone, seconds, cpu)
         self.rows.append(row)
@@ -82,6 +85,10 @@ class _Play:
             self._kept.save(self.rows, self._main, self._alone)
             self._saved = time.monotonic()
         return row
+
+    def _worked(self) -> float:
+        """Seconds of processor time so far, those of other processes included."""
+        return time.process_time() + self._stage.engine.elsewhere
 
     def _row(self, facts: RoundFacts, alone: Errors | None, seconds: float, cpu: float) -> RoundRow:
         return RoundRow(

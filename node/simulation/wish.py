@@ -14,6 +14,7 @@ from node.errors import BadRequest
 TOPOLOGIES = ("gossip", "ring", "full", "mean")
 MOST_IN_FULL = 128
 LEAST_SPEECH = 2.0
+ENGINES = ("local", "ray", "flower")
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,11 @@ class Cut:
     """How the work is cut. It changes the time that a simulation takes, and not one number of it."""
 
     engine: str = "local"
-    "Where the work is done: local, or ray (a Ray cluster; needs the extra)."
+    "Where the work is done: local, ray (a cluster; needs the extra of that name); flower only writes an app."
+    address: str | None = None
+    "Address of a Ray cluster, HOST:PORT [default: one is started on this machine, and stopped at the end]."
     threads: int | None = None
-    "Threads [default: one per core]."
+    "Threads, or workers of the cluster [default: one per core]."
     chunk: int = 16
     "People that are trained at a time."
 
@@ -116,4 +119,9 @@ def _objections(wish: Wish, cut: Cut) -> Iterator[tuple[bool, str, str]]:
     )
     yield cut.chunk < 1, "--chunk is less than 1.", "Give 1 or more; 16 is usual."
     yield cut.threads is not None and cut.threads < 1, "--threads is less than 1.", "Give 1 or more."
-    yield cut.engine not in ("local", "ray"), f"There is no engine {cut.engine}.", "Take local or ray."
+    yield cut.engine not in ENGINES, f"There is no engine {cut.engine}.", f"Take one of: {', '.join(ENGINES)}."
+    yield (
+        cut.address is not None and cut.engine != "ray",
+        "Only Ray's clusters have an address.",
+        "Give --engine ray as well, or leave --address out.",
+    )

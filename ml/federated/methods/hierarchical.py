@@ -17,7 +17,7 @@ import numpy as np
 from ml.federated.cohort import Cohort, Stack
 from ml.federated.method import Ground, Inbox, Rule, State
 from ml.federated.methods.lines import ACCEPTED, BEST, MEAN, averaged, begun, genesis, judged, kept, line
-from ml.federated.prior import FRAMES, drawn_back
+from ml.federated.prior import FRAMES, LEAST, drawn_back, prior_share
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,23 @@ class Hierarchical:
     """Both lines are trained alike; without `shared` the prior stays at genesis (the control without peers).
 
     What speaks is the personal line, drawn back to the prior by the share m / (n + m), for n frames of speech and
-    `frames` m: a loose pull and a step back at the end do better than a tight pull. `whole`: the same people with
-    nothing held out. What speaks for a person then has learnt from all of their speech, for as many rounds as were best
-    for the twin that has not seen what is held out.
+    `frames` m, and by `least` at least: a loose pull and a step back at the end do better than a tight pull. `whole`:
+    the same people with nothing held out. What speaks for a person then has learnt from all of their speech, for as
+    many rounds as were best for the twin that has not seen what is held out.
     """
 
     shared: bool = True
     whole: Cohort | None = None
     frames: float = FRAMES
+    least: float = LEAST
     rule: Rule = MEAN
+    weight: float | None = None
+    """Of what was received, in the prior. None: everybody in it weighs alike, oneself included. Three peers a round
+    with half or a third of the weight were worse."""
+    slack: float | None = None
+    """A prior that is more than this share worse on held-out speech than one's own shared model is not taken. None
+    takes every one that the rule gives, which is much better: one's own model has just been fitted to the same
+    voice, and 0.02 refused every second prior."""
     name: str = "shared prior, personal MAP"
 
     def begin(self, ground: Ground, who: Sequence[int]) -> State:  # noqa: D102
@@ -45,10 +53,15 @@ class Hierarchical:
         prior, published = genesis(ground, who), line(state, "shared")
         accepted, tried = np.zeros(len(who), np.int64), []
         if self.shared:
-            prior, accepted = averaged(ground, who, published, inbox, self.rule)
+            prior, accepted = averaged(ground, who, published, inbox, self.rule, self.weight)
+            error = judged(ground, prior, who)
+            if self.slack is not None:
+                own = judged(ground, published, who)
+                refused = ~(error <= (1 + self.slack) * own)
+                prior[refused], error[refused], accepted[refused] = published[refused], own[refused], 0
             published = ground.cohort.train(prior, who, ground.training).last
             if number > 1:
-                tried.append((prior, judged(ground, prior, who)))
+                tried.append((prior, error))
         working = ground.cohort.train(line(state, "working"), who, ground.training, prior).last
         spoken = self._drawn_back(ground.cohort, who, working, prior)
         error = judged(ground, spoken, who)
@@ -63,7 +76,7 @@ class Hierarchical:
         return line(state, BEST)
 
     def _drawn_back(self, cohort: Cohort, who: Sequence[int], own: Stack, prior: Stack) -> Stack:
-        return drawn_back(own, prior, cohort.frames()[list(who)], self.frames)
+        return drawn_back(own, prior, prior_share(cohort.frames()[list(who)], self.frames, self.least))
 
 
 def whole(cohort: Cohort) -> Cohort:

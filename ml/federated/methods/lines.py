@@ -71,15 +71,17 @@ def towards(
 
 
 def averaged(
-    ground: Ground, who: Sequence[int], own: Stack, inbox: Inbox, rule: Rule
+    ground: Ground, who: Sequence[int], own: Stack, inbox: Inbox, rule: Rule, weight: float | None = None
 ) -> tuple[Stack, npt.NDArray[np.int64]]:
-    """The average of one's own weights and those received, everybody alike; and how many models had a part.
+    """The average of one's own weights and those received; and how many models had a part.
 
-    A model from sender -1 is the average of all others, and counts for as many.
+    Everybody alike, where a model from sender -1 is the average of all others and counts for as many; or with the
+    `weight` for what was received.
     """
     with np.errstate(all="ignore"):
         taken = rule.take(ground, who, own, inbox)
     behind = np.where(inbox.sender < 0, len(ground.cohort) - 1, 1)
     others = (behind * taken.accepted).sum(axis=1)
-    share = (others / (others + 1)).astype(np.float32)
+    alike = others / (others + 1)
+    share = (alike if weight is None else weight * (others > 0)).astype(np.float32)
     return own + share[:, None] * taken.step, taken.accepted.sum(axis=1)

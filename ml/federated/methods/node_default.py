@@ -20,7 +20,7 @@ from ml.federated.gate import MergeOptions, adopts, own_share
 from ml.federated.gated import Gated
 from ml.federated.method import Ground, Inbox, State
 from ml.federated.methods.lines import ACCEPTED, BEST, ERROR, Errors, begun, genesis, judged, line
-from ml.federated.prior import drawn_back
+from ml.federated.prior import drawn_back, prior_share
 
 AVERAGE = MergeOptions(average=True)
 """The gate's rule, with one's own model weighing no more than each accepted one."""
@@ -151,7 +151,7 @@ def _personal(
 
     def learnt(cohort: Cohort, start: Stack) -> tuple[Stack, Stack]:
         after = cohort.train(start, who, ground.training, prior).last
-        return after, drawn_back(after, prior, cohort.frames()[list(who)])
+        return after, drawn_back(after, prior, prior_share(cohort.frames()[list(who)]))
 
     (after, twin), (entire, speaks) = learnt(ground.cohort, working), learnt(ground.cohort.whole, whole)
     return after, entire, _Spoken(speaks, twin, judged(ground, twin, who))

@@ -8,32 +8,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ml.federated.cohort import Stack
-from ml.federated.method import State
 from ml.federated.simulation.chance import Many
 from ml.federated.simulation.settings import SimulationSettings
 
+Made = TypeVar("Made")
+
 _MODELS = 1024
 """Received models in memory at a time."""
-
-
-@dataclass(frozen=True)
-class Done:
-    """What came of a chunk in a round: for each person how many models arrived, the state, what was published and how
-    it arrives; bytes of some publications; errors where they are measured."""
-
-    who: Many
-    messages: npt.NDArray[np.int64]
-    state: State
-    published: Stack
-    arrived: Stack
-    sizes: tuple[int, ...]
-    errors: npt.NDArray[np.float64] | None
 
 
 def parts(who: Many, size: int) -> list[Many]:
@@ -47,7 +34,7 @@ def people_at_a_time(settings: SimulationSettings, online: int) -> int:
     return max(1, min(settings.chunk, _MODELS // max(1, heard)))
 
 
-def in_order(chunks: Sequence[Many], work: Callable[[Many], Done], threads: int) -> Iterator[Done]:
+def in_order(chunks: Sequence[Many], work: Callable[[Many], Made], threads: int) -> Iterator[Made]:
     """What `work` makes of each chunk, in their order; at most one more is begun than there are threads.
 
     What `work` raises is raised here.
@@ -56,7 +43,7 @@ def in_order(chunks: Sequence[Many], work: Callable[[Many], Done], threads: int)
         yield from map(work, chunks)
         return
     with ThreadPoolExecutor(threads) as pool:
-        running: deque[Future[Done]] = deque()
+        running: deque[Future[Made]] = deque()
         for chunk in chunks:
             running.append(pool.submit(work, chunk))
             if len(running) > threads:

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.federated.cohort import Stack
-from ml.federated.method import Compression, Inbox
+from ml.federated.method import Inbox
 from ml.federated.simulation.chance import Many, Numbers
-from ml.weights import Layout, Tensor
+from ml.federated.simulation.channel import Channel
+from ml.weights import Tensor
 
 _BLOCK = 256
 """Rows that are added up at a time: a constant, so that a mean does not depend on how the work is cut."""
@@ -25,28 +26,16 @@ _BLOCK = 256
 class Publications:
     """`[people, parameters]`; a row means something once its person has `spoken`."""
 
-    genesis: Tensor
-    layout: Layout
-    compression: Compression | None
-    first: Compression | None
-    """For a first publication where the next ones stand on a shadow copy; None: as the others."""
+    channel: Channel
     stack: Stack
     spoken: npt.NDArray[np.bool_]
     _waiting: dict[int, Tensor] = field(default_factory=dict)
     _readers: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @classmethod
-    def none(
-        cls,
-        genesis: Tensor,
-        layout: Layout,
-        people: int,
-        compression: Compression | None,
-        first: Compression | None = None,
-    ) -> Publications:
+    def none(cls, channel: Channel, people: int) -> Publications:
         """Nobody has said anything."""
-        stack = np.zeros((people, len(genesis)), np.float32)
-        return cls(genesis, layout, compression, first, stack, np.zeros(people, bool))
+        return cls(channel, np.zeros((people, len(channel.genesis)), np.float32), np.zeros(people, bool))
 
     def expect(self, senders: Many) -> None:
         """A round begins in which everybody in `senders` (any shape; below 0 nobody) is heard once for each place."""
@@ -83,41 +72,16 @@ class Publications:
 
     def last(self, who: Many) -> Stack:
         """What these published last; genesis before the first time."""
-        return np.where(self.spoken[who, None], self.stack[who], self.genesis)
+        return np.where(self.spoken[who, None], self.stack[who], self.channel.genesis)
 
-    def arrive(self, who: Many, published: Stack) -> tuple[Stack, Stack]:
-        """What receivers will have of new publications `[P, parameters]`, and the differences that travel.
-
-        With a shadow the difference is to what arrived before, else to genesis. Exact without a compression.
-        """
-        if self.compression is None:
-            return published, published
-        known = self.spoken[who]
-        base = self.stack[who]
-        if self.compression.shadow:
-            known &= np.isfinite(base.sum(axis=1, dtype=np.float64))
-            base[~known] = self.genesis
-        else:
-            base[:] = self.genesis
-        with np.errstate(all="ignore"):
-            difference = published - base
-            arrived = self.compression.arrives(difference, self.layout)
-            if self.first is not None and not known.all():
-                arrived[~known] = self.first.arrives(difference[~known], self.layout)
-            return base + arrived, difference
-
-    def size(self, who: int, difference: Tensor) -> int:
-        """Bytes of one publication as it travels; four for each number without a compression."""
-        if self.compression is None:
-            return 4 * len(difference)
-        known = self.spoken[who]
-        chosen = self.compression if known or self.first is None else self.first
-        return chosen.size(difference, self.layout)
+    def arrive(self, who: Many, published: Stack) -> Stack:
+        """What receivers will have of new publications `[P, parameters]` of these people."""
+        return self.channel.arrive(published, self.stack[who], self.spoken[who])[0]
 
     def total(self, who: Many) -> tuple[Numbers, int]:
         """The sum of what these people published, in the order of their numbers, and of how many."""
         spoken = who[self.spoken[who]]
-        found = np.zeros(len(self.genesis))
+        found = np.zeros(len(self.channel.genesis))
         with np.errstate(all="ignore"):
             for first in range(0, len(spoken), _BLOCK):
                 found += self.stack[spoken[first : first + _BLOCK]].sum(axis=0, dtype=np.float64)

@@ -1,6 +1,6 @@
 """Everybody's rounds: inboxes out of publications, one call of the method, publications out of what it gives.
 
-The work goes in chunks of people, in several threads if wanted, and neither changes a bit of what comes out: chance is
+The work goes in chunks of people to an engine, and neither changes a bit of what comes out: chance is
 drawn per person and round, and what is published in a round is heard in the next one at the earliest. Two stacks of
 the population's size are held, what was published and what the method keeps; `publications.py` says what comes on top.
 Knows nothing of what methods, rules, attacks and compressions do.
@@ -9,7 +9,6 @@ Knows nothing of what methods, rules, attacks and compressions do.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -23,12 +22,15 @@ from ml.federated.diff import SNAPSHOT
 from ml.federated.method import Attack, Compression, Ground, Inbox, Method, Progress, Scene, State, judge_of
 from ml.federated.simulation.about import about
 from ml.federated.simulation.chance import Many, Purpose, uniform
+from ml.federated.simulation.channel import Channel
 from ml.federated.simulation.checkpoint import VERSION, Index, load, read_index, save
-from ml.federated.simulation.chunks import Done, Rows, in_order, parts, people_at_a_time
+from ml.federated.simulation.chunks import Rows, parts, people_at_a_time
 from ml.federated.simulation.clock import Clock
+from ml.federated.simulation.engine import Engine, Local
 from ml.federated.simulation.publications import Publications
 from ml.federated.simulation.settings import RoundFacts, SimulationSettings
 from ml.federated.simulation.topology import neighbours
+from ml.federated.simulation.work import Turn, Work
 
 _WITNESSES = 256
 """Honest people whose publications an attack sees."""
@@ -48,9 +50,11 @@ class Simulation:
         settings: SimulationSettings,
         compression: Compression | None = None,
         attack: Attack | None = None,
+        engine: Engine | None = None,
     ) -> None:
-        """Nobody has learnt anything. Without a `compression` models arrive exactly. Raises ValueError when there are
-        hostile people and no attack, or too many people for everybody to hear everybody."""
+        """Nobody has learnt anything. Without a `compression` models arrive exactly; without an `engine` the work is
+        done in the settings' threads. Raises ValueError when there are hostile people and no attack, or too many people
+        for everybody to hear everybody."""
         self.ground, self.method, self.settings, self.attack = ground, method, settings, attack
         people = len(ground.cohort)
         count = round(settings.hostile * people)
@@ -62,9 +66,9 @@ class Simulation:
         self._hostile = np.isin(self._everybody, np.argsort(drawn, kind="stable")[:count])
         self._frames = ground.cohort.frames("train")
         self._clock = Clock(settings, self._frames, ground.training.epochs)
-        self._publications = Publications.none(
-            ground.genesis, ground.cohort.layout, people, compression, _first(compression)
-        )
+        channel = Channel(ground.genesis, ground.cohort.layout, compression, _first(compression))
+        self._publications = Publications.none(channel, people)
+        self._work, self._engine = Work(ground, method, channel), engine or Local(settings.threads)
         self._about = about(ground, method, settings, compression, attack)
         self._errors = np.full(people, np.nan)
         self._size = 0.0
@@ -103,6 +107,7 @@ class Simulation:
         settings: SimulationSettings,
         compression: Compression | None = None,
         attack: Attack | None = None,
+        engine: Engine | None = None,
     ) -> Self:
         """What `save` kept, to go on bit for bit as if it had never stopped.
 
@@ -110,7 +115,7 @@ class Simulation:
         sound state, or one of other people, another start, method, compression, attack or other settings.
         """
         index = read_index(folder)
-        made = cls(ground, method, settings, compression, attack)
+        made = cls(ground, method, settings, compression, attack, engine)
         for name, value in made._about.items():
             if index.about.get(name) != value:
                 raise ModelDamaged(
@@ -148,7 +153,7 @@ class Simulation:
         messages, taken = np.zeros(len(self._everybody), np.int64), 0
         sizes: list[int] = []
         witnesses, own = Rows(self._witnesses(there)), Rows(online[self._hostile[online]])
-        for done in self._work(online, hear, measure):
+        for done in self._engine.run(self._work, self._chunks(online), self._turns(online, hear, measure)):
             chunk = done.who
             self._publications.served(senders[np.searchsorted(online, chunk)])
             messages[chunk] = done.messages
@@ -160,8 +165,8 @@ class Simulation:
             if self._hostile[chunk[0]]:
                 own.add(chunk, done.published)
             else:
-                witnesses.add(chunk, done.arrived)
-                self._publications.put(chunk, done.arrived)
+                witnesses.add(chunk, done.published)
+                self._publications.put(chunk, done.published)
                 sizes.extend(done.sizes)
             progress(own.seen + witnesses.seen, len(online))
         self._forge(witnesses, own)
@@ -191,26 +196,37 @@ class Simulation:
         mean_age = float(age[spoken].mean()) if count else 0.0
         return lambda chunk: self._publications.mean_of_others(chunk, total, count, frames, mean_age)
 
-    def _work(self, online: Many, hear: Callable[[Many], Inbox], measure: bool) -> Iterator[Done]:
-        """Chunk by chunk in a fixed order, the hostile ones last: what comes of each."""
-        ground = replace(self.ground, training=replace(self.ground.training, seed=self._training_seed()))
+    def _chunks(self, online: Many) -> list[Many]:
+        """The pieces of a round's work in a fixed order, the hostile people last.
+
+        Who has about as much speech comes together: people of one amount are trained in one go. On a ring neighbours
+        stay together: what they publish then need not wait for late readers.
+        """
+        most = people_at_a_time(self.settings, len(online))
+        if self.settings.topology != "ring":
+            online = online[np.argsort(self._frames[online], kind="stable")]
+        kinds = (online[~self._hostile[online]], online[self._hostile[online]])
+        return [part for kind in kinds for part in parts(kind, most)]
+
+    def _turns(self, online: Many, hear: Callable[[Many], Inbox], measure: bool) -> Callable[[Many], Turn]:
+        """What gives all that a chunk of people has at the beginning of this round."""
         weighed = set(online[~self._hostile[online]][:_WEIGHED].tolist())
 
-        def work(chunk: Many) -> Done:
-            inbox, who = hear(chunk), chunk.tolist()
-            before = {name: array[chunk] for name, array in self.state.items()}
-            state, published = self.method.round(ground, who, before, inbox, self.number)
-            arrived, difference = published, published
-            if not self._hostile[chunk[0]]:
-                arrived, difference = self._publications.arrive(chunk, published)
-            pairs = zip(who, difference, strict=True)
-            sizes = tuple(self._publications.size(one, row) for one, row in pairs if one in weighed)
-            errors = ground.cohort.errors(judge_of(self.method, state), who) if measure else None
-            return Done(chunk, inbox.present.sum(axis=1), state, published, arrived, sizes, errors)
+        def turn(chunk: Many) -> Turn:
+            return Turn(
+                self.number,
+                self._training_seed(),
+                chunk,
+                {name: array[chunk] for name, array in self.state.items()},
+                hear(chunk),
+                self._publications.stack[chunk],
+                self._publications.spoken[chunk],
+                honest=not self._hostile[chunk[0]],
+                weighed=tuple(weighed.intersection(chunk.tolist())),
+                measure=measure,
+            )
 
-        most = people_at_a_time(self.settings, len(online))
-        kinds = (online[~self._hostile[online]], online[self._hostile[online]])
-        return in_order([part for kind in kinds for part in parts(kind, most)], work, self.settings.threads)
+        return turn
 
     def _forge(self, witnesses: Rows, own: Rows) -> None:
         """What the hostile ones who are there publish."""
@@ -227,8 +243,7 @@ class Simulation:
             np.random.default_rng(seed),
         )
         forged = self.attack.forge(scene)
-        arrived, _ = self._publications.arrive(own.who, forged)
-        self._publications.put(own.who, arrived)
+        self._publications.put(own.who, self._publications.arrive(own.who, forged))
 
     def _witnesses(self, there: npt.NDArray[np.bool_]) -> Many:
         """Some honest people who are there, the same however the work is cut."""

@@ -112,3 +112,17 @@ def test_a_crowd_keeps_its_word() -> None:
     cohort = Cohort(genesis().autoencoder, Told())
     with pytest.raises(ValueError, match="other amounts"):
         cohort.errors(cohort.stack(genesis().weights), range(4), "test")
+
+
+def test_what_was_made_is_kept_while_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd = Some()
+    wanted: list[tuple[Part, int]] = [("train", 0), ("train", 1), ("train", 2)]
+    first = 75 * 80 * 4
+    for room, made_again in ((0, 3), (first, 2), (10**9, 0)):
+        monkeypatch.setattr("ml.federated.crowd.KEPT", room)
+        rows = rows_of(crowd, genesis().autoencoder, "cpu")
+        one, _ = rows.gather(wanted)
+        crowd.made = 0
+        other, _ = rows.gather(wanted)
+        assert crowd.made == made_again
+        assert np.array_equal(one.numpy(), other.numpy())

@@ -13,14 +13,15 @@ from ml.federated.prior import FRAMES, draw_back, drawn_back, prior_share
 def test_who_has_said_nothing_has_the_prior_and_who_has_said_as_much_as_it_is_worth_stands_half_way() -> None:
     assert prior_share(0) == 1
     assert prior_share(FRAMES) == 0.5
-    assert prior_share([3000, 9000]) == pytest.approx([0.25, 0.1])
+    assert prior_share([2000, 9000]) == pytest.approx([1 / 3, 0.3]), "and nobody goes less far than that"
+    assert prior_share([3000, 9000], least=0) == pytest.approx([0.25, 0.1])
 
 
 @given(st.integers(1, 100_000), st.integers(0, 2**32 - 1))
 def test_one_model_goes_as_a_stack_of_them_to_the_last_bit(frames: int, seed: int) -> None:
     own, prior = np.random.default_rng(seed).normal(size=(2, 3, 4)).astype(np.float32)
     one = draw_back({"w": own}, {"w": prior}, frames)["w"]
-    many = drawn_back(own.reshape(1, -1), prior.reshape(1, -1), [frames])[0]
+    many = drawn_back(own.reshape(1, -1), prior.reshape(1, -1), prior_share([frames]))[0]
     assert one.dtype == np.float32
     assert np.array_equal(one.ravel(), many)
     assert np.linalg.norm(one - prior) <= np.linalg.norm(own - prior) * (1 + 1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ml.errors import Unavailable
 from ml.federated.compression import COMPRESSIONS
 from ml.federated.methods.node_default import NodeDefault
 from node.errors import BadRequest
@@ -73,3 +75,23 @@ def test_the_control_hears_nobody() -> None:
     assert [one.messages for one in facts] == [0, 0]
     assert alone.hostile == ()
     assert len(made.main().hostile) == 2
+
+
+def test_without_ray_a_cluster_is_refused_with_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(Unavailable) as caught:
+        cast(SMALL, Cut(engine="ray"))
+    assert caught.value.remedy == "pip install 'babelmesh[ray]'"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "auto", "127.0.0.1:many", "127.0.0.1:99999"])
+def test_where_no_cluster_is_nothing_is_waited_for(address: str) -> None:
+    with pytest.raises(BadRequest, match="no Ray cluster at") as caught:
+        cast(SMALL, Cut(engine="ray", address=address))
+    assert "ray start" in caught.value.remedy
+
+
+def test_a_flower_app_is_written_and_not_played() -> None:
+    with pytest.raises(BadRequest) as caught:
+        cast(SMALL, Cut(engine="flower"))
+    assert "--out" in caught.value.remedy

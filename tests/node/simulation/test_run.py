@@ -11,9 +11,11 @@ import pytest
 
 from node.errors import BadRequest
 from node.simulation import run
+from node.simulation.cast import cast
 from node.simulation.outcome import Outcome, RoundRow
 from node.simulation.run import simulate
 from node.simulation.wish import Cut, Wish
+from tests.fakes import Shuffled
 
 WISH = Wish(peers=6, rounds=3, seconds=3, seed=5)
 
@@ -90,3 +92,12 @@ def test_hostile_people_do_not_count_among_the_people(whole: Outcome) -> None:
 def test_people_who_are_away_do_not_take_part() -> None:
     outcome = simulate(replace(WISH, peers=20, churn=0.5, rounds=2, control=False), Cut(threads=1))
     assert all(2 < row.online < 18 for row in outcome.rounds)
+
+
+def test_another_engine_gives_the_same_numbers_and_is_let_go(whole: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Shuffled(2)
+    monkeypatch.setattr(run, "cast", lambda wish, cut: replace(cast(wish, cut), engine=engine))
+    found = simulate(WISH, Cut(threads=1, chunk=2))
+    assert numbers(found) == numbers(whole)
+    assert engine.closed == 1
+    assert all(row.cpu_seconds > 3 for row in found.rounds), "seconds of other processes count"

@@ -40,7 +40,7 @@ def test_what_makes_no_sense_is_refused(change: dict[str, Any], named: str) -> N
     assert caught.value.remedy
 
 
-@pytest.mark.parametrize("cut", [Cut(chunk=0), Cut(threads=0), Cut(engine="cloud")])
+@pytest.mark.parametrize("cut", [Cut(chunk=0), Cut(threads=0), Cut(engine="cloud"), Cut(address="127.0.0.1:6379")])
 def test_a_cut_that_makes_no_sense_is_refused(cut: Cut) -> None:
     with pytest.raises(BadRequest):
         check(Wish(), cut)
@@ -48,6 +48,7 @@ def test_a_cut_that_makes_no_sense_is_refused(cut: Cut) -> None:
 
 def test_the_defaults_make_sense() -> None:
     check(Wish(), Cut())
+    check(Wish(), Cut(engine="ray", address="127.0.0.1:6379"))
     check(Wish(peers=1000, hostile="0.3:alie", churn=0.5, bandwidth=64, latency=100), Cut(threads=2, engine="ray"))
 
 

@@ -9,7 +9,7 @@ from ml.federated.cohort import Cohort, Person
 from ml.federated.method import Ground, Inbox, judge_of
 from ml.federated.methods.lines import judged
 from ml.federated.methods.node_default import AVERAGE, NodeAlone, NodeDefault
-from ml.federated.prior import drawn_back
+from ml.federated.prior import drawn_back, prior_share
 from ml.voice.genesis import genesis
 from ml.voice.stacked import flat
 from ml.voice.training import Split, TrainOptions
@@ -101,8 +101,8 @@ def test_what_speaks_has_learnt_from_all_speech_and_its_twin_has_not(ground: Gro
     method, who = NodeDefault(control=False), [0, 1]
     state, _ = method.round(ground, who, method.begin(ground, who), two(empty(ground)), 1)
     prior, frames = ground.cohort.stack(genesis().weights, 2), ground.cohort.frames()[:2]
-    twin = drawn_back(np.asarray(state["working"]), prior, frames)
-    speaks = drawn_back(np.asarray(state["whole"]), prior, ground.cohort.whole.frames()[:2])
+    twin = drawn_back(np.asarray(state["working"]), prior, prior_share(frames))
+    speaks = drawn_back(np.asarray(state["whole"]), prior, prior_share(ground.cohort.whole.frames()[:2]))
     assert np.array_equal(method.twin(state), twin)
     assert np.array_equal(method.personal(state), speaks)
     assert np.array_equal(judge_of(method, state), twin)

@@ -1,0 +1,1 @@
+"""Our clients under an organisation's own Flower SuperLink: what they do, and the app that carries it there."""
