@@ -19,7 +19,7 @@ def done(node: NodeProcess, merges: int = 1, seconds: float = 90.0) -> None:
     node.wait_for(lambda stats: stats.quality.rounds >= ROUNDS and stats.verdicts.get("merged", 0) >= merges, seconds)
 
 
-def test_two_nodes_end_better_than_each_alone(
+def test_two_nodes_learn_from_each_other_and_neither_pays_for_it(
     tmp_path: Path, voices: tuple[Voice, ...], running: list[NodeProcess]
 ) -> None:
     one, two = (NodeProcess(tmp_path / voice.name, voice) for voice in voices[2:4])
@@ -38,7 +38,7 @@ def test_two_nodes_end_better_than_each_alone(
     alone = [gain(node.error(None), node.error(Role.ALONE)) for node in (one, two)]
     if one.voice.plenty:
         assert min(together) > 0, "on speech that the node never saw it is better than where it began"
-        assert np.mean(together) > np.mean(alone)
+        assert min(np.subtract(together, alone)) > -0.5, "one peer brings little either way (docs/decisions/0008)"
 
 
 def test_five_nodes_that_all_trust_each_other(

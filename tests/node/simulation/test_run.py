@@ -40,7 +40,7 @@ def test_people_gain_and_every_round_is_told(whole: Outcome) -> None:
     assert whole.rounds[0].messages == 0, "nobody has said anything before the first round"
     assert whole.rounds[1].messages == 6 * 3
     assert 18 * 3_000 < whole.rounds[1].sent < 18 * 8_000, "snapshots"
-    assert whole.rounds[2].sent < whole.rounds[1].sent, "updates"
+    assert 18 * 3_000 < whole.rounds[2].sent < 18 * 8_000, "updates, of the same encoding"
     assert whole.final.alone is not None
     assert len(whole.final.gains) == len(whole.final.gains_alone) == 6
     assert whole.final.rmse_db < whole.final.genesis_rmse_db

@@ -166,7 +166,9 @@ def test_simulated_people_come_to_what_real_nodes_come_to(
     memory_folder: Path, count: int, odd: bool, seed: int, encoding: str, way: str
 ) -> None:
     merged, received = compare(memory_folder, count, odd, seed, encoding, way)
-    assert 0 < merged < received, "something was merged, and something refused"
+    assert 0 < merged <= received, "something was merged"
+    if odd or way == "mix":
+        assert merged < received, "and something refused"
 
 
 @pytest.mark.slow
