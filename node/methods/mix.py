@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ml.federated.merge import Received
 from node.learner import Learner, Plan, Progress
-from node.methods.way import Gate, Made, Models, Outcome, Taken, judged_itself
+from node.methods.way import Made, Merging, Models, Outcome, Taken, judged_itself
 from node.store.rows import Origin, Role
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Mix:
-    """`gate.options.alpha` is the weight of one's own model; `control` keeps the line that is never mixed."""
+    """`merging.options.alpha` is the weight of one's own model; `control` keeps the line that is never mixed."""
 
-    gate: Gate = field(default_factory=Gate)
+    merging: Merging = field(default_factory=Merging)
     control: bool = True
     name: str = "mix"
     merge_first: bool = False
@@ -40,7 +40,7 @@ class _Course:
     """Train, then merge."""
 
     def __init__(self, way: Mix, learner: Learner, models: Models) -> None:
-        self._gate, self._learner = way.gate, learner
+        self._merging, self._learner = way.merging, learner
         self._start = models(Role.WORKING)
         self._control = models(Role.CONTROL) if way.control else None
         self._before: Score | None = None
@@ -58,7 +58,7 @@ class _Course:
         if self._trained is None:
             raise RuntimeError("this way trains before it merges")
         own = self._trained
-        self._taken = await self._gate.merge(self._learner, own.weights, own.after, received)
+        self._taken = await self._merging.merge(self._learner, own.weights, own.after, received)
         return self._taken
 
     async def outcome(self) -> Outcome:

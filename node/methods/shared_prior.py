@@ -18,7 +18,7 @@ from ml.federated.merge import MergeOptions, Received
 from ml.federated.prior import draw_back
 from ml.weights import Weights
 from node.learner import Learner, Plan, Progress
-from node.methods.way import Candidate, Gate, Made, Models, Outcome, Taken, judged_itself
+from node.methods.way import Candidate, Made, Merging, Models, Outcome, Taken, judged_itself
 from node.store.rows import Origin, Role
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class SharedPrior:
     """`control` keeps the lines that hear of nobody."""
 
-    gate: Gate = field(default_factory=lambda: Gate(MergeOptions(average=True)))
+    merging: Merging = field(default_factory=lambda: Merging(MergeOptions(average=True)))
     control: bool = True
     name: str = "shared-prior"
     merge_first: bool = True
@@ -71,7 +71,7 @@ class _Course:
         # The prior is everybody's: one's own shared model, which has just learnt from one's own speech, is mostly
         # better there. So genesis is what it must not be clearly worse than.
         start = await learner.score(learner.origin)
-        self._prior = await self._way.gate.merge(learner, self._shared, score, received, start)
+        self._prior = await self._way.merging.merge(learner, self._shared, score, received, start)
         return self._prior
 
     async def train(self, plan: Plan, progress: Progress) -> None:

@@ -9,12 +9,12 @@ from ml.federated.merge import MergeOptions
 from node.config import TrainSettings
 from node.methods.mix import Mix
 from node.methods.shared_prior import SharedPrior
-from node.methods.way import Gate, Way
+from node.methods.way import Merging, Way
 
 WAYS: Mapping[str, Callable[[TrainSettings], Way]] = MappingProxyType(
     {
         "shared-prior": lambda train: SharedPrior(control=train.control),
-        "mix": lambda train: Mix(Gate(MergeOptions(alpha=train.alpha)), train.control),
+        "mix": lambda train: Mix(Merging(MergeOptions(alpha=train.alpha)), train.control),
     }
 )
 """All of them."""

@@ -129,7 +129,7 @@ class Way(Protocol):
 
 
 @dataclass(frozen=True)
-class Gate:
+class Merging:
     """The product's rule for one merge: try each on held-out speech, shorten, mix, and refuse what is clearly worse."""
 
     options: MergeOptions = field(default_factory=MergeOptions)

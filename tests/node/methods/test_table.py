@@ -19,10 +19,10 @@ def test_every_way_is_called_what_it_is(name: str) -> None:
 def test_the_settings_are_handed_on() -> None:
     mix = way_of(TrainSettings(method="mix", alpha=0.4, control=False))
     assert isinstance(mix, Mix)
-    assert (mix.gate.options.alpha, mix.gate.options.average, mix.control) == (0.4, False, False)
+    assert (mix.merging.options.alpha, mix.merging.options.average, mix.control) == (0.4, False, False)
     prior = way_of(TrainSettings(control=False))
     assert isinstance(prior, SharedPrior)
-    assert (prior.gate.options.average, prior.control) == (True, False)
+    assert (prior.merging.options.average, prior.control) == (True, False)
 
 
 def test_epochs_and_pull_follow_the_method_unless_they_are_said() -> None:

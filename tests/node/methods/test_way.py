@@ -10,7 +10,7 @@ import pytest
 from ml.federated.merge import MergeOptions, Received
 from ml.voice.measures import Score
 from ml.weights import Weights
-from node.methods.way import Candidate, Gate, Made, best_of, judged_itself
+from node.methods.way import Candidate, Made, Merging, best_of, judged_itself
 from tests.fakes import VectorLearner, run_virtually
 
 
@@ -33,7 +33,7 @@ def test_who_is_judged_itself_is_its_own_twin() -> None:
 @pytest.mark.parametrize("average", [True, False])
 def test_good_models_are_taken_and_bad_ones_refused(average: bool) -> None:
     learner = VectorLearner(1)
-    gate, truth = Gate(MergeOptions(average=average)), {"v": learner.truth.reshape(4, 8)}
+    gate, truth = Merging(MergeOptions(average=average)), {"v": learner.truth.reshape(4, 8)}
     own: Weights = {"v": truth["v"] + np.float32(0.2)}
 
     def received(weights: Weights) -> list[Received]:
