@@ -1,7 +1,8 @@
 """The shape of the memory, as numbered steps; the number of the last one is in the file (`user_version`).
 
-Every step is one transaction: it has happened or it has not. Before the first step on a file that holds something, a
-copy is put beside it. A step is never changed once it was released; a new shape is a new step. Knows no rows.
+Every step is one transaction, and all of them together in a new file: it has happened or it has not. Before the first
+step on a file that holds something, a copy is put beside it. A step is never changed once it was released; a new shape
+is a new step. Knows no rows.
 """
 
 from __future__ import annotations
@@ -109,13 +110,16 @@ def migrate(database: Database, steps: Sequence[Step] = STEPS) -> Path | None:
     if version == len(steps):
         return None
     copy = keep_copy(database, version) if version else None
-    for number in range(version + 1, len(steps) + 1):
+    missing = range(version + 1, len(steps) + 1)
+    # A new file goes all the way at once: half-way, others would take it for an old one, and copy it.
+    for together in [missing] if not version else [[number] for number in missing]:
         with database.transaction() as connection:
-            # Another process may have been quicker; inside the transaction nobody is.
-            if connection.execute("PRAGMA user_version").fetchone()[0] < number:
-                for statement in steps[number - 1]:
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {number}")
+            for number in together:
+                # Another process may have been quicker; inside the transaction nobody is.
+                if connection.execute("PRAGMA user_version").fetchone()[0] < number:
+                    for statement in steps[number - 1]:
+                        connection.execute(statement)
+                    connection.execute(f"PRAGMA user_version = {number}")
     return copy
 
 
