@@ -132,7 +132,7 @@ FAIR = (
 )
 """The strongest rivals with all speech, as ours has it; tuned as the rows without."""
 
-ROWS: tuple[Row, ...] = (*map(_named, ALONE), CONTROL, *map(_named, TOGETHER), *FAIR, FIRST, HALF, OURS)
+ROWS: tuple[Row, ...] = (*map(_named, ALONE), CONTROL, *map(_named, TOGETHER), *FAIR, FIRST, OURS)
 OTHER_RATES = (
     Row("mix70-slow", lambda whole: METHODS["mix70"], True, "hierarchical"),
     Row("control-fast", lambda whole: Hierarchical(False, whole()), False, "mix70"),
@@ -140,4 +140,4 @@ OTHER_RATES = (
 )
 """Each with the rate of the other, for a weak start: 0.0003 and 0.001."""
 
-BY_KEY: Mapping[str, Row] = {row.key: row for row in (*ROWS, *OTHER_RATES)}
+BY_KEY: Mapping[str, Row] = {row.key: row for row in (*ROWS, HALF, *OTHER_RATES)}
