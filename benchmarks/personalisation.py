@@ -492,7 +492,7 @@ def pictures(found: Mapping[str, Any], folder: Path) -> None:
         if key in found["rows"]:
             values = found["rows"][key]["by_round"]
             left.plot(range(1, len(values) + 1), values, marker="o", ms=3, label=key)
-    left.set(xlabel="round", ylabel="gain on held-out speech, %", title="Round by round")
+    left.set(xlabel="round", ylabel="gain on test speech, %", title="Round by round")
     left.legend(fontsize=8)
     short = found.get("short of speech", {})
     if short:

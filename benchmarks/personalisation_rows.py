@@ -141,7 +141,6 @@ ROWS: tuple[Row, ...] = (
     *(_named(key) for key in TOGETHER if key not in NODES),
     *FAIR,
     FIRST,
-    HALF,
     OURS,
 )
 OTHER_RATES = (
@@ -151,4 +150,4 @@ OTHER_RATES = (
 )
 """Each with the rate of the other, for a weak start: 0.0003 and 0.001."""
 
-BY_KEY: Mapping[str, Row] = {row.key: row for row in (*ROWS, *OTHER_RATES)}
+BY_KEY: Mapping[str, Row] = {row.key: row for row in (*ROWS, HALF, *OTHER_RATES)}

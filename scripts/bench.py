@@ -31,6 +31,7 @@ FEDERATED = (
     "compression",
     "leakage",
     "hostile",
+    "hostile_default",
     "privacy",
 )
 """What docs/ shows of learning together: `make bench-federated`."""
