@@ -22,6 +22,7 @@ from cyclopts import Parameter
 from cli.common import Common
 from cli.identity import ONLY_HERE, best, note_unprotected, reach, read_passphrase
 from cli.render import console, show_line
+from node.errors import BadConfig
 
 if TYPE_CHECKING:
     from node.config import Config
@@ -79,8 +80,11 @@ class Wishes:
     interval: float | None = None
     "Seconds between the starts of two rounds."
 
+    method: str | None = None
+    "How to learn with peers: shared-prior, or mix (own and received weights, 70/30)."
+
     alpha: float | None = None
-    "Weight of the own model in a merge, 0 to 1."
+    "Weight of the own model in a mixture, 0 to 1; means --method mix."
 
     peers_per_round: int | None = None
     "Peers to exchange with in each round."
@@ -123,6 +127,11 @@ def start(*, wishes: Wishes | None = None, common: Common | None = None) -> int:
 def effective(config: Config, wishes: Wishes) -> Config:
     """The settings of the home with what was said on the command line. Raises BadConfig."""
     peers = tuple(dict.fromkeys((*config.node.peers, *wishes.peer)))
+    if wishes.alpha is not None and wishes.method not in (None, "mix"):
+        raise BadConfig(
+            f"--alpha says how much to mix, and --method {wishes.method} mixes nothing.",
+            "Leave out one of the two, or say --method mix.",
+        )
     return config.with_(
         node={
             "peers": peers,
@@ -135,6 +144,7 @@ def effective(config: Config, wishes: Wishes) -> Config:
         train={
             "rounds": wishes.rounds,
             "interval": wishes.interval,
+            "method": wishes.method or ("mix" if wishes.alpha is not None else None),
             "alpha": wishes.alpha,
             "peers_per_round": wishes.peers_per_round,
             "epochs": wishes.epochs,

@@ -17,6 +17,7 @@ OPTIONS = {
     "node.api": "--port",
     "train.rounds": "--rounds",
     "train.interval": "--interval",
+    "train.method": "--method",
     "train.alpha": "--alpha",
     "train.peers_per_round": "--peers-per-round",
     "train.epochs": "--epochs",

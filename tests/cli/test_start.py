@@ -19,7 +19,7 @@ from cli.app import run
 from cli.client import Client
 from cli.start import Wishes, effective, first
 from node.config import load
-from node.errors import HomeUnusable
+from node.errors import BadConfig, HomeUnusable
 from node.lock import HomeLock
 from tests.fakes import PEER_IDS
 
@@ -55,9 +55,20 @@ def test_what_is_said_goes_before_what_is_written(tmp_path: Path) -> None:
     assert (changed.train.epochs, changed.train.interval) == (2, 30.0)
 
 
+def test_to_say_how_much_to_mix_is_to_mix(tmp_path: Path) -> None:
+    config = load(tmp_path, {})
+    assert config.train.method == "shared-prior"
+    mixing = effective(config, Wishes(alpha=0.6)).train
+    assert (mixing.method, mixing.alpha, mixing.epochs_in_force) == ("mix", 0.6, 5)
+    assert effective(config, Wishes(method="mix")).train.alpha == 0.7
+    with pytest.raises(BadConfig, match="mixes nothing"):
+        effective(config, Wishes(alpha=0.6, method="shared-prior"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["--method", "magic"], "--method: expected shared-prior or mix."),
         (["--alpha", "2"], "--alpha: expected a number of at most 1.0."),
         (["--rounds", "-1"], "--rounds: expected a whole number of at least 0."),
         (["--peer", "ana"], "--peer: 'ana' is not an address"),
