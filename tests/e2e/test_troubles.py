@@ -138,6 +138,7 @@ def test_a_cut_link_is_made_again(tmp_path: Path, voices: tuple[Voice, ...], run
             wire.cut()
         merged(two, before + 2)
         merged(one, 3)
+        assert one.stats().verdicts["merged"] >= 3, "and in the other direction too"
 
 
 def test_a_node_alone_offline_learns_and_costs_nothing(
