@@ -58,6 +58,10 @@ NAMES = (
 )
 
 
+class Failed(Exception):
+    """A benchmark that did not come to its end."""
+
+
 def said(*command: str) -> str:
     """What a command prints, or nothing when it cannot be run."""
     try:
@@ -77,14 +81,22 @@ def machine() -> str:
 
 
 def run(name: str, *options: str) -> str:
-    """Run one benchmark; what it prints. Ends the program when the benchmark fails."""
+    """Run one benchmark; what it prints. Raises Failed when it fails."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "COLUMNS": "118"}
     command = [sys.executable, f"benchmarks/{name}.py", *options]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, cwd=ROOT, env=environment)
     if done.returncode:
-        raise SystemExit(f"{name} failed with exit code {done.returncode}")
+        raise Failed(f"{name} failed with exit code {done.returncode}")
     sys.stdout.write(done.stdout)
     return done.stdout.strip()
+
+
+def attempt(name: str) -> str | Failed:
+    """Its section of the page, or how it failed: the others go on."""
+    try:
+        return measure(name)
+    except Failed as failed:
+        return failed
 
 
 def measure(name: str) -> str:
@@ -120,18 +132,27 @@ def main() -> None:
     alone = [name for name in names if name not in UNTIMED]
     if "--quick" in words:
         for name in names:
-            run(name, "--quick")
+            try:
+                run(name, "--quick")
+            except Failed as failed:
+                raise SystemExit(str(failed)) from failed
         return
     FOLDER.mkdir(exist_ok=True)
     page = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else f"# Results\n\n{LINE}\n"
     above, _, below = page.partition(LINE)
     kept = sections(below)
+    failures: list[str] = []
     with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
         for names, way in ((alone, map), (together, pool.map)):
-            for name, section in zip(names, way(measure, names), strict=True):
+            for name, section in zip(names, way(attempt, names), strict=True):
+                if isinstance(section, Failed):
+                    failures.append(str(section))
+                    continue
                 kept[name] = section
                 body = "\n".join(kept[known] for known in NAMES if known in kept)
                 RESULTS.write_text(f"{above}{LINE}\n\nMachine: {machine()}.\n\n{body}", encoding="utf-8")
+    if failures:
+        raise SystemExit("; ".join(failures))
 
 
 if __name__ == "__main__":
