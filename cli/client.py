@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -19,6 +21,9 @@ from node.errors import NotRunning
 
 if TYPE_CHECKING:
     import httpx2
+
+Hear = Callable[[str, dict[str, Any]], None]
+"""Told the kind and the facts of something that happened in the node."""
 
 START = "Start it with: node start"
 WAIT = 10.0
@@ -102,8 +107,12 @@ class Client:
         key = self._ask("POST", "/v1/page/ticket")["key"]
         return f"{self._http.base_url}".rstrip("/") + f"/#{key}"
 
-    def events(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """What happens from now on: kind and facts; ends when the node does."""
+    @contextmanager
+    def listening(self, hear: Hear) -> Iterator[None]:
+        """Tell `hear`, from a thread of its own, of all that happens in the node while the block runs.
+
+        Whoever is in the block has missed nothing since it began, and nothing is told after it.
+        """
         import httpx2
 
         with (
@@ -113,12 +122,13 @@ class Client:
             if response.status_code != 200:
                 response.read()
                 self._refuse(response)
-            kind = ""
-            for line in response.iter_lines():
-                if line.startswith("event: "):
-                    kind = line[7:]
-                elif line.startswith("data: "):
-                    yield kind, json.loads(line[6:])
+            ear = threading.Thread(target=_pass_on, args=(response, hear), daemon=True)
+            ear.start()
+            try:
+                yield
+            finally:
+                _hang_up(response)
+                ear.join()
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None, wait: float = WAIT) -> Any:  # noqa: ANN401
         with self._told():
@@ -163,6 +173,28 @@ def is_running(control: Path) -> bool:
             return True
     except NotRunning:
         return False
+
+
+def _pass_on(response: httpx2.Response, hear: Hear) -> None:
+    """Read the stream to its end, which is also its owner's hanging up and the node's ending."""
+    import httpx2
+
+    kind = ""
+    try:
+        for line in response.iter_lines():
+            if line.startswith("event: "):
+                kind = line[7:]
+            elif line.startswith("data: "):
+                hear(kind, json.loads(line[6:]))
+    except httpx2.TransportError:
+        return
+
+
+def _hang_up(response: httpx2.Response) -> None:
+    """End a stream that another thread waits on; closing a socket alone wakes nobody."""
+    line: socket.socket = response.extensions["network_stream"].get_extra_info("socket")
+    with suppress(OSError):  # the node has ended first
+        line.shutdown(socket.SHUT_RDWR)
 
 
 def _read(control: Path) -> tuple[str, str, int]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from cyclopts import Parameter, validators
 
 from cli.client import Client
 from cli.common import Common
-from cli.errors import CliError
 from cli.identity import note_unprotected, read_passphrase
 from cli.render import console, show_line, write_json
 from cli.words import span
@@ -118,10 +116,12 @@ def outcome(row: Mapping[str, Any]) -> list[str]:
 
 
 def _round(config: Config, options: Options, tell: Tell) -> dict[str, Any]:
+    def hear(kind: str, facts: Mapping[str, Any]) -> None:
+        if kind == "epoch":
+            tell(facts)
+
     try:
-        with Client.of(config.control) as client:
-            listening = threading.Thread(target=_listen, args=(client, tell), daemon=True)
-            listening.start()
+        with Client.of(config.control) as client, client.listening(hear):
             return client.train(options.epochs, options.batch)
     except NotRunning:  # also when a node that was killed has left its control file
         return _here(config, options, tell)
@@ -142,16 +142,6 @@ def _here(config: Config, options: Options, tell: Tell) -> dict[str, Any]:
     with open_mesh(config, options.passphrase) as mesh:
         row = asyncio.run(one_round(mesh, progress, options.epochs, options.batch))
     return dict(msgspec.to_builtins(row))
-
-
-def _listen(client: Client, tell: Tell) -> None:
-    """Pass on how far the running node is; the round's own answer tells what went wrong."""
-    try:
-        for kind, facts in client.events():
-            if kind == "epoch":
-                tell(facts)
-    except (CliError, NotRunning):
-        return
 
 
 @contextmanager

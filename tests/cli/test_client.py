@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -52,22 +53,29 @@ def test_everything_can_be_asked(tmp_path: Path, mesh: FakeMesh) -> None:
         assert mesh.stopped
 
 
-def test_events_arrive_while_a_round_runs(tmp_path: Path, mesh: FakeMesh) -> None:
+def test_what_happens_is_heard_and_the_line_is_down_afterwards(tmp_path: Path, mesh: FakeMesh) -> None:
     heard: list[tuple[str, dict]] = []
-    with Client.of(tmp_path / "control.json") as client, Client.of(tmp_path / "control.json") as other:
+    threads = threading.active_count()
+    for _ in range(20):
+        with Client.of(tmp_path / "control.json") as client:
+            with client.listening(lambda *event: heard.append(event)):
+                client.train(epochs=4)
+                deadline = time.monotonic() + 10
+                while not heard and time.monotonic() < deadline:
+                    time.sleep(0.001)
+            assert threading.active_count() == threads
+        assert [(kind, facts["epochs"]) for kind, facts in heard] == [("epoch", 4)]
+        heard.clear()
 
-        def listen() -> None:
-            for event in client.events():
-                heard.append(event)
-                return
 
-        listener = threading.Thread(target=listen)
-        listener.start()
-        while listener.is_alive():
-            other.train(epochs=4)
-            listener.join(0.05)
-    assert heard[0][0] == "epoch"
-    assert heard[0][1]["epochs"] == 4
+def test_a_node_that_ends_while_it_is_heard_ends_the_listening(tmp_path: Path) -> None:
+    with running_node(tmp_path):
+        client = Client.of(tmp_path / "control.json")
+        listening = client.listening(lambda *event: None)
+        listening.__enter__()
+    listening.__exit__(None, None, None)
+    with client, pytest.raises(NotRunning), client.listening(lambda *event: None):
+        pytest.fail("nobody is there")
 
 
 def test_the_nodes_no_keeps_its_words(tmp_path: Path, mesh: FakeMesh) -> None:
