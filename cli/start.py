@@ -83,8 +83,8 @@ class Wishes:
     method: str | None = None
     "How to learn with peers: shared-prior, or mix (own and received weights, 70/30)."
 
-    alpha: float | None = None
-    "Weight of the own model in a mixture, 0 to 1; means --method mix."
+    alpha: float | str | None = None
+    "Weight of the own model in a mixture, 0 to 1, or auto: learnt slowly from your speech. Means --method mix."
 
     peers_per_round: int | None = None
     "Peers to exchange with in each round."

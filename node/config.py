@@ -34,6 +34,8 @@ WORDS = {
     "`str` matching regex '^(all|part|subspace)$'": "one of all, part, subspace",
     "`str` matching regex '^(encoder|decoder|biases)$'": "one of encoder, decoder, biases",
     "`str` matching regex '^[a-z0-9-]{1,40}$'": 'a word like "after-2026"',
+    "`str` matching regex '^auto$'": 'a number or "auto"',
+    "`float | str`": 'a number or "auto"',
     "`str`": "text",
     "`bool`": "true or false",
     "`object`": "a section",
@@ -78,6 +80,9 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 """A part of a whole."""
 
+Mixture = Share | Annotated[str, msgspec.Meta(pattern="^auto$")]
+"""The weight of one's own model in a mixture; "auto" lets the node learn it."""
+
 
 class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[node]`: how this node meets others. Sizes in bytes, times in seconds."""
@@ -103,7 +108,8 @@ USUAL = {"shared-prior": (1, 1.0), "mix": (5, 25.0)}
 
 
 class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[train]`: rounds of learning. `alpha` is the weight of one's own model in a merge of the method `mix`."""
+    """`[train]`: rounds of learning. `alpha` is the weight of one's own model in a merge of the method `mix`; with
+    "auto" it begins at 0.7 and is learnt slowly from the owner's held-out speech, within 0.5 and 0.9."""
 
     method: Annotated[str, msgspec.Meta(pattern="^(shared-prior|mix)$")] = "shared-prior"
     """How to learn with others: a prior that peers share and a personal model near it, or mixing with their models."""
@@ -115,7 +121,7 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pull: Annotated[float, msgspec.Meta(ge=0.0, le=1_000_000.0)] | None = None
     """How strongly training holds to its centre; as the method wants it when nothing is said."""
     batch: Annotated[int, msgspec.Meta(ge=1, le=65_536)] = 64
-    alpha: Share = 0.7
+    alpha: Mixture = 0.7
     interval: Annotated[float, msgspec.Meta(ge=0.1, le=31_536_000.0)] = 600.0
     """Seconds between the starts of two rounds."""
     rounds: Annotated[int, msgspec.Meta(ge=0)] = 0
