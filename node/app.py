@@ -97,14 +97,16 @@ def assemble(config: Config, around: Surroundings) -> Mesh:
     import structlog
 
     from ml.federated.diff import Encoding
+    from ml.voice.genesis import shipped
     from node.exchange import Exchange, Ours
     from node.learning import Learning, LearningOptions
     from node.mesh import Mesh, MeshOptions, Parts
     from node.methods.table import way_of
     from node.publication import publication
     from node.quarantine import Quarantine
+    from node.stats import LAYOUT
     from node.store.repair import Shelf, open_or_rebuild
-    from node.weights import WeightShelf
+    from node.weights import shelf_of
     from p2p.budget import Allowance, Budgets
     from p2p.gate import About, Gate
     from p2p.identity import peer_of
@@ -112,11 +114,18 @@ def assemble(config: Config, around: Surroundings) -> Mesh:
     from p2p.transfer import Intake, IntakeOptions
 
     learner, train = around.learner, config.train
-    shelf = WeightShelf(config.weights, learner.layout)
-    opened = open_or_rebuild(config.store, lambda: Shelf(shelf.sound(), learner.layout.name), around.clock)
-    store = opened.store
+    layouts = {layout.name: layout for layout in (learner.layout, *shipped())}
+    shelves = {name: shelf_of(config.weights, layout) for name, layout in layouts.items()}
+    shelf = shelves[learner.layout.name]
+    opened = open_or_rebuild(
+        config.store, lambda: [Shelf(one.sound(), name) for name, one in shelves.items()], around.clock
+    )
+    store = opened.store.of_model(learner.layout.name)
     try:
         book = PeerBook(store.peers(), store.save_peer, store.forget_peer, around.clock, around.rng)
+        if store.fact(LAYOUT) != learner.layout.name:  # peers that learn another model are asked again rarely
+            book.hurry()
+            store.set_fact(LAYOUT, learner.layout.name)
         for address in config.node.peers:
             book.add(peer_of(address) or "", (address,), Trust.TRUSTED)
         options = LearningOptions(way_of(train), train.peers_per_round)
@@ -159,7 +168,7 @@ def open_mesh(config: Config, passphrase: str | None = None) -> Iterator[Mesh]:
         host = HostOptions(listen=config.node.listen, connections=config.node.connections)
         train = config.train
         options = TrainOptions(epochs=train.epochs_in_force, batch=train.batch, pull=train.pull_in_force)
-        learner = VoiceLearner(FrameShelf(config.voices), genesis(), options, config.train.voice)
+        learner = VoiceLearner(FrameShelf(config.voices), genesis(train.model), options, train.voice)
         mesh = assemble(config, Surroundings(identity, Libp2pTransport(identity, host), learner))
         if config.node.discover:
             from p2p.discovery import Discovery

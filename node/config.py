@@ -31,6 +31,7 @@ WORDS = {
     "`str` matching regex '^[a-z]{2,3}$'": 'a language code like "es"',
     "`str` matching regex '^(fp32|fp16|int8|int4|ternary)$'": "one of fp32, fp16, int8, int4, ternary",
     "`str` matching regex '^(shared-prior|mix)$'": "shared-prior or mix",
+    "`str` matching regex '^(res64|b4h80)$'": "res64 or b4h80",
     "`str` matching regex '^(all|part|subspace)$'": "one of all, part, subspace",
     "`str` matching regex '^(encoder|decoder|biases)$'": "one of encoder, decoder, biases",
     "`str` matching regex '^[a-z0-9-]{1,40}$'": 'a word like "after-2026"',
@@ -103,6 +104,8 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one peer may send within an hour."""
 
 
+MODELS = ("res64", "b4h80")
+"""The shipped models that can learn: of single frames, and of blocks of four."""
 USUAL = {"shared-prior": (1, 1.0), "mix": (5, 25.0)}
 """Epochs and pull of each method, as they were measured."""
 
@@ -113,6 +116,9 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     method: Annotated[str, msgspec.Meta(pattern="^(shared-prior|mix)$")] = "shared-prior"
     """How to learn with others: a prior that peers share and a personal model near it, or mixing with their models."""
+
+    model: Annotated[str, msgspec.Meta(pattern="^(res64|b4h80)$")] = "res64"
+    """Which shipped model learns: res64, frame by frame, or b4h80, blocks of 64 ms. Each keeps a line of its own."""
 
     voice: str | None = None
     """The owner's voice; needed only when several voices have speech."""

@@ -13,7 +13,7 @@ from ml.weights import Weights
 from node.config import Config
 from node.store.rows import Role
 from node.store.store import Store
-from node.weights import WeightShelf
+from node.weights import shelf_of
 
 
 class Learned(NamedTuple):
@@ -26,23 +26,25 @@ class Learned(NamedTuple):
     @property
     def is_genesis(self) -> bool:
         """Whether it is still the shared start."""
-        return self.digest == genesis().digest
+        return self.digest == genesis(self.autoencoder.name).digest
 
 
-def current_model(config: Config, role: Role | None) -> Learned:
+def current_model(config: Config, role: Role | None, layout: str | None = None) -> Learned:
     """The node's model in this role; genesis for none, and while nothing was learned.
+
+    `layout` says of which shipped model, by default of the one that learns (`[train] model`).
 
     Raises HomeUnusable or StoreFromFuture for a memory that cannot be read, NotFound or ModelDamaged for a model that
     is gone or no longer what it was.
     """
-    start = genesis()
+    start = genesis(layout or config.train.model)
     digest = None
     if role is not None and config.store.is_file():
         with Store.open(config.store, read_only=True) as store:
-            digest = store.roles().get(role)
+            digest = store.of_model(start.autoencoder.layout.name).roles().get(role)
     if digest is None or digest == start.digest:
         return Learned(start.weights, start.digest, start.autoencoder)
-    weights = WeightShelf(config.weights, start.autoencoder.layout).get(digest)
+    weights = shelf_of(config.weights, start.autoencoder.layout).get(digest)
     return Learned(weights, digest, start.autoencoder)
 
 

@@ -158,6 +158,7 @@ class Learning:
             mcd_best=best.score.mcd,
             merged=sum(verdict is Verdict.MERGED for _, _, verdict, _, _ in draft.verdicts),
             method=self._options.way.name,
+            layout=self._learner.layout.name,
             history=tuple(msgspec.to_builtins(facts) for facts in done.history),
         )
         models = tuple(self._kept(one, now) for one in made)

@@ -57,7 +57,7 @@ def reconstruct(source: Path, target: Path, name: str, learned: Learned) -> Reco
     body = learned.autoencoder
     rebuilt = body.reconstruct(learned.weights, spoken)
     reached = score(body, learned.weights, [spoken])
-    start = genesis()
+    start = genesis(body.name)
     at_start = reached if learned.is_genesis else score(start.autoencoder, start.weights, [spoken])
     sound = griffin_lim(rebuilt)
     with AudioWriter(target) as writer:

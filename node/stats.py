@@ -14,14 +14,14 @@ from typing import Any
 import msgspec
 
 import node.quality as quality
-from node.config import Config, PrivacySettings
+from node.config import MODELS, Config, PrivacySettings
 from node.errors import NotFound
 from node.lock import is_held
 from node.quality import Quality
 from node.store import Store
 from node.store.rows import BudgetState, DeliveryRow, JobRow, RoundRow, UpdateRow
 from p2p.peers import PeerRecord
-from p2p.trouble import WAITS
+from p2p.trouble import OTHER_MODEL, WAITS
 
 ROUNDS = 60
 """Rounds that the picture of quality shows."""
@@ -30,7 +30,9 @@ RECENT = 20
 
 PEER_ID = "peer-id"
 ADDRESSES = "addresses"
-"""Names of the facts that a node leaves in its memory for when it does not run; addresses are parted by spaces."""
+LAYOUT = "layout"
+"""Names of the facts that a node leaves in its memory for when it does not run; addresses are parted by spaces, the
+layout is that of the model that learnt last."""
 
 
 class Live(msgspec.Struct, kw_only=True):
@@ -142,6 +144,10 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     note: str
     next_round_at: float | None
     epoch: dict[str, Any]
+    model: str
+    """Which shipped model learns: `[train] model`. Quality and rounds are of it."""
+    resting: dict[str, int]
+    """Other models that have learnt here, each with the number of its last round: their lines are kept."""
     quality: Quality
     rounds: tuple[RoundRow, ...]
     """The newest first, at most 60."""
@@ -167,6 +173,8 @@ def collect(store: Store | None, config: Config, live: Live | None = None, now: 
     """
     now = time.time() if now is None else now
     records = store.peers() if store else ()
+    model = config.train.model
+    store = store.of_model(model) if store else None
     rounds = store.rounds(ROUNDS) if store else ()
     said = (store.fact(ADDRESSES) or "").split() if store and live is None else ()
     return Stats(
@@ -181,9 +189,11 @@ def collect(store: Store | None, config: Config, live: Live | None = None, now: 
         note=live.note if live else "",
         next_round_at=live.next_round_at if live else None,
         epoch=dict(live.epoch) if live else {},
+        model=model,
+        resting={name: last for name, last in store.lines().items() if name != model} if store else {},
         quality=quality.judge(rounds),
         rounds=rounds,
-        peers=_peer_lines(store, records, live, now),
+        peers=_peer_lines(store, records, live, now, model),
         verdicts={verdict.value: count for verdict, count in store.verdicts().items()} if store else {},
         outcomes=store.outcomes() if store else {},
         updates=store.updates(RECENT) if store else (),
@@ -257,13 +267,14 @@ def _privacy(store: Store | None, settings: PrivacySettings) -> Privacy:
 
 
 def _peer_lines(
-    store: Store | None, records: Sequence[PeerRecord], live: Live | None, now: float
+    store: Store | None, records: Sequence[PeerRecord], live: Live | None, now: float, model: str
 ) -> tuple[PeerLine, ...]:
     if store is None:
         return ()
     arrived, sent = store.last_updates(), store.last_deliveries()
     connected = frozenset(live.connected) if live else frozenset[str]()
-    return tuple(_peer_line(record, arrived, sent, connected, live, now) for record in records)
+    states = {one.peer: _state(one, one.peer in connected, live, now, model) for one in records}
+    return tuple(_peer_line(record, arrived, sent, connected, live, states[record.peer]) for record in records)
 
 
 def _peer_line(
@@ -272,7 +283,7 @@ def _peer_line(
     sent: Mapping[str, DeliveryRow],
     connected: frozenset[str],
     live: Live | None,
-    now: float,
+    state: str,
 ) -> PeerLine:
     update, delivery = arrived.get(record.peer), sent.get(record.peer)
     return PeerLine(
@@ -281,7 +292,7 @@ def _peer_line(
         trust=record.trust.value,
         weight=record.weight,
         connected=record.peer in connected,
-        state=_state(record, record.peer in connected, live, now),
+        state=state,
         seen_at=record.seen_at or None,
         next_dial_at=record.next_dial_at or None,
         failures=record.failures,
@@ -298,10 +309,21 @@ def _peer_line(
     )
 
 
-def _state(record: PeerRecord, connected: bool, live: Live | None, now: float) -> str:
+def other_model(layout: str, own: str) -> str:
+    """What is in the way when a peer's model has this layout and ours that of `own`, and what its owner can do."""
+    if layout == own:
+        return f"learns {layout} from another start; both need the same version of Babelmesh"
+    if layout not in MODELS:
+        return f"learns another model ({layout}), which this version does not know; update Babelmesh"
+    return f'learns another model ({layout}); to learn with it, set [train] model = "{layout}"'
+
+
+def _state(record: PeerRecord, connected: bool, live: Live | None, now: float, model: str) -> str:
     """One peer's state in words."""
     running = live is not None
     why = live.troubles.get(record.peer, "") if live else ""
+    if why.startswith(OTHER_MODEL):
+        why = other_model(why.removeprefix(OTHER_MODEL), model)
     if record.trust.value == "blocked":
         return "blocked"
     if record.trust.value == "waiting":

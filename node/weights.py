@@ -20,6 +20,16 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 SUFFIX = ".safetensors"
 ABANDONED = ".new-*"
 """What a write that was cut short leaves behind; see `node.files`."""
+FIRST = "res64"
+"""The layout whose files lie in the folder itself, as they did when there was no other."""
+
+
+def shelf_of(folder: Path, layout: Layout) -> WeightShelf:
+    """The shelf of one layout under the household's folder of models; a later layout has a folder of its own in it.
+
+    So no shelf ever opens, sweeps or sets aside another one's files.
+    """
+    return WeightShelf(folder if layout.name == FIRST else folder / layout.name, layout)
 
 
 class WeightShelf:

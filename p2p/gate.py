@@ -22,7 +22,7 @@ from p2p.invite import Pairing, PairingDesk, Standing
 from p2p.peers import PeerBook, Trust, printable
 from p2p.tally import Tally
 from p2p.transport import Transport
-from p2p.trouble import REFUSALS, brief
+from p2p.trouble import OTHER_MODEL, brief, worse_told
 from p2p.wire import (
     CODES,
     Answer,
@@ -239,6 +239,8 @@ class Gate:
         hello = Hello(agent=me.agent, name=me.name, layout=me.layout, genesis=me.genesis)
         welcome = await self.ask(peer, hello, self._options.dial_wait)
         if not isinstance(welcome, Welcome) or not self._is_our_ground(welcome):
+            if isinstance(welcome, Welcome):
+                self._note_trouble(peer, OTHER_MODEL + welcome.layout)
             raise _refused(Refused(code="other-ground", sentence="Its models stand on another ground than ours."))
         self._note_hello(peer, welcome.name)
 
@@ -345,7 +347,7 @@ class Gate:
             return _NOT_TRUSTED
         me = self._me
         if not self._is_our_ground(hello):
-            self._note_trouble(peer, REFUSALS["other-ground"])
+            self._note_trouble(peer, OTHER_MODEL + hello.layout)
             return Refused(code="other-ground", sentence=f"Models here have the layout {me.layout}, from its genesis.")
         self._note_hello(peer, hello.name)
         return Welcome(agent=me.agent, name=me.name, layout=me.layout, genesis=me.genesis)
@@ -371,7 +373,8 @@ class Gate:
 
     def _note_trouble(self, peer: str, why: str) -> None:
         """Keep why a trusted peer is not connected, and say it once, not at every attempt."""
-        if self._book.trusts(peer) and self._troubles.get(peer) != why:
+        known = self._troubles.get(peer, "")
+        if self._book.trusts(peer) and known != why and not worse_told(known, why):
             self._troubles[peer] = why
             self._log.info("not connected", peer=peer, why=why)
 

@@ -237,6 +237,12 @@ class PeerBook:
             wait = self._rng.uniform(min(o.first_wait, bound) / 2, bound)
         self._put(msgspec.structs.replace(old, failures=failures, next_dial_at=self._clock() + wait))
 
+    def hurry(self) -> None:
+        """Wait for nobody any longer: what was in the way, such as another model here, may be gone."""
+        for record in list(self._records.values()):
+            if record.next_dial_at:
+                self._put(msgspec.structs.replace(record, failures=0, next_dial_at=0.0))
+
     def due(self, now: float | None = None) -> tuple[PeerRecord, ...]:
         """Trusted peers with an address whose time to be dialled has come, longest overdue first.
 

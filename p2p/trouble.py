@@ -5,6 +5,8 @@ from __future__ import annotations
 from p2p.errors import BadMessage, P2pError, RefusedByPeer, TimedOut
 
 WAITS = "waits for their yes"
+OTHER_MODEL = "another model: "
+"""Before the layout that a peer named in its hello, when it does not stand on our ground."""
 REFUSALS = {
     "not-trusted": WAITS,
     "blocked": "blocked by its owner",
@@ -14,6 +16,11 @@ REFUSALS = {
     "busy": "it is busy",
 }
 """What a refused hello means, by the refusal's code."""
+
+
+def worse_told(known: str, why: str) -> bool:
+    """Whether `why` says less than what is known already: a refusal does not name the peer's model, its hello did."""
+    return why == REFUSALS["other-ground"] and known.startswith(OTHER_MODEL)
 
 
 def brief(error: P2pError, linked: bool) -> str:

@@ -15,7 +15,7 @@ from importlib import resources
 
 from ml.errors import ModelDamaged
 from ml.voice.autoencoder import Autoencoder, architecture
-from ml.weights import Weights, digest, from_bytes
+from ml.weights import Layout, Weights, digest, from_bytes
 
 FILE = "genesis.safetensors"
 FILES = {"res64": FILE, "b4h80": "genesis-b4.safetensors"}
@@ -38,6 +38,11 @@ def genesis(name: str = "res64") -> Genesis:
     """The shipped start of this architecture, read once. Raises ModelDamaged when it is not what was published, and
     KeyError for an architecture that none is shipped of."""
     return _shipped(FILES[name])
+
+
+def shipped() -> tuple[Layout, ...]:
+    """The layouts of all architectures that a start is shipped of; no file is read."""
+    return tuple(architecture(name).layout for name in FILES)
 
 
 @cache

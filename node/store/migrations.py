@@ -80,6 +80,16 @@ STEPS: tuple[Step, ...] = (
         """INSERT INTO roles (role, digest) SELECT 'control-whole', digest FROM roles WHERE role = 'alone'""",
         """INSERT INTO roles (role, digest) SELECT 'alone-twin', digest FROM roles WHERE role = 'alone'""",
     ),
+    (
+        # Lines of several models side by side: roles are of a layout. Before this there was no layout but the first.
+        """ALTER TABLE rounds ADD COLUMN layout TEXT NOT NULL DEFAULT 'res64'""",
+        """ALTER TABLE roles RENAME TO roles_of_one""",
+        """CREATE TABLE roles (
+            layout TEXT NOT NULL, role TEXT NOT NULL, digest TEXT NOT NULL REFERENCES models (digest),
+            PRIMARY KEY (layout, role)) STRICT, WITHOUT ROWID""",
+        """INSERT INTO roles SELECT layout, role, digest FROM roles_of_one JOIN models USING (digest)""",
+        """DROP TABLE roles_of_one""",
+    ),
 )
 
 

@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +48,7 @@ PLAIN = {
     "sequences": ("peer", ("peer", "sequence")),
     "roles": ("role", ("role", "digest")),
 }
-"""Tables of bare values: what they lie in the order of, and their columns."""
+"""Tables of bare values: what they lie in the order of, and their columns. A role's layout is that of its model."""
 OWN = {Origin.TRAINED, Origin.MERGED}
 """Models that may speak for the owner."""
 REBUILT = "rebuilt"
@@ -73,7 +73,7 @@ PARTS = ("", "-wal", "-shm")
 
 @dataclass(frozen=True)
 class Shelf:
-    """What there is of model files: the digests of the sound ones, the newest first, and their layout's name."""
+    """What there is of one layout's model files: the digests of the sound ones, the newest first, and its name."""
 
     sound: Sequence[str] = ()
     layout: str = ""
@@ -89,10 +89,13 @@ class Opened:
     """The damaged file."""
 
 
-def open_or_rebuild(path: Path, shelf: Callable[[], Shelf], clock: Callable[[], float] = time.time) -> Opened:
+def open_or_rebuild(
+    path: Path, shelves: Callable[[], Sequence[Shelf]], clock: Callable[[], float] = time.time
+) -> Opened:
     """The memory in this file; when it is damaged, a new one with all that could be read.
 
-    `shelf` is asked only then. The caller holds the home's lock. Raises StoreFromFuture, HomeUnusable.
+    `shelves` is asked only then, for one of each layout, that of the model that learns now first. The caller holds
+    the home's lock. Raises StoreFromFuture, HomeUnusable.
     """
     with in_words(path):
         aside = _finish(path)
@@ -104,11 +107,11 @@ def open_or_rebuild(path: Path, shelf: Callable[[], Shelf], clock: Callable[[], 
             store.close()
             raise
     except StoreDamaged as error:
-        return rebuild(path, shelf(), error.sentence, clock)
+        return rebuild(path, shelves(), error.sentence, clock)
     return Opened(store, store.fact(REBUILT) or "", aside) if aside else Opened(store)
 
 
-def rebuild(path: Path, shelf: Shelf, why: str, clock: Callable[[], float] = time.time) -> Opened:
+def rebuild(path: Path, shelves: Sequence[Shelf], why: str, clock: Callable[[], float] = time.time) -> Opened:
     """Set the damaged file aside and make a new one of what can be read in it. Raises HomeUnusable."""
     with in_words(path):
         for ending in PARTS:
@@ -120,7 +123,7 @@ def rebuild(path: Path, shelf: Shelf, why: str, clock: Callable[[], float] = tim
             with _copied(path) as old, new.transaction() as connection:
                 saved = {table: _save(old, connection, table, columns) for table, columns in TABLES}
                 plain = {table: _save_plain(old, connection, table) for table in PLAIN}
-                roles = _settle(connection, shelf, plain["roles"], clock())
+                roles = _settle(connection, shelves, plain["roles"], clock())
                 counted = ", ".join(f"{count} {table}" for table, count in saved.items() if count) or "nothing"
                 sentence = (
                     f"{why} It was set aside as {_aside(path, _free(path)).name} and rebuilt from what could be read: "
@@ -223,13 +226,27 @@ def _lengthen(path: Path) -> None:
 def _save(old: sqlite3.Connection, new: sqlite3.Connection, table: str, columns: Columns[Any]) -> int:
     """Copy the rows of a table that can be read and make sense; how many."""
     saved = 0
-    for values in _readable_rows(old, table, "rowid", columns.listed):
+    for values in _readable_rows(old, table, "rowid", _listed(old, new, table, columns.listed)):
         try:
             columns.row(values)
         except msgspec.ValidationError:
             continue
         saved += _insert(new, table, columns.listed, values)
     return saved
+
+
+def _listed(old: sqlite3.Connection, new: sqlite3.Connection, table: str, listed: str) -> str:
+    """The columns to read; for those that an older file does not have, what a migration would have put there.
+
+    SQLite itself would take the quoted name of a missing column for a text.
+    """
+    facts = "SELECT name, dflt_value FROM pragma_table_info(?)"
+    try:
+        there = {str(name) for name, _ in old.execute(facts, (table,))}
+    except sqlite3.DatabaseError:
+        return listed
+    added = {f'"{name}"': value or "NULL" for name, value in new.execute(facts, (table,)) if name not in there}
+    return ", ".join(f"{added[name]} AS {name}" if name in added else name for name in listed.split(", "))
 
 
 def _save_plain(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> list[tuple[Any, ...]]:
@@ -273,12 +290,38 @@ def _readable_rows(old: sqlite3.Connection, table: str, order: str, listed: str)
     return [row[1:] for row in rows]
 
 
-def _settle(new: sqlite3.Connection, shelf: Shelf, roles: Sequence[tuple[Any, ...]], now: float) -> str:
+def _settle(new: sqlite3.Connection, shelves: Sequence[Shelf], roles: Sequence[tuple[Any, ...]], now: float) -> str:
     """Give every role a model whose file is sound, and our updates a number that no earlier one had; in words."""
     models = [MODELS.row(values) for values in new.execute(f"SELECT {MODELS.listed} FROM models")]  # noqa: S608
     known = {model.digest: model for model in models}
+    said = []
+    for number, shelf in enumerate(shelves):
+        read = {str(role): str(name) for role, name in roles if _is_of(shelf, str(name), known, first=number == 0)}
+        told = _settle_line(new, shelf, read, known, now)
+        if number == 0:
+            said += told
+        elif read or shelf.sound:  # a model that never learnt here is not missed
+            said += [f"{words} ({shelf.layout})" for words in told]
+    new.execute(
+        "INSERT INTO counters (name, value) VALUES ('sequence', ?) "
+        "ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)",
+        (int(now * 1000),),
+    )
+    return f"Of the models, {'; '.join(said)}."
+
+
+def _is_of(shelf: Shelf, digest: str, known: Mapping[str, ModelRow], first: bool) -> bool:
+    """Whether a model belongs to a shelf's line. What nobody knows or has any more counts to the first."""
+    if digest in known:
+        return known[digest].layout == shelf.layout
+    return first or digest in shelf.sound
+
+
+def _settle_line(
+    new: sqlite3.Connection, shelf: Shelf, read: Mapping[str, str], known: dict[str, ModelRow], now: float
+) -> list[str]:
+    """The roles of one line; `read` is what could be read of them, and what is new is noted in `known`."""
     own = [digest for digest in shelf.sound if digest not in known or known[digest].origin in OWN]
-    read = {str(role): str(digest) for role, digest in roles}
     said = []
     for role in Role:
         digest = read.get(role.value)
@@ -296,10 +339,5 @@ def _settle(new: sqlite3.Connection, shelf: Shelf, roles: Sequence[tuple[Any, ..
             row = ModelRow(digest=str(digest), parent=None, origin=Origin.WHOLE, layout=shelf.layout, made_at=now)
             known[row.digest] = row
             _insert(new, "models", MODELS.listed, MODELS.values(row))
-        _insert(new, "roles", "role, digest", (role.value, digest))
-    new.execute(
-        "INSERT INTO counters (name, value) VALUES ('sequence', ?) "
-        "ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)",
-        (int(now * 1000),),
-    )
-    return f"Of the models, {'; '.join(said)}."
+        _insert(new, "roles", "layout, role, digest", (shelf.layout, role.value, digest))
+    return said

@@ -13,7 +13,7 @@ import msgspec
 
 
 class Role(StrEnum):
-    """What a model is for. Each role points at one model, by digest."""
+    """What a model is for. In each layout's line a role points at one model, by digest."""
 
     WORKING = "working"
     """The personal line: its training goes on from here."""
@@ -104,6 +104,8 @@ class RoundRow(msgspec.Struct, frozen=True, kw_only=True):
     """Peers' updates that went into it."""
     method: str = "mix"
     """How it was learnt: `shared-prior` or `mix`."""
+    layout: str = "res64"
+    """Of the model that learnt. Each has a line of rounds of its own; numbers are given once for all of them."""
     history: tuple[dict[str, Any], ...] = ()
     """One entry per epoch: loss, rmse_db, mcd, seconds."""
 

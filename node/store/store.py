@@ -38,6 +38,7 @@ from node.store.tables import (
     METRICS,
     MODELS,
     NEEDED,
+    OTHERS,
     PEERS,
     ROUNDS,
     SHARES,
@@ -58,11 +59,17 @@ Direction = Literal["sent", "received"]
 
 
 class Store:
-    """The memory of one home. A context manager: leaving it closes the file."""
+    """The memory of one home. A context manager: leaving it closes the file.
 
-    def __init__(self, database: Database, kept: int = KEPT, clock: Callable[[], float] = time.time) -> None:
-        """Takes a database in the newest shape; see `open`."""
-        self._database, self._kept, self._clock = database, kept, clock
+    Models of several layouts may have learnt here. What is asked of rounds, roles, shadows and updates that wait is of
+    all of them, or of the one line that `of_model` chose; all else is the household's.
+    """
+
+    def __init__(
+        self, database: Database, kept: int = KEPT, clock: Callable[[], float] = time.time, layout: str | None = None
+    ) -> None:
+        """Takes a database in the newest shape; see `open` and `of_model`."""
+        self._database, self._kept, self._clock, self._layout = database, kept, clock, layout
 
     @classmethod
     def open(cls, path: Path, read_only: bool = False, check: bool = True) -> Store:
@@ -90,6 +97,10 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def of_model(self, layout: str) -> Store:
+        """The same open file, seen by the node whose model has this layout. Closing one closes both."""
+        return Store(self._database, self._kept, self._clock, layout)
 
     def close(self) -> None:
         """Close the file. Closing twice is fine."""
@@ -135,17 +146,25 @@ class Store:
 
     def rounds(self, limit: int | None = None) -> tuple[RoundRow, ...]:
         """The newest first."""
-        return self._read(ROUNDS, "FROM rounds ORDER BY number DESC LIMIT ?", _bound(limit))
+        where, values = self._line("layout = ?")
+        return self._read(ROUNDS, f"FROM rounds WHERE {where} ORDER BY number DESC LIMIT ?", (*values, *_bound(limit)))
+
+    def lines(self) -> dict[str, int]:
+        """The layouts that have learnt here, and the number of the last round of each."""
+        counted = self._database.query("SELECT layout, max(number) FROM rounds GROUP BY layout ORDER BY layout")
+        return {str(layout): int(number) for layout, number in counted}
 
     def next_round(self) -> int:
-        """The number after the last round's; 1 at the beginning."""
+        """The number after the last round's, of whatever model; 1 at the beginning."""
         ((last,),) = self._database.query("SELECT max(number) FROM rounds")
         return int(last or 0) + 1
 
     def roles(self) -> dict[Role, str]:
-        """Which model has which role, by digest."""
+        """Which model has which role, by digest; of all lines together, that of the last layout where two differ."""
+        where, values = self._line("layout = ?")
         with readable(self._database.path):
-            return {Role(role): str(digest) for role, digest in self._database.query("SELECT role, digest FROM roles")}
+            found = self._database.query(f"SELECT role, digest FROM roles WHERE {where} ORDER BY layout", values)  # noqa: S608
+            return {Role(role): str(digest) for role, digest in found}
 
     def models(self) -> tuple[ModelRow, ...]:
         """All models that are known, the newest first; their files may be gone."""
@@ -186,8 +205,13 @@ class Store:
     def updates(
         self, limit: int | None = None, peer: str | None = None, verdict: Verdict | None = None
     ) -> tuple[UpdateRow, ...]:
-        """What peers sent, the newest first."""
-        asked = {"peer = ?": peer, "verdict = ?": verdict.value if verdict else None}
+        """What peers sent, the newest first. What waits (`Verdict.PENDING`) for another line is not asked for here."""
+        other = self._layout if verdict is Verdict.PENDING else None
+        asked = {
+            "peer = ?": peer,
+            "verdict = ?": verdict.value if verdict else None,
+            f"result NOT IN {OTHERS}": other,
+        }
         given = {condition: value for condition, value in asked.items() if value is not None}
         where = f"WHERE {' AND '.join(given)}" if given else ""
         return self._read(UPDATES, f"FROM updates {where} ORDER BY id DESC LIMIT ?", (*given.values(), *_bound(limit)))
@@ -260,21 +284,24 @@ class Store:
 
     def shadow(self, peer: str, direction: Direction) -> tuple[str, ...]:
         """Digests of the models that both sides have, the newest first."""
+        where, values = self._line(f"digest NOT IN {OTHERS}")
         found = self._database.query(
-            "SELECT digest FROM shadows WHERE peer = ? AND direction = ? ORDER BY id DESC", (peer, direction)
+            f"SELECT digest FROM shadows WHERE peer = ? AND direction = ? AND {where} ORDER BY id DESC",  # noqa: S608
+            (peer, direction, *values),
         )
         return tuple(str(digest) for (digest,) in found)
 
     def push_shadow(self, peer: str, direction: Direction, digest: str, keep: int = 4) -> None:
-        """Put a digest first among a peer's shadows, and keep so many of them."""
+        """Put a digest first among a peer's shadows, and keep so many of them: of a line, as many of each line."""
         with self._database.transaction() as connection:
             place = (peer, direction)
             connection.execute("DELETE FROM shadows WHERE peer = ? AND direction = ? AND digest = ?", (*place, digest))
             connection.execute("INSERT INTO shadows (peer, direction, digest) VALUES (?, ?, ?)", (*place, digest))
+            where, line = self._line(f"digest NOT IN {OTHERS}")
+            mine = f"SELECT id FROM shadows WHERE peer = ? AND direction = ? AND {where} ORDER BY id DESC"  # noqa: S608
             connection.execute(
-                "DELETE FROM shadows WHERE peer = ?1 AND direction = ?2 AND id NOT IN "
-                "(SELECT id FROM shadows WHERE peer = ?1 AND direction = ?2 ORDER BY id DESC LIMIT ?3)",
-                (*place, keep),
+                f"DELETE FROM shadows WHERE id IN ({mine} LIMIT -1 OFFSET ?)",  # noqa: S608
+                (*place, *line, keep),
             )
 
     # -- privacy: nothing of it is ever dropped --
@@ -346,6 +373,10 @@ class Store:
                 "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
                 (name, value),
             )
+
+    def _line(self, condition: str) -> tuple[str, tuple[str, ...]]:
+        """The condition with its value, or one that is always so when no line was chosen."""
+        return ("TRUE", ()) if self._layout is None else (condition, (self._layout,))
 
     def _append(self, table: str, columns: Columns[Row], row: Row) -> None:
         """Insert, and drop what is too old."""

@@ -50,6 +50,9 @@ NEEDED = f"""
 """  # noqa: S608
 """Digests whose files must stay: roles and their parents, shadows, and what waits for a verdict."""
 
+OTHERS = "(SELECT digest FROM models WHERE layout != ?)"
+"""Models of other layouts than one. What is not known is of none of them."""
+
 Row = TypeVar("Row", bound=msgspec.Struct)
 
 
@@ -59,14 +62,16 @@ def insert(connection: sqlite3.Connection, table: str, columns: Columns[Row], ro
 
 
 def add_models(connection: sqlite3.Connection, rows: Iterable[ModelRow], roles: Mapping[Role, str]) -> None:
-    """Models that are not known yet, and roles for models that are."""
+    """Models that are not known yet, and roles for models that are: in the line of the model's own layout."""
     connection.executemany(
         f"INSERT INTO models ({MODELS.listed}) VALUES ({MODELS.places}) ON CONFLICT (digest) DO NOTHING",  # noqa: S608
         map(MODELS.values, rows),
     )
     connection.executemany(
-        "INSERT INTO roles (role, digest) VALUES (?, ?) ON CONFLICT (role) DO UPDATE SET digest = excluded.digest",
-        [(role.value, digest) for role, digest in roles.items()],
+        "INSERT INTO roles (layout, role, digest) "
+        "VALUES (coalesce((SELECT layout FROM models WHERE digest = ?1), ''), ?2, ?1) "
+        "ON CONFLICT (layout, role) DO UPDATE SET digest = excluded.digest",
+        [(digest, role.value) for role, digest in roles.items()],
     )
 
 

@@ -231,7 +231,7 @@ def kill_often(home: Path, kills: int, seed: int, longest: float = 0.12) -> int:
 def rebuild(home: Path) -> None:
     """Open a memory that may be damaged, and see that the working model is the one of the last round that is known."""
     shelf = shelf_of(home)
-    opened = open_or_rebuild(home / "node.db", lambda: Shelf(shelf.sound(), LAYOUT.name))
+    opened = open_or_rebuild(home / "node.db", lambda: [Shelf(shelf.sound(), LAYOUT.name)])
     with opened.store as store:
         assert store.rounds()
         shelf.get(store.roles()[Role.WORKING])

@@ -116,6 +116,13 @@ async def test_who_stands_on_other_ground_is_told_so_by_either_side():
         assert a.gate.connected() == b.gate.connected() == ()
         assert a.book.strikes(b.peer) == b.book.strikes(a.peer) == 0  # to stand on another model is no fault
         assert a.gate.troubles() == {b.peer: "another model (other-ground)"}
+        with pytest.raises(RefusedByPeer):
+            await b.gate.dial(a.peer)
+        assert a.gate.troubles() == {b.peer: f"another model: {other.layout}"}, "its hello said which"
+        with pytest.raises(RefusedByPeer):
+            await a.gate.dial(b.peer)
+        assert a.gate.troubles() == {b.peer: f"another model: {other.layout}"}, "a refusal tells less"
+        assert b.gate.troubles() == {a.peer: f"another model: {ME.layout}"}
 
 
 @virtually
@@ -501,7 +508,7 @@ async def test_why_a_peer_is_not_connected_is_known_and_said_once():
         with pytest.raises(RefusedByPeer):
             await a.gate.dial(b.peer)
         assert a.gate.troubles() == {b.peer: "another model (other-ground)"}
-        assert b.gate.troubles() == {a.peer: "another model (other-ground)"}
+        assert b.gate.troubles() == {a.peer: "another model: voice-1"}
         b.book.set_trust(a.peer, Trust.BLOCKED)
         await b.transport.disconnect(a.peer)
         with pytest.raises((Unreachable, RefusedByPeer)):

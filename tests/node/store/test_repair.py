@@ -11,7 +11,8 @@ import pytest
 from node.errors import StoreDamaged, StoreFromFuture
 from node.store import Store
 from node.store.database import open_file
-from node.store.repair import FRESH, REBUILT, Shelf, open_or_rebuild
+from node.store.migrations import STEPS, migrate
+from node.store.repair import FRESH, REBUILT, Shelf, open_or_rebuild, rebuild
 from node.store.rows import BudgetRow, BudgetState, JobRow, ModelRow, Origin, Role, ShareRow
 from p2p.peers import PeerRecord, Trust
 
@@ -63,11 +64,11 @@ def path(tmp_path: Path, sound: bytes) -> Path:
     return tmp_path / "node.db"
 
 
-def shelf() -> Shelf:
-    return Shelf((THEIRS, OWN, OLD), "l")
+def shelf() -> list[Shelf]:
+    return [Shelf((THEIRS, OWN, OLD), "l")]
 
 
-def not_asked() -> Shelf:
+def not_asked() -> list[Shelf]:
     raise AssertionError("a sound memory needs no shelf")
 
 
@@ -188,7 +189,7 @@ def test_a_role_whose_model_is_lost_takes_the_newest_own_one(path: Path):
     file = open_file(path)
     file.query("UPDATE peers SET trust = 'adored' WHERE peer = 'peer-0007'")
     file.close()
-    opened = open_or_rebuild(path, lambda: Shelf((THEIRS, OLD), "l"))
+    opened = open_or_rebuild(path, lambda: [Shelf((THEIRS, OLD), "l")])
     with opened.store as store:
         assert store.roles() == {Role.WORKING: OLD, Role.BEST: OLD, Role.ALONE: OLD}
     assert f"working is now {OLD[:12]}" in opened.sentence
@@ -257,6 +258,55 @@ def test_others_only_report_the_damage(path: Path):
             Store.open(path, read_only)
         assert "node start" in caught.value.remedy
     assert path.read_bytes() == b"garbage" * 999
+
+
+BLOCKS = ["7" * 64, "8" * 64]
+
+
+def broken_with_two_lines(path: Path) -> None:
+    """A memory in which another layout has learnt too, and in which one value makes no sense."""
+    with Store.open(path) as store:
+        made = [ModelRow(digest=name, parent=None, origin=Origin.TRAINED, layout="m", made_at=2.0) for name in BLOCKS]
+        store.add_models(made, {Role.WORKING: BLOCKS[0], Role.SHARED: BLOCKS[1]})
+    file = open_file(path)
+    file.query("UPDATE peers SET trust = 'adored' WHERE peer = 'peer-0007'")
+    file.close()
+
+
+def test_the_line_that_does_not_learn_now_is_saved_too(path: Path):
+    broken_with_two_lines(path)
+    opened = open_or_rebuild(path, lambda: [*shelf(), Shelf(BLOCKS, "m"), Shelf((), "never")], lambda: NOW)
+    with opened.store as store:
+        assert store.of_model("l").roles() == {Role.WORKING: OWN, Role.BEST: OLD, Role.ALONE: OLD}
+        # What spoke for the owner was never learnt there, and the newest sound model takes its place.
+        assert store.of_model("m").roles() == {Role.WORKING: BLOCKS[0], Role.BEST: BLOCKS[0], Role.SHARED: BLOCKS[1]}
+        assert store.of_model("never").roles() == {}
+    assert "working is what it was (m)" in opened.sentence
+    assert "never" not in opened.sentence
+
+
+def test_a_file_that_is_lost_in_one_line_takes_nothing_from_the_other(path: Path):
+    broken_with_two_lines(path)
+    with open_or_rebuild(path, lambda: [Shelf(BLOCKS[1:], "m"), *shelf()], lambda: NOW).store as store:
+        assert store.of_model("m").roles()[Role.WORKING] == BLOCKS[1]
+        assert store.of_model("l").roles() == {Role.WORKING: OWN, Role.BEST: OLD, Role.ALONE: OLD}
+
+
+def test_rounds_of_a_memory_of_before_keep_what_a_migration_would_have_given_them(tmp_path: Path):
+    path = tmp_path / "node.db"
+    file = open_file(path)
+    migrate(file, STEPS[:2])
+    file.query("INSERT INTO models VALUES ('a', NULL, 'trained', 'res64', 0, 1, 1)")
+    file.query("INSERT INTO roles VALUES ('working', 'a')")
+    file.query(
+        "INSERT INTO rounds VALUES (1, 0, 1, 5, 'a', 'b', 'c', 1, 1, 1, 1, NULL, NULL, NULL, 0, '[]')",
+    )
+    file.close()
+    opened = rebuild(path, [Shelf(("a",), "res64")], "It was damaged.", lambda: NOW)
+    with opened.store as store:
+        (row,) = store.of_model("res64").rounds()
+        assert (row.method, row.layout) == ("mix", "res64")
+        assert store.of_model("res64").roles()[Role.WORKING] == "a"
 
 
 def test_no_line_takes_the_place_of_one_that_must_not_be_personal(path: Path):

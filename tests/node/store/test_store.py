@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -356,6 +356,59 @@ def test_a_round_is_all_or_nothing(path: Path):
             store.commit(bad)
         assert (store.rounds(), store.models(), store.roles(), store.next_round()) == ((), (), {}, 1)
         assert store.updates()[0].verdict is Verdict.PENDING
+
+
+LINES = ("one", "two")
+STEPS_OF_A_LINE = st.lists(
+    st.tuples(
+        st.sampled_from(LINES), st.sampled_from(["role", "shadow", "update", "judge", "round"]), st.integers(0, 5)
+    ),
+    max_size=25,
+)
+
+
+def step(store: Store, line: str, what: str, number: int) -> None:
+    """Something that a node whose model has the layout `line` does."""
+    digest = f"{line}{number}".ljust(64, "0")
+    known = [model(digest, layout=line)]
+    if what == "role":
+        store.add_models(known, {list(Role)[number]: digest})
+    elif what == "shadow":
+        store.add_models(known)
+        store.push_shadow("anna", "sent", digest, keep=2)
+    elif what == "update":
+        store.add_models(known)
+        store.add_update(update_row("anna", f"{line}-u{number}", number, result=digest))
+    elif what == "judge":
+        waiting = store.updates(verdict=Verdict.PENDING)
+        store.set_verdicts((row.peer, row.update, Verdict.REPLACED, "", None) for row in waiting)
+    else:
+        row = msgspec.structs.replace(round_row(store.next_round(), digest), layout=line)
+        store.commit(Commit(round=row, models=tuple(known), roles={Role.BEST: digest}, verdicts=()))
+
+
+def seen(store: Store) -> tuple[object, ...]:
+    """All of a line; rounds without their numbers, which both lines count together."""
+    rounds = [msgspec.structs.replace(row, number=0) for row in store.rounds()]
+    return store.roles(), store.shadow("anna", "sent"), rounds, store.updates(verdict=Verdict.PENDING)
+
+
+@settings(max_examples=25, deadline=None)
+@given(steps=STEPS_OF_A_LINE)
+def test_two_lines_in_one_memory_are_as_each_in_its_own(steps: list[tuple[str, str, int]]) -> None:
+    with tempfile.TemporaryDirectory(dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None) as folder:
+        together = Store.open(Path(folder) / "both.db")
+        apart = {line: Store.open(Path(folder) / f"{line}.db").of_model(line) for line in LINES}
+        for line, what, number in steps:
+            step(together.of_model(line), line, what, number)
+            step(apart[line], line, what, number)
+        for line in LINES:
+            assert seen(together.of_model(line)) == seen(apart[line])
+            assert set(apart[line].needed()) <= set(together.needed()), "nothing of a line that rests is swept away"
+        assert together.next_round() == 1 + sum(len(store.rounds()) for store in apart.values())
+        assert set(together.lines()) == {line for line in LINES if apart[line].rounds()}
+        for store in (together, *apart.values()):
+            store.close()
 
 
 def test_the_first_sequence_number_is_later_than_those_of_a_lost_memory(path: Path):
