@@ -7,9 +7,19 @@ from __future__ import annotations
 
 import os
 import platform
+from dataclasses import dataclass
 from types import ModuleType
 
 from ml.errors import Unavailable
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a model computes, in which numbers ("float32", "bfloat16", "float16" or "int8"), and why there."""
+
+    device: str = "cpu"
+    dtype: str = "float32"
+    why: str = "asked for"
 
 
 def best_device() -> str:

@@ -111,3 +111,5 @@ class Delivery:
     speed: float = 1.0
     voice: str | None = None
     rough: bool = False
+    reference: Audio | None = None
+    """Some seconds of the voice to speak in, for engines that clone one (`Capabilities.clones`); others ignore it."""

@@ -7,18 +7,21 @@ raises `EngineFailed`. This module knows no engine by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from ml.types import Audio, Delivery, Samples, Speech, Transcript, Translation
+from ml.types import Audio, Delivery, Phoneme, Samples, Speech, Transcript, Translation, Word
 
-Task = Literal["asr", "mt", "tts", "speaker"]
+Task = Literal["asr", "mt", "tts", "speaker", "ast", "align", "features", "vocoder", "conversion"]
 TASKS: tuple[Task, ...] = ("asr", "mt", "tts", "speaker")
+"""Those that the main job takes, each served by an engine that needs no download."""
+MORE_TASKS: tuple[Task, ...] = ("ast", "align", "features", "vocoder", "conversion")
+"""Those that only fetched models do, and that nothing imitates."""
 
 Embedding = npt.NDArray[np.float32]
 """A speaker embedding `[D]`, unit L2 norm: the dot product of two is their cosine similarity."""
@@ -63,6 +66,12 @@ class EngineSpec:
     needs: tuple[Need, ...] = ()
     isolation: Literal["thread", "process"] = "thread"
     rank: int = 0
+    memory: Mapping[str, int] = field(default_factory=dict)
+    """Bytes that it takes when loaded, by dtype; empty for engines whose memory is not worth counting."""
+    use: Literal["any", "non-commercial", "ask"] = "any"
+    """What the licence allows; an engine that is not for any use runs only when it is asked for by name."""
+    pairs: tuple[tuple[str, str], ...] = ()
+    """(source, target) of a translator of fixed directions; none: what its languages say."""
 
     def missing(self, home: EngineHome) -> tuple[Need, ...]:
         """The needs that are not met on this machine."""
@@ -84,6 +93,8 @@ class Capabilities:
     pairs: tuple[tuple[str, str], ...] = ()
     longest: float | None = None
     latency: dict[str, float] | None = None
+    clones: bool = False
+    """Whether speech can be had in the voice of `Delivery.reference`."""
 
 
 @dataclass(frozen=True)
@@ -182,4 +193,74 @@ class SpeakerEncoder(Engine, Protocol):
 
     def embed(self, audio: Audio) -> Embedding:
         """Embed 16 kHz speech. Raises BadAudio when there is less than the engine's shortest input."""
+        ...
+
+
+@runtime_checkable
+class StreamingTts(Tts, Protocol):
+    """Text to speech that can begin to sound before it is ready."""
+
+    def stream(self, text: str, language: str, delivery: Delivery) -> Iterator[Audio]:
+        """The pieces of `speak`'s audio as they are made; giving the iterator up ends the work. Raises as `speak`."""
+        ...
+
+
+@runtime_checkable
+class Ast(Engine, Protocol):
+    """Speech straight to text in another language."""
+
+    def translate_speech(self, audio: Audio, source: str | None, target: str) -> Translation:
+        """Translate 16 kHz speech; `source` None asks the engine to tell the language, where it can.
+
+        `source_text` of the result is what was heard, where the engine says so, else empty. Raises UnsupportedLanguage,
+        BadAudio or EngineFailed.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Where the words of a known text lie in a recording, and its sounds where the engine knows them."""
+
+    words: tuple[Word, ...]
+    phonemes: tuple[Phoneme, ...] = ()
+
+
+@runtime_checkable
+class Aligner(Engine, Protocol):
+    """Speech and its text to times."""
+
+    def align(self, audio: Audio, text: str, language: str) -> Alignment:
+        """Forced alignment of 16 kHz speech. Raises UnsupportedLanguage, BadText (too long for the audio), BadAudio."""
+        ...
+
+
+@runtime_checkable
+class FeatureExtractor(Engine, Protocol):
+    """Speech to a sequence of learnt features."""
+
+    rate: float
+    """Frames per second."""
+
+    def features(self, audio: Audio) -> npt.NDArray[np.float32]:
+        """Features `[T, D]` of 16 kHz speech. Raises BadAudio."""
+        ...
+
+
+@runtime_checkable
+class Vocoder(Engine, Protocol):
+    """Log-mel frames to sound."""
+
+    def sound(self, mel: npt.NDArray[np.float32]) -> Audio:
+        """The sound of log-mel frames `[T, 80]` as `ml/audio/logmel.py` makes them, at 16 kHz. Raises BadAudio."""
+        ...
+
+
+@runtime_checkable
+class VoiceConverter(Engine, Protocol):
+    """Speech in one voice to the same speech in another."""
+
+    def convert(self, audio: Audio, reference: Audio) -> Audio:
+        """What `audio` says, in the voice that `reference` (a few seconds of speech) is in; both and the result are 16
+        kHz. Raises BadAudio or EngineFailed."""
         ...

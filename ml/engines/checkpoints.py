@@ -1,0 +1,90 @@
+"""The engines that run fetched models: each entry of the catalogue becomes an engine of the model's name.
+
+`KINDS` says which class runs which kind of checkpoint; nothing of it is imported before an engine is built. Knows
+nothing of how models are fetched, and no model by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Protocol, cast
+
+from ml.device import Placement
+from ml.engines.protocols import Engine, EngineHome, EngineSpec, Need, Task
+from ml.models.checkpoint import Checkpoint
+from ml.models.entry import ModelEntry
+
+
+class Loadable(Protocol):
+    """A class that runs one kind of checkpoint."""
+
+    def load(self, spec: EngineSpec, checkpoint: Checkpoint, placement: Placement) -> Engine:
+        """An engine from its files. Raises ModelDamaged, Unavailable, EngineFailed."""
+        ...
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What runs a kind of checkpoint: `body` is "module:class", `packages` are (import name, way to get it)."""
+
+    task: Task
+    body: str
+    packages: tuple[tuple[str, str], ...] = (
+        ("torch", "pip install -c constraints.txt torch"),
+        ("transformers", "pip install -c constraints.txt transformers"),
+    )
+
+    def loadable(self) -> Loadable:
+        """The class; imports its module."""
+        module, _, name = self.body.partition(":")
+        return cast(Loadable, getattr(import_module(module), name))
+
+
+KINDS: Mapping[str, Kind] = {
+    "wavlm-xvector": Kind("speaker", "ml.engines.wavlm:WavLmEncoder"),
+}
+"""By the `engine` of a catalogue entry."""
+
+Find = Callable[[ModelEntry, EngineHome], Checkpoint]
+"""The checkpoint of an entry on this machine, whole and checked. Raises Unavailable, ModelDamaged."""
+Present = Callable[[ModelEntry, EngineHome], bool]
+"""Whether it is here, asked quickly."""
+Place = Callable[[ModelEntry], Placement]
+"""Where it shall compute."""
+
+
+def specs(
+    entries: Iterable[ModelEntry], find: Find, present: Present, place: Place, kinds: Mapping[str, Kind] = KINDS
+) -> tuple[EngineSpec, ...]:
+    """An engine for each entry whose kind is known; the others are models without an engine here."""
+    return tuple(_spec(entry, kinds[entry.engine], find, present, place) for entry in entries if entry.engine in kinds)
+
+
+def _spec(entry: ModelEntry, kind: Kind, find: Find, present: Present, place: Place) -> EngineSpec:
+    packages = tuple(
+        Need(name, "python", lambda home, name=name: find_spec(name) is not None, remedy)  # type: ignore[misc]
+        for name, remedy in kind.packages
+    )
+    model = Need(f"the model {entry.name}", "model", partial(present, entry), f"node models pull {entry.name}")
+
+    def build(home: EngineHome) -> Engine:
+        return kind.loadable().load(spec, find(entry, home), place(entry))
+
+    spec = EngineSpec(
+        name=entry.name,
+        task=kind.task,
+        summary=entry.summary,
+        languages=entry.languages,
+        licence=entry.licence,
+        factory=build,
+        needs=(*packages, model),
+        rank=entry.rank,
+        memory=entry.memory,
+        use=entry.use,
+        pairs=tuple((source, target) for source, _, target in (pair.partition("-") for pair in entry.pairs)),
+    )
+    return spec

@@ -1,0 +1,38 @@
+"""A model that is on this machine, whole and checked, as an engine gets it.
+
+Only a definition: whoever makes one has checked its files. Knows nothing of engines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml.errors import ModelDamaged
+from ml.models.entry import ModelEntry
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """`folder` holds the files in their publisher's layout; `revision` is the commit or version they are of."""
+
+    entry: ModelEntry
+    folder: Path
+    revision: str
+
+    @property
+    def name(self) -> str:
+        """The model's name in the catalogue."""
+        return self.entry.name
+
+    @property
+    def version(self) -> str:
+        """For reports: what was loaded, as precisely as it can be named."""
+        return f"{self.name} {self.revision[:12]}"
+
+    def file(self, path: str) -> Path:
+        """One of its files. Raises ModelDamaged where it is not there."""
+        found = self.folder / path
+        if not found.is_file():
+            raise ModelDamaged(f"The {self.name} model has no file {path}.", f"node models pull {self.name}")
+        return found

@@ -1,0 +1,114 @@
+"""What the catalogue says of one model: where it was published, under which licence, what it needs and can do.
+
+Only definitions, read from TOML by `catalogue.py`. Knows nothing of how models are fetched, kept or run.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+import msgspec
+
+Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9.-]{0,60}$")]
+Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Commit = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{40}$")]
+Bytes = Annotated[int, msgspec.Meta(gt=0, le=10**12)]
+Use = Literal["any", "non-commercial", "ask"]
+"""What the licence lets a user do: anything; nothing that earns money; or only what its own terms say, which are asked
+for once. Only models for any use are ever chosen without being named."""
+_PART = re.compile(r"[A-Za-z0-9_+@=-][A-Za-z0-9._+@=-]*")
+
+
+class HubSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="at", tag="hub"):
+    """A repository of a model hub, at a commit.
+
+    Without `revision` the first fetch takes the newest commit and keeps to it from then on (trust on first use).
+    """
+
+    repo: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$")]
+    revision: Commit | None = None
+
+
+class WheelSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="at", tag="pypi"):
+    """Files inside a published wheel, pinned as a whole."""
+
+    project: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9._-]+$")]
+    version: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9.!+]+$")]
+    sha256: Sha256
+    bytes: Bytes
+
+    @property
+    def requirement(self) -> str:
+        """What pip is asked for, `NAME==VERSION`."""
+        return f"{self.project}=={self.version}"
+
+
+class FolderSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="at", tag="folder"):
+    """A folder on this machine, in the publisher's layout; used where it lies, never copied or changed."""
+
+    path: str
+
+
+Source = HubSource | WheelSource | FolderSource
+
+
+class ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file of a model, by its path within it; size and hash where published facts are at hand."""
+
+    path: str
+    bytes: Bytes | None = None
+    sha256: Sha256 | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a path that could lead out of the model's folder."""
+        if len(self.path) > 200 or not all(_PART.fullmatch(part) for part in self.path.split("/")):
+            raise ValueError(f"{self.path!r} is not a plain relative path")
+
+
+class Figure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A published or measured figure, e.g. what = "WER, LibriSpeech test-clean, %", value = 3.33, and who says so."""
+
+    what: str
+    value: float
+    source: str
+
+
+class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One model that can be fetched and run.
+
+    `engine` names the kind of engine that runs it (`ml/engines/checkpoints.py`). `languages` are BCP 47 codes it reads
+    or speaks, none for any; `pairs` are "en-es" for translators of fixed directions. `memory` is what it takes when
+    loaded, in bytes by dtype ("float32", "bfloat16", "float16", "int8"). `sets` name it to `node models pull SET`.
+    """
+
+    name: Name
+    task: str
+    engine: str
+    summary: str
+    licence: str
+    source: Source
+    use: Use = "any"
+    terms: str = ""
+    """What the licence asks of a user, in plain words; never empty where `use` is not "any"."""
+    files: tuple[ModelFile, ...] = ()
+    languages: tuple[str, ...] = ()
+    pairs: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
+    memory: dict[str, Bytes] = {}
+    figures: tuple[Figure, ...] = ()
+    rank: int = 0
+    """Among models of one task that fit, the highest is chosen."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for an entry that contradicts itself."""
+        if self.use != "any" and not self.terms:
+            raise ValueError(f"{self.name}: say in `terms` what its licence asks")
+        if not isinstance(self.source, FolderSource) and not self.files:
+            raise ValueError(f"{self.name}: name its files")
+
+    @property
+    def bytes(self) -> int | None:
+        """Size of all files; None where one is not known."""
+        sizes = [file.bytes for file in self.files]
+        return None if not sizes or None in sizes else sum(size for size in sizes if size is not None)

@@ -1,0 +1,74 @@
+"""Catalogue entries become engines; what is missing is asked for, and nothing is imported to describe them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from ml.device import Placement
+from ml.engines.checkpoints import KINDS, Kind, specs
+from ml.engines.protocols import MORE_TASKS, TASKS, EngineHome
+from ml.errors import Unavailable
+from ml.models.checkpoint import Checkpoint
+from ml.models.entry import ModelEntry
+from tests.conftest import ROOT
+from tests.ml.engines.tiny import checkpoint, entry, tinies, tiny_specs
+
+HOME = EngineHome(Path("nowhere"))
+
+
+def nothing_here(model: ModelEntry, home: EngineHome) -> Checkpoint:
+    raise Unavailable(f"{model.name} is not here.", f"node models pull {model.name}")
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_has_a_body_with_a_way_to_load_it_and_a_tiny_checkpoint(name: str) -> None:
+    kind = KINDS[name]
+    module, _, body = kind.body.partition(":")
+    assert callable(getattr(import_module(module), body).load)
+    assert kind.loadable() is getattr(import_module(module), body)
+    assert kind.task in (*TASKS, *MORE_TASKS)
+    assert any(tiny.entry.engine == name and tiny.entry.task == kind.task for tiny in tinies().values())
+
+
+def test_what_is_missing_is_named_with_the_way_to_get_it() -> None:
+    kinds = {"odd": Kind("mt", "nowhere:Nothing", (("no_such_package", "pip install it"),))}
+    (spec,) = specs(
+        [entry("one", "mt", "odd")], nothing_here, lambda model, home: False, lambda model: Placement(), kinds
+    )
+    assert [need.remedy for need in spec.missing(HOME)] == ["pip install it", "node models pull one"]
+
+
+def test_entries_of_unknown_kinds_are_no_engines() -> None:
+    assert not specs(
+        [entry("one", "mt", "unheard-of")], nothing_here, lambda model, home: True, lambda model: Placement()
+    )
+
+
+def test_the_spec_says_what_the_catalogue_says() -> None:
+    model = entry(
+        "one", "mt", "odd", pairs=("en-es", "en-pt-BR"), memory={"float32": 10}, use="ask", terms="be kind", rank=7
+    )
+    kinds = {"odd": Kind("mt", "nowhere:Nothing", ())}
+    (spec,) = specs([model], nothing_here, lambda model, home: True, lambda model: Placement(), kinds)
+    assert spec.pairs == (("en", "es"), ("en", "pt-BR"))
+    assert (spec.name, spec.rank, spec.use, dict(spec.memory)) == ("one", 7, "ask", {"float32": 10})
+    assert spec.missing(HOME) == ()
+
+
+def test_the_factory_gives_the_model_its_place() -> None:
+    (spec,) = tiny_specs(["tiny-wavlm"], Placement("cpu", "bfloat16"))
+    engine = spec.factory(HOME)
+    assert "bfloat16" in engine.capabilities().version
+    assert checkpoint("tiny-wavlm").revision[:12] in engine.capabilities().version
+    engine.close()
+
+
+def test_describing_engines_imports_nothing_heavy() -> None:
+    program = "import sys; import ml.engines.checkpoints; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {"torch", "transformers", "huggingface_hub"} & set(done.stdout.split())

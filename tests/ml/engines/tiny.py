@@ -1,0 +1,78 @@
+"""Tiny checkpoints: real configurations, real tokenizers, a few thousand weights; saved as their publishers save theirs
+and loaded by the same path as the real ones.
+
+Each kind of checkpoint has a module `tiny_KIND.py` beside this one, with a list `TINIES`. They are built on first use,
+once a session. `knows` says that a checkpoint was trained far enough to be asked about what it hears or says.
+"""
+
+from __future__ import annotations
+
+import atexit
+import tempfile
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+from ml.device import Placement
+from ml.engines.checkpoints import specs
+from ml.engines.protocols import EngineHome, EngineSpec
+from ml.models.checkpoint import Checkpoint
+from ml.models.entry import FolderSource, ModelEntry
+
+MODULES = ("tests.ml.engines.tiny_wavlm",)
+"""Where the tiny checkpoints are described."""
+REVISION = "0" * 40
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A checkpoint that tests build: what a catalogue would say of it, and the function that fills its folder."""
+
+    entry: ModelEntry
+    build: Callable[[Path], None]
+    knows: bool = False
+
+
+def entry(name: str, task: str, engine: str, **more: object) -> ModelEntry:
+    """A catalogue entry for a tiny checkpoint."""
+    told = {"summary": "tiny, for tests", "licence": "CC0-1.0", "source": FolderSource(name), **more}
+    return ModelEntry(name=name, task=task, engine=engine, **told)  # type: ignore[arg-type]
+
+
+@cache
+def tinies() -> dict[str, Tiny]:
+    """All of them, by name."""
+    return {tiny.entry.name: tiny for module in MODULES for tiny in import_module(module).TINIES}
+
+
+@cache
+def _folder() -> Path:
+    made = tempfile.TemporaryDirectory(prefix="babelmesh-tiny-")
+    atexit.register(made.cleanup)
+    return Path(made.name)
+
+
+_building = threading.Lock()
+
+
+def checkpoint(name: str) -> Checkpoint:
+    """The checkpoint of that name, built now if need be."""
+    tiny, folder = tinies()[name], _folder() / name
+    with _building:
+        if not folder.is_dir():
+            folder.mkdir()
+            tiny.build(folder)
+    return Checkpoint(tiny.entry, folder, REVISION)
+
+
+def tiny_specs(names: Iterable[str] | None = None, placement: Placement | None = None) -> tuple[EngineSpec, ...]:
+    """Engines of the tiny checkpoints, of all or of those named."""
+    entries = [tiny.entry for name, tiny in tinies().items() if names is None or name in names]
+
+    def find(entry: ModelEntry, home: EngineHome) -> Checkpoint:
+        return checkpoint(entry.name)
+
+    return specs(entries, find, lambda entry, home: True, lambda entry: placement or Placement())
