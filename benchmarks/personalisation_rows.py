@@ -120,7 +120,7 @@ OURS = Row("ours", lambda whole: Hierarchical(whole=whole()), True, "hierarchica
 """The default: as `hierarchical`, but with all speech in the end. Its control is the same without peers, tuned for
 itself; the difference is what the peers add."""
 
-NODES = ("node", "node-alone", "node-mix")
+NODES = ("node", "node-alone", "node-mix", "node-mix-auto")
 """What real nodes do, with gate and control: `ours`, `control` and `mix70-gate` are their rows here."""
 
 FIRST = Row("ours-n", lambda whole: Hierarchical(whole=whole(), least=0.0), True, "hierarchical")

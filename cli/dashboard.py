@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cli.words import ago, size, span, sparkline
+from cli.words import ago, mixture, size, span, sparkline
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -309,6 +309,8 @@ def _foot(stats: Stats) -> list[RenderableType]:
     ]
     if privacy := _privacy(stats):
         lines.append(privacy)
+    if stats["rounds"] and (mixed := mixture(stats["rounds"][0])):
+        lines.append(Text.assemble(("mixing   ", "dim"), mixed))
     if not stats["running"]:
         lines.append(Text("This is what the home remembers: no node runs in it. Start it with: node start", "yellow"))
     return lines

@@ -20,7 +20,7 @@ from cli.client import Client
 from cli.common import Common
 from cli.identity import note_unprotected, read_passphrase
 from cli.render import console, show_line, write_json
-from cli.words import span
+from cli.words import mixture, span
 from node.errors import NotRunning
 
 if TYPE_CHECKING:
@@ -102,7 +102,9 @@ def outcome(row: Mapping[str, Any]) -> list[str]:
         after_all = f"{before:.3f} dB" if after == before else f"{before:.3f} dB, and then {after:.3f} dB"
         lines.append(f"On speech that it never saw nothing got better: {after_all}. What spoke best still speaks.")
     if row["merged"]:
-        lines.append(f"With {_updates(row['merged'])} of peers: {row['rmse_adopted']:.3f} dB.")
+        shares = mixture(row)
+        mixed = f" ({shares})" if shares else ""
+        lines.append(f"With {_updates(row['merged'])} of peers{mixed}: {row['rmse_adopted']:.3f} dB.")
     genesis = row.get("rmse_genesis")
     since = f", {1 - (best / genesis) ** 2:.1%} less squared error than the shared start" if genesis else ""
     lines.append(f"The best model so far: {best:.3f} dB{since}.")

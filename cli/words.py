@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -54,3 +55,11 @@ def sparkline(values: Sequence[float | None], width: int) -> str:
     return "".join(
         " " if value is None or not math.isfinite(value) else BLOCKS[round((value - low) * scale)] for value in shown
     )
+
+
+def mixture(row: Mapping[str, Any]) -> str:
+    """A round's alpha in words; nothing for a method that mixes nothing."""
+    alpha, learnt = row.get("alpha"), row.get("alpha_next")
+    if alpha is None:
+        return ""
+    return f"{alpha:.2f} of your own model" + ("" if learnt is None else f", {learnt:.2f} next time (learnt)")

@@ -116,7 +116,7 @@ class Learning:
 
     def begin(self, plan: Plan) -> Draft:
         """A round from the weights that there are now; its number is the plan's seed."""
-        return Draft(plan.seed, self._clock(), self._options.way.begin(self._learner, self.weights))
+        return Draft(plan.seed, self._clock(), self._options.way.begin(self._learner, self.weights, self._alpha()))
 
     async def merge(self, draft: Draft, trust: Callable[[str], float]) -> None:
         """Judge what peers sent, and let the way mix in the accepted."""
@@ -141,6 +141,7 @@ class Learning:
         made += [best.twin, best.speaks]
         roles |= {Role.BEST: best.speaks.weights, Role.TWIN: best.twin.weights}
         before, trained, adopted = done.scores
+        alpha, learnt = done.alpha or (None, None)
         row = RoundRow(
             number=draft.number,
             began_at=draft.began_at,
@@ -158,12 +159,19 @@ class Learning:
             mcd_best=best.score.mcd,
             merged=sum(verdict is Verdict.MERGED for _, _, verdict, _, _ in draft.verdicts),
             method=self._options.way.name,
+            alpha=alpha,
+            alpha_next=self._alpha() if learnt is None else learnt,
             layout=self._learner.layout.name,
             history=tuple(msgspec.to_builtins(facts) for facts in done.history),
         )
         models = tuple(self._kept(one, now) for one in made)
         pointed = {role: digest(weights) for role, weights in roles.items()}
         return Commit(round=row, models=models, roles=pointed, verdicts=draft.verdicts)
+
+    def _alpha(self) -> float | None:
+        """What rounds before have learnt of the weight of one's own model in a mixture."""
+        last = self._store.rounds(1)
+        return last[0].alpha_next if last else None
 
     async def _standing(self, speaks: Role, twin: Role) -> Candidate:
         """What speaks now, by its twin's score on today's held-out speech: there may be more of that than there was.

@@ -36,8 +36,9 @@ class SharedPrior:
     merge_first: bool = True
     published: Role = Role.SHARED
 
-    def begin(self, learner: Learner, models: Models) -> _Course:
-        """A round that goes on from SHARED, WORKING and WHOLE, and the control's from CONTROL and CONTROL_WHOLE."""
+    def begin(self, learner: Learner, models: Models, alpha: float | None = None) -> _Course:
+        """A round that goes on from SHARED, WORKING and WHOLE, and the control's from CONTROL and CONTROL_WHOLE; an
+        average needs no alpha."""
         return _Course(self, learner, models)
 
 

@@ -77,6 +77,9 @@ class Outcome:
     roles: Mapping[Role, Weights]
     candidates: Sequence[Candidate]
     alone: Sequence[Candidate] = ()
+    alpha: tuple[float, float | None] | None = None
+    """The weight of one's own model in this round's mixture, and what was learnt of it for the next; None where nothing
+    is mixed, and for the second where it is fixed."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,8 @@ class Taken:
     score: Score
     judged: tuple[Judged, ...] = ()
     taken: bool = False
+    mixture: tuple[Weights, Score] | None = None
+    """What was mixed, also when it was not gone on from."""
 
 
 class Course(Protocol):
@@ -123,8 +128,8 @@ class Way(Protocol):
         """The line that peers get."""
         ...
 
-    def begin(self, learner: Learner, models: Models) -> Course:
-        """A round from the weights that there are now."""
+    def begin(self, learner: Learner, models: Models, alpha: float | None = None) -> Course:
+        """A round from the weights that there are now; `alpha` is what rounds before have learnt of it, if any did."""
         ...
 
 
@@ -154,5 +159,5 @@ class Merging:
             return Taken(own, score, merged.judged)
         reached = await learner.score(merged.weights)
         if not adopt(max(score.mse, allowed.mse) if allowed else score.mse, reached.mse):
-            return Taken(own, score, merged.judged)
-        return Taken(merged.weights, reached, merged.judged, True)
+            return Taken(own, score, merged.judged, mixture=(merged.weights, reached))
+        return Taken(merged.weights, reached, merged.judged, True, (merged.weights, reached))

@@ -90,6 +90,10 @@ STEPS: tuple[Step, ...] = (
         """INSERT INTO roles SELECT layout, role, digest FROM roles_of_one JOIN models USING (digest)""",
         """DROP TABLE roles_of_one""",
     ),
+    (
+        """ALTER TABLE rounds ADD COLUMN alpha REAL""",
+        """ALTER TABLE rounds ADD COLUMN alpha_next REAL""",
+    ),
 )
 
 

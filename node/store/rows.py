@@ -104,6 +104,10 @@ class RoundRow(msgspec.Struct, frozen=True, kw_only=True):
     """Peers' updates that went into it."""
     method: str = "mix"
     """How it was learnt: `shared-prior` or `mix`."""
+    alpha: float | None = None
+    """The weight of one's own model in what was mixed; None where the method mixes nothing, or nobody noted it."""
+    alpha_next: float | None = None
+    """What `[train] alpha = "auto"` has learnt so far and begins the next round with; other ways leave it as it is."""
     layout: str = "res64"
     """Of the model that learnt. Each has a line of rounds of its own; numbers are given once for all of them."""
     history: tuple[dict[str, Any], ...] = ()

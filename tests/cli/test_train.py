@@ -89,4 +89,8 @@ def test_the_outcome_when_nothing_got_better_and_when_peers_helped() -> None:
     assert "With an update of peers: 1.900 dB." in told
     assert "best model so far: 1.900 dB." in told
     assert "4 min more of speech would help" in told
+    mixed = " ".join(outcome(row | {"alpha": 0.7, "alpha_next": 0.72}))
+    assert "With an update of peers (0.70 of your own model, 0.72 next time (learnt)): 1.900 dB." in mixed
+    fixed = " ".join(outcome(row | {"alpha": 0.7, "alpha_next": None}))
+    assert "With an update of peers (0.70 of your own model): 1.900 dB." in fixed
     assert "more of speech" not in " ".join(outcome(row | {"frames": round(400 / HOP_SECONDS)}))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.words import BLOCKS, ago, size, span, sparkline
+from cli.words import BLOCKS, ago, mixture, size, span, sparkline
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,9 @@ def test_any_figures_give_a_line_that_fits(values: list[float | None], width: in
 def test_sizes_and_spans_are_short(count: float, seconds: float) -> None:
     assert len(size(count)) <= 12
     assert len(span(seconds)) <= 14
+
+
+def test_a_mixture_says_whose_it_is_and_what_was_learnt():
+    assert mixture({}) == mixture({"alpha": None, "alpha_next": 0.8}) == ""
+    assert mixture({"alpha": 0.7, "alpha_next": None}) == "0.70 of your own model"
+    assert mixture({"alpha": 0.7, "alpha_next": 0.725}) == "0.70 of your own model, 0.72 next time (learnt)"

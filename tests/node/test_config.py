@@ -93,6 +93,8 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         ("translate = 3\n", ":1: translate: expected a section, got a whole number", "value"),
         ('[translate]\nsrt = "yes"\n', ":2: translate.srt: expected true or false, got text", "value"),
         ("[train]\nalpha = 2\n", ":2: train.alpha: expected a number of at most 1.0", "value"),
+        ('[train]\nalpha = "slow"\n', ':2: train.alpha: expected a number or "auto".', "value"),
+        ("[train]\nalpha = []\n", ':2: train.alpha: expected a number or "auto", got a list.', "value"),
         ("[train]\nalpha = nan\n", ":2: train.alpha: expected a number of at least 0.0", "value"),
         ("[train]\ninterval = inf\n", ":2: train.interval: expected a number of at most 31536000.0", "value"),
         ("[train]\nepochs = 1.5\n", ":2: train.epochs: expected a whole number, got a number", "value"),

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ml.federated.alpha import AlphaOptions
 from ml.voice.training import EpochFacts, Trained
 from ml.weights import Weights, digest
 from node.learner import Plan
@@ -121,6 +122,28 @@ def test_a_good_peer_takes_a_node_further_than_it_gets_alone(desk: Desk) -> None
     merged = desk.store.updates(peer="good")[0]
     assert merged.round is not None
     assert merged.share == pytest.approx(1.0)
+
+
+def test_a_learnt_alpha_goes_on_after_a_restart_and_after_rounds_of_another_way(tmp_path: Path) -> None:
+    def played(way: Way, rounds: int) -> list[tuple[float | None, float | None]]:
+        desk = Desk(tmp_path, way=way)
+
+        async def main() -> None:
+            for _ in range(rounds):
+                desk.receive("good", truth_of(desk))
+                await desk.round()
+
+        with desk.store:
+            run_virtually(main())
+            return [(row.alpha, row.alpha_next) for row in desk.store.rounds(rounds)][::-1]
+
+    learning = Mix(learning=AlphaOptions())
+    first = played(learning, 2)
+    assert first[0] == (0.7, pytest.approx(0.65))
+    assert first[1] == (first[0][1], pytest.approx(0.6125)), "each begins with what the one before has learnt"
+    assert played(Mix(), 1) == [(0.7, first[1][1])]
+    assert played(SharedPrior(), 1) == [(None, first[1][1])]
+    assert played(learning, 1)[0][0] == first[1][1]
 
 
 def test_a_peer_without_trust_goes_into_no_merge(desk: Desk) -> None:

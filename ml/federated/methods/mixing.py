@@ -6,10 +6,11 @@ A round is the node's: learn, mix, publish. Knows no rule beyond that it gives a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from ml.federated.alpha import ALPHA, AlphaOptions, after_round
 from ml.federated.cohort import Stack
 from ml.federated.method import Ground, Inbox, Rule, State
 from ml.federated.methods.lines import ACCEPTED, BEST, MEAN, begun, genesis, judged, kept, line, towards
@@ -55,42 +56,33 @@ class Mixed:
 
 @dataclass(frozen=True)
 class SlowlyMixed:
-    """As `Mixed`, and each person's alpha goes slowly where held-out speech is better, within bounds.
-
-    Every round compares the mixtures with alpha `move` lower and higher; after `window` rounds alpha makes one move to
-    the side that was better on the whole. Chosen anew every round, alpha would always run to one's own weights.
+    """As `Mixed`, and each person's alpha goes slowly where held-out speech is better, within bounds: as
+    `ml/federated/alpha.py` says, like the node's. Chosen anew every round, alpha would always run to one's own weights.
     """
 
-    begins: float = 0.7
-    least: float = 0.5
-    most: float = 0.9
-    move: float = 0.05
-    window: int = 3
+    learning: AlphaOptions = field(default_factory=AlphaOptions)
     rule: Rule = MEAN
     name: str = "mix, alpha learnt slowly"
 
     def begin(self, ground: Ground, who: Sequence[int]) -> State:  # noqa: D102
-        numbers = {"alpha": np.full(len(who), self.begins), "lean": np.zeros(len(who))}
-        return {**begun(ground, who, "working"), **numbers}
+        return {**begun(ground, who, "working"), ALPHA: np.full(len(who), self.learning.begins)}
 
     def round(  # noqa: D102
         self, ground: Ground, who: Sequence[int], state: State, inbox: Inbox, number: int
     ) -> tuple[State, Stack]:
         learnt = ground.cohort.train(line(state, "working"), who, ground.training)
         step, accepted = towards(ground, who, learnt.last, inbox, self.rule)
-        alpha, lean = np.array(state["alpha"], np.float64), np.array(state["lean"], np.float64)
-        more, less = (
-            judged(ground, learnt.last + (1 - alpha - side).astype(np.float32)[:, None] * step, who)
-            for side in (self.move, -self.move)
-        )
-        finite = np.isfinite(more) & np.isfinite(less)
-        lean[finite] += ((less - more) / less)[finite]
-        if number % self.window == 0:
-            alpha = np.clip(alpha + self.move * np.sign(lean), self.least, self.most)
-            lean[:] = 0
+        alpha = np.array(state[ALPHA], np.float64)
         working = learnt.last + (1 - alpha).astype(np.float32)[:, None] * step
-        best = kept(state, (learnt.best, learnt.error), (working, judged(ground, working, who)))
-        return {**state, "working": working, "alpha": alpha, "lean": lean, ACCEPTED: accepted, **best}, working
+        error = judged(ground, working, who)
+        best = kept(state, (learnt.best, learnt.error), (working, error))
+        some = np.flatnonzero(accepted)
+        if len(some):
+            people = np.asarray(who, np.int64)[some].tolist()
+            beyond = learnt.last[some] + np.float32(1 - self.learning.probe) * step[some]
+            own, probed = (judged(ground, stack, people) for stack in (learnt.last[some], beyond))
+            alpha[some] = after_round(alpha[some], own, error[some], probed, self.learning)
+        return {**state, "working": working, ALPHA: alpha, ACCEPTED: accepted, **best}, working
 
     def personal(self, state: State) -> Stack:  # noqa: D102
         return line(state, BEST)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from ml.federated.alpha import ALPHA, AlphaOptions, after_round
 from ml.federated.cohort import Stack
 from ml.federated.gate import MergeOptions, adopts
 from ml.federated.gated import Gated
@@ -24,12 +25,14 @@ _Numbers = npt.NDArray[np.float64]
 class NodeMix:
     """Three lines as in the node: `working` goes on, `alone` is trained alike and never merged, `best` speaks.
 
-    Without `control` there is no line `alone`: half the work, and `best` may be a little worse than a node's.
+    Without `control` there is no line `alone`: half the work, and `best` may be a little worse than a node's. With
+    `learning`, as `[train] alpha = "auto"`, everybody has an alpha of their own, and that of the options means nothing.
     """
 
     options: MergeOptions = field(default_factory=MergeOptions)
     control: bool = True
     name: str = "node, mixing 70/30"
+    learning: AlphaOptions | None = None
 
     def begin(self, ground: Ground, who: Sequence[int]) -> State:
         """Everything is genesis."""
@@ -37,6 +40,8 @@ class NodeMix:
         lines: dict[str, npt.NDArray[np.generic]] = {"working": start, "best": start.copy()}
         if self.control:
             lines["alone"] = start.copy()
+        if self.learning is not None:
+            lines[ALPHA] = np.full(len(who), self.learning.begins)
         return {**lines, "error": _judged(ground, start, who), "accepted": np.zeros(len(who), np.int64)}
 
     def round(self, ground: Ground, who: Sequence[int], state: State, inbox: Inbox, number: int) -> tuple[State, Stack]:
@@ -46,13 +51,20 @@ class NodeMix:
         taken = Gated(self.options).take(ground, who, learnt.best, inbox)
         people, accepted = np.asarray(who, np.int64), taken.accepted.sum(axis=1)
         some = np.flatnonzero(accepted)
-        if len(some) and self.options.alpha < 1:
-            mixed = learnt.best[some] + np.float32(1 - self.options.alpha) * taken.step[some]
+        alpha = self._alpha(state, len(who))
+        if len(some) and (alpha[some] < 1).all():
+            mixed = learnt.best[some] + (1 - alpha[some]).astype(np.float32)[:, None] * taken.step[some]
             reached = _judged(ground, mixed, people[some].tolist())
+            if self.learning is not None:
+                beyond = learnt.best[some] + np.float32(1 - self.learning.probe) * taken.step[some]
+                probed = _judged(ground, beyond, people[some].tolist())
+                alpha[some] = after_round(alpha[some], learnt.error[some], reached, probed, self.learning)
             good = adopts(error[some], reached)
             working[some[good]], error[some[good]] = mixed[good], reached[good]
             accepted[some[~good]] = 0
         after: dict[str, npt.NDArray[np.generic]] = {"working": working, "accepted": accepted}
+        if self.learning is not None:
+            after[ALPHA] = alpha
         tried = [(working, error), (learnt.best, learnt.error)]
         if self.control:
             alone = ground.cohort.train(np.asarray(state["alone"], np.float32), who, ground.training)
@@ -63,6 +75,11 @@ class NodeMix:
             better = found < least
             best[better], least[better] = stack[better], found[better]
         return {**after, "best": best, "error": least}, working
+
+    def _alpha(self, state: State, people: int) -> _Numbers:
+        if self.learning is None:
+            return np.full(people, self.options.alpha)
+        return np.array(state[ALPHA], np.float64)
 
     def personal(self, state: State) -> Stack:
         """The best on held-out speech of all that there ever was."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from ml.federated.alpha import AlphaOptions
 from ml.federated.gate import SLACK
 from ml.federated.gated import Gated
 from ml.federated.method import Method
@@ -56,6 +57,7 @@ TOGETHER: Mapping[str, Method] = MappingProxyType(
         "hierarchical": Hierarchical(),
         "node": NodeDefault(),
         "node-mix": NodeMix(),
+        "node-mix-auto": NodeMix(name="node, mixing, alpha learnt slowly", learning=AlphaOptions()),
     }
 )
 """With peers. Fine-tuning begins in round 7: half of twelve."""

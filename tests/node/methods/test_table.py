@@ -32,3 +32,10 @@ def test_epochs_and_pull_follow_the_method_unless_they_are_said() -> None:
     ]
     said = TrainSettings(epochs=3, pull=0.0)
     assert (said.epochs_in_force, said.pull_in_force) == (3, 0.0)
+
+
+def test_an_alpha_that_is_to_be_learnt() -> None:
+    mix = way_of(TrainSettings(method="mix", alpha="auto"))
+    assert isinstance(mix, Mix)
+    assert mix.learning is not None
+    assert way_of(TrainSettings(method="mix", alpha=0.9)).learning is None

@@ -80,7 +80,13 @@ def test_an_old_file_is_read_without_being_written_to(file: Database):
 def test_released_steps_never_change():
     """A new shape is a new step. When this fails for a step that was released, put the old text back."""
     hashes = [hashlib.sha256("\n".join(step).encode()).hexdigest()[:16] for step in STEPS]
-    assert hashes == ["69316545871b7650", "b04d8b891f4d6922", "70b3cc702963b3e5", "8e3eb6a021b74a09"]
+    assert hashes == [
+        "69316545871b7650",
+        "b04d8b891f4d6922",
+        "70b3cc702963b3e5",
+        "8e3eb6a021b74a09",
+        "28fbd3ae5c4f2f4e",
+    ]
 
 
 def test_a_memory_of_the_first_version_gets_a_place_for_privacy_and_keeps_the_rest(file: Database):
@@ -119,6 +125,15 @@ def test_the_line_of_a_memory_of_the_third_version_goes_on_as_that_of_its_layout
     assert file.query("SELECT layout, role, digest FROM roles") == [("res64", "best", "a"), ("res64", "working", "a")]
     assert file.query("SELECT number, method, layout FROM rounds") == [(1, "shared-prior", "res64")]
     assert file.query("SELECT count(*) FROM sqlite_master WHERE name = 'roles_of_one'") == [(0,)]
+
+
+def test_rounds_of_a_memory_of_the_fourth_version_have_no_alpha(file: Database):
+    migrate(file, STEPS[:4])
+    file.query(
+        "INSERT INTO rounds VALUES (1, 0, 1, 5, 'a', 'b', 'c', 1, 1, 1, 1, NULL, NULL, NULL, 0, '[]', 'mix', 'res64')"
+    )
+    assert migrate(file) == file.path.with_name("node.db.version-4")
+    assert file.query("SELECT number, method, alpha, alpha_next FROM rounds") == [(1, "mix", None, None)]
 
 
 def test_every_table_is_strict(file: Database):

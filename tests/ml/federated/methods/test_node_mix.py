@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ml.federated.alpha import AlphaOptions, after_round
 from ml.federated.cohort import Cohort, Person
 from ml.federated.gate import MergeOptions
 from ml.federated.method import Ground, Inbox
@@ -97,3 +98,27 @@ def test_what_speaks_is_never_worse_on_held_out_speech_than_anything_before(grou
         for line in ("working", "alone"):
             least = np.minimum(least, ground.cohort.errors(np.asarray(state[line]), who))
         assert (ground.cohort.errors(method.personal(state), who) <= least * (1 + 1e-9)).all()
+
+
+def test_a_learnt_alpha_is_each_persons_own_and_moves_by_what_was_heard(ground: Ground) -> None:
+    method = NodeMix(learning=AlphaOptions())
+    state = {**method.begin(ground, range(PEOPLE)), "alpha": np.array([0.6, 0.8, 0.8])}
+    models = near(ground, 2)
+    after, published = method.round(ground, range(PEOPLE), state, inbox(ground, models.copy()), 1)
+    own, mean = np.asarray(after["alone"]), models.mean(axis=1)
+    for person, alpha in ((0, 0.6), (1, 0.8)):
+        mixed = own[person] + (1 - alpha) * (mean[person] - own[person])
+        assert np.allclose(published[person], mixed, atol=1e-6)
+        tried = np.stack([own[person], mixed, own[person] + 0.6 * (mean[person] - own[person])]).astype(np.float32)
+        errors = (np.array([one]) for one in ground.cohort.errors(tried, [person] * 3))
+        assert after["alpha"][person] == pytest.approx(after_round([alpha], *errors, AlphaOptions())[0], abs=1e-3)
+        assert after["alpha"][person] != alpha
+    assert after["alpha"][2] == 0.8, "the last has nothing to judge by"
+
+
+def test_a_learnt_alpha_waits_while_nothing_good_comes(ground: Ground) -> None:
+    method = NodeMix(learning=AlphaOptions())
+    state = method.begin(ground, range(PEOPLE))
+    bad = np.full((PEOPLE, 2, len(ground.genesis)), np.nan, np.float32)
+    after, _ = method.round(ground, range(PEOPLE), state, inbox(ground, bad), 1)
+    assert after["alpha"].tolist() == [0.7] * PEOPLE

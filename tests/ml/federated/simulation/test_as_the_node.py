@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from ml.federated.alpha import AlphaOptions
 from ml.federated.cohort import Cohort, Person
 from ml.federated.compression import COMPRESSIONS
 from ml.federated.method import Ground, Method
@@ -41,12 +42,17 @@ from tests.fakes import MemoryNetwork, MemoryTransport, fake_identity
 
 ROUNDS = 4
 
-WAYS: dict[str, tuple[Method, TrainOptions]] = {
-    "shared-prior": (NodeDefault(), TrainOptions(epochs=1, pull=1.0)),
-    "mix": (NodeMix(), TrainOptions(epochs=2)),
+WAYS: dict[str, tuple[dict[str, Any], Method, TrainOptions]] = {
+    "shared-prior": ({"method": "shared-prior"}, NodeDefault(), TrainOptions(epochs=1, pull=1.0)),
+    "mix": ({"method": "mix"}, NodeMix(), TrainOptions(epochs=2)),
+    "mix-auto": ({"method": "mix", "alpha": "auto"}, NodeMix(learning=AlphaOptions()), TrainOptions(epochs=2)),
 }
-"""What `[train] method` says, the method that must come to the same, and how it trains."""
-GOES_ON = {"shared-prior": ("shared", "working", "whole", "control", "control_whole"), "mix": ("working",)}
+"""What `[train]` says, the method that must come to the same, and how it trains."""
+GOES_ON = {
+    "shared-prior": ("shared", "working", "whole", "control", "control_whole"),
+    "mix": ("working",),
+    "mix-auto": ("working",),
+}
 """The lines of each that training goes on from, as the simulator calls them."""
 
 
@@ -79,6 +85,8 @@ class Round:
     """Bytes of this round's messages."""
     error: float
     """Of the best, on held-out speech."""
+    alpha: float | None
+    """What was learnt of it up to here."""
 
 
 def speech(seed: int, count: int, odd: bool) -> list[np.ndarray]:
@@ -104,9 +112,9 @@ async def nodes(folder: Path, seed: int, shelves: list[FrameShelf], encoding: st
     for at in range(count):
         home = folder / f"n{at}"
         home.mkdir()
-        train = TrainSettings(method=way, interval=86_400.0, peers_per_round=count, encoding=encoding)
+        train = TrainSettings(**WAYS[way][0], interval=86_400.0, peers_per_round=count, encoding=encoding)
         config = Config(home, home / "models", node=NodeSettings(name=f"n{at}"), train=train)
-        learner = InStep(shelves[at], WAYS[way][1], begin, together)
+        learner = InStep(shelves[at], WAYS[way][2], begin, together)
         transport = MemoryTransport(network, identities[at].peer_id)
         around = Surroundings(
             identities[at], transport, learner, lambda: 1.75e9, asyncio.get_running_loop().time, random.Random(at)
@@ -152,7 +160,8 @@ def outcome(mesh: Mesh, way: str) -> Round:
     row = mesh.parts.store.rounds(1)[0]
     sent = sum(one.size for one in mesh.parts.store.deliveries() if one.round == row.number)
     merged = mesh.parts.store.verdicts().get(Verdict.MERGED, 0)
-    return Round(lines, weights(Role.BEST), weights(Role.ALONE), merged, sent, (row.rmse_best / DB) ** 2)
+    error = (row.rmse_best / DB) ** 2
+    return Round(lines, weights(Role.BEST), weights(Role.ALONE), merged, sent, error, row.alpha_next)
 
 
 def people(count: int) -> list[Any]:
@@ -167,7 +176,7 @@ def test_simulated_people_come_to_what_real_nodes_come_to(
 ) -> None:
     merged, received = compare(memory_folder, count, odd, seed, encoding, way)
     assert 0 < merged <= received, "something was merged"
-    if odd or way == "mix":
+    if odd or way != "shared-prior":
         assert merged < received, "and something refused"
 
 
@@ -213,7 +222,7 @@ def compare(memory_folder: Path, count: int, odd: bool, seed: int, encoding: str
 
     everybody = [Person(f"n{at}", "any", split(shelf.utterances("me"))) for at, shelf in enumerate(shelves)]
     cohort = Cohort(genesis().autoencoder, everybody)
-    method, training = WAYS[way]
+    _, method, training = WAYS[way]
     ground = Ground(cohort, flat(genesis().weights, cohort.layout), training)
     chosen = SimulationSettings(rounds=ROUNDS, topology="full", interval=0.0)
     simulated = Simulation(ground, method, chosen, COMPRESSIONS[encoding])
@@ -230,6 +239,11 @@ def compare(memory_folder: Path, count: int, odd: bool, seed: int, encoding: str
                 close(np.asarray(simulated.state[name][at]), real_line, ground.genesis)
             close(simulated.personal([at])[0], node.best, ground.genesis)
             close(np.asarray(simulated.state["alone"][at]), node.alone, ground.genesis)
+            if "alpha" in simulated.state:
+                assert node.alpha == pytest.approx(simulated.state["alpha"][at], abs=1e-4)
+                assert number < 2 or node.alpha != 0.7, "and it has moved"
+            else:
+                assert node.alpha is None
             gone = np.abs(node.lines["working"] - ground.genesis).max()
             assert gone > 5e-4 * training.epochs * (number + 1), "and they have gone a way"
             assert facts.errors[at] == pytest.approx(node.error, rel=1e-4)
