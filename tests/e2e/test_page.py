@@ -57,6 +57,8 @@ def test_the_page_shows_the_node(mesh: FakeMesh, browser, tmp_path: Path, width:
     assert page.locator("#chart polyline").count() == 3
     assert page.locator("#chart circle").count() == len(mesh.picture.rounds)
     assert HOSTILE in page.text_content("#peers")
+    assert page.text_content("#privacy") == f"No speech, ever. {mesh.picture.privacy.sentence}"
+    assert "without noise" in page.text_content("#privacy"), "no promise that is not kept"
     assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing sticks out"
     assert "#" not in page.url, "the ticket is gone from the address"
     page.reload()
@@ -86,6 +88,16 @@ def test_what_coincides_is_seen_and_a_large_dot_is_the_peers_work(mesh: FakeMesh
     large = [n for n in range(5) if dots.nth(n).get_attribute("class") == "dot lifted"]
     assert large == [1], "merged, better than before, and better than training alone"
     assert "Less squared error" in page.text_content("#tiles")
+
+
+def test_a_spent_budget_is_seen(mesh: FakeMesh, browser, tmp_path: Path) -> None:
+    spent = msgspec.structs.replace(mesh.picture.privacy, state="spent", sentence="The budget is spent.")
+    mesh.picture = msgspec.structs.replace(mesh.picture, privacy=spent)
+    page = browser.new_page()
+    with Client.of(tmp_path / "control.json") as client:
+        page.goto(client.page())
+    page.wait_for_selector("#all:not([hidden])")
+    assert page.get_attribute("#privacy", "class") == "wrong"
 
 
 def test_a_ticket_opens_no_second_page(mesh: FakeMesh, browser, tmp_path: Path) -> None:

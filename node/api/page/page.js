@@ -125,6 +125,8 @@ function show(stats) {
   $("sentence").textContent = stats.quality.sentence;
   chart(stats);
   tiles(stats);
+  $("privacy").textContent = `No speech, ever. ${stats.privacy.sentence}`;
+  $("privacy").className = stats.privacy.state === "open" ? "" : "wrong";
   fill("peers", ["name", "id", "state", "seen", "in / out", "last update"], stats.peers.map((p) => [
     p.name || "–", `${p.peer.slice(0, 14)}…`, [p.state, p.connected ? "good" : ""], ago(p.seen_at, stats.at),
     `${size(p.bytes_in)} / ${size(p.bytes_out)}`,
