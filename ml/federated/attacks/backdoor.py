@@ -38,11 +38,11 @@ class Backdoor:
         """As `Attack.forge`."""
         middle = seen_by(scene).mean(axis=0)
         centre = np.repeat(middle[None], len(scene.own), axis=0)
-        direction = np.repeat((self._taught(scene, middle) - middle)[None], len(scene.own), axis=0)
+        direction = np.repeat((self.taught(scene, middle) - middle)[None], len(scene.own), axis=0)
         scale = furthest(scene, centre, direction, self.near, most=1.0)
         return centre + np.float32(self.margin * scale) * direction
 
-    def _taught(self, scene: Scene, start: Tensor) -> Tensor:
+    def taught(self, scene: Scene, start: Tensor) -> Tensor:
         """`start` after Adam (Kingma and Ba 2015) on speech in which the class is mapped to what is not."""
         ground = scene.ground.cohort
         frames = np.concatenate(

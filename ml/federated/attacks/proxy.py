@@ -7,6 +7,7 @@ own speech is their best guess of it. Knows the gate's bound as a number, and no
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,9 @@ from ml.weights import Tensor
 PROXIES = 6
 """So many attackers' speech is tried; more would cost time and tell little."""
 
+MOST_OF_THEM = 0.75
+"""The share of them at whom a forgery must pass."""
+
 HALVINGS, LEAST = 11, 1e5
 """Of the logarithm of the scale, from the most down to a hundred-thousandth of it: 0.6 % at the end."""
 
@@ -29,16 +33,26 @@ def furthest(scene: Scene, centre: Stack, direction: Stack, near: float, most: f
     `centre` and `direction` are `[A, parameters]`. A forgery of one is tried on the speech of the next, since it will
     be judged by strangers. It passes at three quarters of them. 0 when not even the least does.
     """
-    count = min(len(scene.attackers), PROXIES)
-    judges = [scene.attackers[(at + 1) % count] for at in range(count)]
-    own = np.roll(scene.own[:count], -1, axis=0)
+    judges, own = strangers(scene)
+    count = len(judges)
     allowed = near * scene.ground.cohort.errors(own, judges)
 
     def passes(scale: float) -> bool:
         with np.errstate(all="ignore"):
             found = scene.ground.cohort.errors(centre[:count] + np.float32(scale) * direction[:count], judges)
-            return float((found <= allowed).mean()) >= 0.75
+            return float((found <= allowed).mean()) >= MOST_OF_THEM
 
+    return largest(passes, most)
+
+
+def strangers(scene: Scene) -> tuple[list[int], Stack]:
+    """Attackers in the place of those who will receive, and their own honest models: for each the next one's."""
+    count = min(len(scene.attackers), PROXIES)
+    return [scene.attackers[(at + 1) % count] for at in range(count)], np.roll(scene.own[:count], -1, axis=0)
+
+
+def largest(passes: Callable[[float], bool], most: float) -> float:
+    """The largest scale up to `most` that passes, found by halving; 0 when not even `most / LEAST` does."""
     if passes(most):
         return most
     low, high = most / LEAST, most

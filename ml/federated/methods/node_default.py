@@ -18,8 +18,8 @@ import numpy.typing as npt
 from ml.federated.cohort import Cohort, Stack
 from ml.federated.gate import MergeOptions, adopts, own_share
 from ml.federated.gated import Gated
-from ml.federated.method import Ground, Inbox, State
-from ml.federated.methods.lines import ACCEPTED, BEST, ERROR, Errors, begun, genesis, judged, line
+from ml.federated.method import Ground, Inbox, Rule, State
+from ml.federated.methods.lines import ACCEPTED, BEST, ERROR, Errors, begun, genesis, judged, judged_start, line
 from ml.federated.prior import drawn_back, prior_share
 
 AVERAGE = MergeOptions(average=True)
@@ -31,11 +31,13 @@ class NodeDefault:
     """Lines as in the node: `shared` is published, `working` and `whole` are personal, `best` speaks.
 
     `whole` learns from the held-out speech too and speaks in the place of `working`, which is judged. `control`,
-    `control_whole` and `alone` are the same around genesis; without `control` they are not there.
+    `control_whole` and `alone` are the same around genesis; without `control` they are not there. `rule` takes the
+    place of the gate, to measure others by it (benchmarks/hostile.py).
     """
 
     options: MergeOptions = field(default_factory=lambda: AVERAGE)
     control: bool = True
+    rule: Rule | None = None
     name: str = "node's default: shared prior, gated"
 
     def begin(self, ground: Ground, who: Sequence[int]) -> State:
@@ -46,7 +48,7 @@ class NodeDefault:
     def round(self, ground: Ground, who: Sequence[int], state: State, inbox: Inbox, number: int) -> tuple[State, Stack]:
         """As a node's round; `accepted` counts what had a part in the prior."""
         prior, error, accepted = self._prior(ground, who, line(state, "shared"), inbox)
-        published = ground.cohort.train(prior, who, ground.training).last
+        published = ground.cohort.train_last(prior, who, ground.training)
         working, whole, own = _personal(ground, who, prior, line(state, "working"), line(state, "whole"))
         after: dict[str, npt.NDArray[np.generic]] = {"shared": published, "working": working, "whole": whole}
         best = _better(_Spoken.of(state, BEST, "twin", ERROR), _Spoken(prior, prior, error), own)
@@ -64,6 +66,10 @@ class NodeDefault:
         """What speaks was chosen by these, which have not seen the held-out speech."""
         return line(state, "twin")
 
+    def judgement(self, state: State) -> Errors:
+        """By which it was chosen."""
+        return np.asarray(state[ERROR], np.float64)
+
     def _prior(
         self, ground: Ground, who: Sequence[int], shared: Stack, inbox: Inbox
     ) -> tuple[Stack, Errors, npt.NDArray[np.int64]]:
@@ -74,14 +80,14 @@ class NodeDefault:
         """
         prior, error = shared.copy(), judged(ground, shared, who)
         with np.errstate(all="ignore"):
-            taken = Gated(self.options).take(ground, who, shared, inbox)
+            taken = (self.rule or Gated(self.options)).take(ground, who, shared, inbox)
         accepted = taken.accepted.sum(axis=1)
         shares = own_share(accepted, self.options)
         some = np.flatnonzero((accepted > 0) & (shares < 1))
         if len(some):
             merged = shared[some] + (1 - shares[some]).astype(np.float32)[:, None] * taken.step[some]
             reached = judged(ground, merged, np.asarray(who, np.int64)[some].tolist())
-            start = judged(ground, genesis(ground, who), who)
+            start = judged_start(ground, who)
             good = adopts(np.maximum(error, start)[some], reached)
             prior[some[good]], error[some[good]] = merged[good], reached[good]
             accepted[some[~good]] = 0
@@ -121,6 +127,10 @@ class NodeAlone:
         """As `NodeDefault.twin`."""
         return line(state, "alone_twin")
 
+    def judgement(self, state: State) -> Errors:
+        """As `NodeDefault.judgement`."""
+        return np.asarray(state[ALONE[4]], np.float64)
+
 
 @dataclass(frozen=True)
 class _Spoken:
@@ -150,7 +160,7 @@ def _personal(
     """A round of the personal lines around a prior: both of them, and what they are, drawn back to it."""
 
     def learnt(cohort: Cohort, start: Stack) -> tuple[Stack, Stack]:
-        after = cohort.train(start, who, ground.training, prior).last
+        after = cohort.train_last(start, who, ground.training, prior)
         return after, drawn_back(after, prior, prior_share(cohort.frames()[list(who)]))
 
     (after, twin), (entire, speaks) = learnt(ground.cohort, working), learnt(ground.cohort.whole, whole)

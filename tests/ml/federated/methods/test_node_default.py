@@ -10,6 +10,7 @@ from ml.federated.method import Ground, Inbox, judge_of
 from ml.federated.methods.lines import judged
 from ml.federated.methods.node_default import AVERAGE, NodeAlone, NodeDefault
 from ml.federated.prior import drawn_back, prior_share
+from ml.federated.rules.averages import Mean
 from ml.voice.genesis import genesis
 from ml.voice.stacked import flat
 from ml.voice.training import Split, TrainOptions
@@ -125,6 +126,18 @@ def test_nobody_is_judged_worse_than_the_control_or_than_before(ground: Ground) 
         assert np.array_equal(state["alone"], control.personal(alone)), "peers change nothing in the control"
         assert (found <= np.minimum(least, judged(ground, judge_of(control, alone), who)) * (1 + 1e-9)).all()
         least = found
+
+
+def test_another_rule_takes_the_gates_place_and_the_average_is_still_checked(ground: Ground) -> None:
+    who, models = range(PEOPLE), near(ground, 2)
+    after, _ = NodeDefault(rule=Mean()).round(ground, who, NodeDefault().begin(ground, who), inbox(ground, models), 1)
+    assert after["accepted"].tolist() == [2, 2, 2], "the mean needs no speech to judge by"
+    models[:, 0] = 50.0
+    state = NodeDefault().begin(ground, who)
+    after, published = NodeDefault(rule=Mean()).round(ground, who, state, inbox(ground, models), 1)
+    _, kept = NodeDefault().round(ground, who, state, empty(ground), 1)
+    assert not after["accepted"].any()
+    assert np.array_equal(published, kept)
 
 
 def test_the_gate_averages() -> None:
