@@ -16,6 +16,7 @@ from ml.federated.gate import (
     Finding,
     Mask,
     MergeOptions,
+    Numbers,
     Whole,
     add,
     distance,
@@ -43,8 +44,9 @@ class Gated:
     options: MergeOptions = field(default_factory=MergeOptions)
     name: str = "gated"
 
-    def take(self, ground: Ground, who: Sequence[int], own: Stack, inbox: Inbox) -> Taken:
-        """As `Rule.take`; who has no held-out speech accepts nothing."""
+    def take(self, ground: Ground, who: Sequence[int], own: Stack, inbox: Inbox, known: Numbers | None = None) -> Taken:
+        """As `Rule.take`; who has no held-out speech accepts nothing. `known` `[P]` are the errors of `own` on
+        held-out speech where somebody has computed them already; not a number or infinite for who has none."""
         weights = weigh(inbox.frames, inbox.age, np.ones_like(inbox.age), self.options)
         tried = inbox.present & (weights > LEAST_WEIGHT)
         distances = np.full(tried.shape, np.inf)
@@ -52,7 +54,7 @@ class Gated:
             distances[person, at] = distance(inbox.stack[person, at], own[person])
         tried &= np.isfinite(distances)
         _leave_the_newest(tried, inbox, ground.cohort.layout)
-        accepted = tried & (self._findings(ground, who, own, inbox, tried) == Finding.GOOD)
+        accepted = tried & (self._findings(ground, who, own, inbox, tried, known) == Finding.GOOD)
         step = np.zeros_like(own)
         if accepted.any():
             order = np.argsort(inbox.sender, axis=1, kind="stable")
@@ -69,12 +71,15 @@ class Gated:
                     step[people] = part
         return Taken(step, accepted)
 
-    def _findings(self, ground: Ground, who: Sequence[int], own: Stack, inbox: Inbox, tried: Mask) -> Whole:
-        here, losses = np.full(len(own), np.nan), np.full(tried.shape, np.nan)
+    def _findings(
+        self, ground: Ground, who: Sequence[int], own: Stack, inbox: Inbox, tried: Mask, known: Numbers | None
+    ) -> Whole:
+        here, losses = np.full(len(own), np.nan) if known is None else known, np.full(tried.shape, np.nan)
         judging = np.flatnonzero(tried.any(axis=1))
         if len(judging):
             people = np.asarray(who)
-            here[judging] = ground.cohort.errors(own[judging], people[judging].tolist())
+            if known is None:
+                here[judging] = ground.cohort.errors(own[judging], people[judging].tolist())
             rows, _ = np.nonzero(tried)
             stack = inbox.stack.reshape(-1, own.shape[1])
             models = stack if tried.all() else stack[tried.ravel()]

@@ -8,6 +8,7 @@ result depends on the company. Knows nothing of how the work was cut into chunks
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,14 +60,22 @@ def judge(
 class LocalTraining:
     """One chunk's training: people whose batches have one shape, in the order of their held-out speech."""
 
-    def __init__(self, kernel: Stacked, rows: Rows, who: list[int], options: TrainOptions, space: Workspace) -> None:
-        """Gathers the speech of these people."""
+    def __init__(
+        self,
+        kernel: Stacked,
+        rows: Rows,
+        who: list[int],
+        options: TrainOptions,
+        space: Workspace,
+        judged: bool = True,
+    ) -> None:
+        """Gathers the speech of these people; only what is trained on unless the weights are to be `judged`."""
         self._kernel, self._options, self._space, self._models = kernel, options, space, len(who)
         self._counts = rows.counts["train"][who]
-        judged: list[Part] = ["held_out" if rows.counts["held_out"][at] else "train" for at in who]
-        self._judged = np.array([rows.counts[part][at] for part, at in zip(judged, who, strict=True)])
+        parts: list[Part] = ["held_out" if rows.counts["held_out"][at] else "train" for at in who]
+        self._judged = np.array([rows.counts[part][at] for part, at in zip(parts, who, strict=True)])
         wanted: list[tuple[Part, int]] = [("train", at) for at in who]
-        self._rows, begins = rows.gather([*wanted, *zip(judged, who, strict=True)])
+        self._rows, begins = rows.gather([*wanted, *(zip(parts, who, strict=True) if judged else ())])
         self._begins, self._judged_begins = begins[: len(who)], begins[len(who) :]
         self._device = self._rows.device
         self._batches, self._length = shape_of(int(self._counts[0]), options.batch)
@@ -75,11 +84,28 @@ class LocalTraining:
         self, begin: Tensor, towards: Tensor | None, only: npt.NDArray[np.bool_] | None
     ) -> tuple[Tensor, Tensor, npt.NDArray[np.float64]]:
         """The last weights, the best, and the error of these, as `ml.federated.cohort.Learnt` says."""
+        weights = self._begun(begin)
+        last, best, error = begin, begin.copy(), self._error(weights)
+        for _ in self._epochs(weights, towards, only):
+            now = self._error(weights)
+            last = self._unpacked(weights)
+            better = now < error
+            best[better], error[better] = last[better], now[better]
+        return last, best, error
+
+    def learn_last(self, begin: Tensor, towards: Tensor | None) -> Tensor:
+        """The last weights alone."""
+        weights = self._begun(begin)
+        for _ in self._epochs(weights, towards, None):
+            pass
+        return self._unpacked(weights)
+
+    def _epochs(self, weights: Packed, towards: Tensor | None, only: npt.NDArray[np.bool_] | None) -> Iterator[None]:
+        """Trains the weights, and stops after every epoch."""
         import torch
 
-        options, kernel = self._options, self._kernel
-        weights, gradient, first, second = map(self._empty, ("weights", "gradient", "first", "second"))
-        kernel.pack(self._on_device(begin), weights)
+        options, kernel, models = self._options, self._kernel, self._models
+        gradient, first, second = map(self._empty, ("gradient", "first", "second"))
         first.flat.zero_()
         second.flat.zero_()
         centre = self._centre(weights, towards)
@@ -90,7 +116,7 @@ class LocalTraining:
             None
             if only is None
             else kernel.pack(
-                self._on_device(np.repeat(only[None].astype(np.float32), len(begin), axis=0)), self._empty("allowed")
+                self._on_device(np.repeat(only[None].astype(np.float32), models, axis=0)), self._empty("allowed")
             )
         )
         shares, batches = (
@@ -98,10 +124,9 @@ class LocalTraining:
             _Batches(self._counts, self._begins, self._batches, self._length, options.seed),
         )
         step, steps = torch.zeros((), device=self._device), options.epochs * self._batches
-        way = kernel.pass_over(weights, len(begin), self._length, self._space, gradient)
-        batch = way.rows.view(-1, way.rows.shape[2])
-        last, best, error = begin, begin.copy(), self._error(weights)
         for _ in range(options.epochs):
+            way = kernel.pass_over(weights, models, self._length, self._space, gradient)
+            batch = way.rows.view(-1, way.rows.shape[2])
             places = torch.from_numpy(batches.places()).to(self._device)
             for number in range(self._batches):
                 torch.index_select(self._rows, 0, places[number], out=batch)
@@ -115,11 +140,17 @@ class LocalTraining:
                 rate = _rate(options.rate, int(step), steps)
                 step += 1
                 _adam(weights, gradient, first, second, step, rate)
-            now = self._error(weights)
-            last = kernel.unpack(weights, torch.empty(begin.shape, device=self._device)).cpu().numpy()
-            better = now < error
-            best[better], error[better] = last[better], now[better]
-        return last, best, error
+            yield
+
+    def _begun(self, begin: Tensor) -> Packed:
+        return self._kernel.pack(self._on_device(begin), self._empty("weights"))
+
+    def _unpacked(self, weights: Packed) -> Tensor:
+        import torch
+
+        into = torch.empty((self._models, self._kernel.layout.parameters), device=self._device)
+        found: Tensor = self._kernel.unpack(weights, into).cpu().numpy()
+        return found
 
     def _empty(self, name: str) -> Packed:
         return self._kernel.empty(self._models, name, self._space)

@@ -34,7 +34,7 @@ def begun(ground: Ground, who: Sequence[int], *lines: str) -> dict[str, npt.NDAr
     """A state in which every line, and the best, is genesis, and nothing has been accepted."""
     start = genesis(ground, who)
     state: dict[str, npt.NDArray[np.generic]] = {line: start.copy() for line in lines}
-    return state | {BEST: start, ERROR: judged(ground, start, who), ACCEPTED: np.zeros(len(who), np.int64)}
+    return state | {BEST: start, ERROR: judged_start(ground, who), ACCEPTED: np.zeros(len(who), np.int64)}
 
 
 def line(state: State, name: str) -> Stack:
@@ -49,6 +49,15 @@ def judged(ground: Ground, stack: Stack, who: Sequence[int]) -> Errors:
         bare = [at for at, error in enumerate(found) if np.isnan(error)]
         if bare:
             found[bare] = ground.cohort.errors(stack[bare], [who[at] for at in bare], "train")
+    return np.where(np.isnan(found), np.inf, found)
+
+
+def judged_start(ground: Ground, who: Sequence[int]) -> Errors:
+    """As `judged`, of genesis: computed once for each person."""
+    found = ground.cohort.errors_of(ground.genesis, who)
+    bare = np.flatnonzero(np.isnan(found))
+    if len(bare):
+        found[bare] = ground.cohort.errors_of(ground.genesis, np.asarray(who)[bare].tolist(), "train")
     return np.where(np.isnan(found), np.inf, found)
 
 

@@ -80,7 +80,11 @@ class NodeDefault:
         """
         prior, error = shared.copy(), judged(ground, shared, who)
         with np.errstate(all="ignore"):
-            taken = (self.rule or Gated(self.options)).take(ground, who, shared, inbox)
+            if self.rule is None:
+                known = np.where(ground.cohort.frames("held_out")[np.asarray(who, np.int64)] > 0, error, np.nan)
+                taken = Gated(self.options).take(ground, who, shared, inbox, known)
+            else:
+                taken = self.rule.take(ground, who, shared, inbox)
         accepted = taken.accepted.sum(axis=1)
         shares = own_share(accepted, self.options)
         some = np.flatnonzero((accepted > 0) & (shares < 1))

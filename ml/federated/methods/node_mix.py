@@ -17,6 +17,7 @@ from ml.federated.cohort import Stack
 from ml.federated.gate import MergeOptions, adopts
 from ml.federated.gated import Gated
 from ml.federated.method import Ground, Inbox, State
+from ml.federated.methods.lines import judged_start
 
 _Numbers = npt.NDArray[np.float64]
 
@@ -42,14 +43,16 @@ class NodeMix:
             lines["alone"] = start.copy()
         if self.learning is not None:
             lines[ALPHA] = np.full(len(who), self.learning.begins)
-        return {**lines, "error": _judged(ground, start, who), "accepted": np.zeros(len(who), np.int64)}
+        return {**lines, "error": judged_start(ground, who), "accepted": np.zeros(len(who), np.int64)}
 
     def round(self, ground: Ground, who: Sequence[int], state: State, inbox: Inbox, number: int) -> tuple[State, Stack]:
         """As a node's round; `accepted` counts what had a part in weights that were gone on from."""
         learnt = ground.cohort.train(np.asarray(state["working"], np.float32), who, ground.training)
         working, error = learnt.best.copy(), learnt.error.copy()
-        taken = Gated(self.options).take(ground, who, learnt.best, inbox)
-        people, accepted = np.asarray(who, np.int64), taken.accepted.sum(axis=1)
+        people = np.asarray(who, np.int64)
+        known = np.where(ground.cohort.frames("held_out")[people] > 0, error, np.nan)
+        taken = Gated(self.options).take(ground, who, learnt.best, inbox, known)
+        accepted = taken.accepted.sum(axis=1)
         some = np.flatnonzero(accepted)
         alpha = self._alpha(state, len(who))
         if len(some) and (alpha[some] < 1).all():
@@ -84,6 +87,10 @@ class NodeMix:
     def personal(self, state: State) -> Stack:
         """The best on held-out speech of all that there ever was."""
         return np.asarray(state["best"], np.float32)
+
+    def judgement(self, state: State) -> _Numbers:
+        """The error of these on held-out speech, by which they were chosen."""
+        return np.asarray(state["error"], np.float64)
 
 
 def _judged(ground: Ground, stack: Stack, who: Sequence[int]) -> _Numbers:

@@ -12,7 +12,7 @@ import numpy as np
 from ml.federated.method import Attack, Compression, Ground, Method
 from ml.federated.simulation.settings import SimulationSettings
 
-FREE = ("rounds", "chunk", "threads", "measure_every")
+FREE = ("rounds", "chunk", "threads", "measure_every", "disk")
 """Settings that change nothing of what was done so far, and may be other ones when a simulation goes on."""
 
 

@@ -8,12 +8,14 @@ the people at most with random neighbours in any order, next to none on a ring. 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from ml.federated.cohort import Stack
 from ml.federated.method import Inbox
+from ml.federated.shared import shared_array
 from ml.federated.simulation.chance import Many, Numbers
 from ml.federated.simulation.channel import Channel
 from ml.weights import Tensor
@@ -33,9 +35,10 @@ class Publications:
     _readers: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @classmethod
-    def none(cls, channel: Channel, people: int) -> Publications:
-        """Nobody has said anything."""
-        return cls(channel, np.zeros((people, len(channel.genesis)), np.float32), np.zeros(people, bool))
+    def none(cls, channel: Channel, people: int, disk: Path | None = None) -> Publications:
+        """Nobody has said anything. The stack is in shared memory, or in a file of the folder `disk`."""
+        stack = np.asarray(shared_array((people, len(channel.genesis)), np.float32, disk))
+        return cls(channel, stack, np.zeros(people, bool))
 
     def expect(self, senders: Many) -> None:
         """A round begins in which everybody in `senders` (any shape; below 0 nobody) is heard once for each place."""

@@ -6,6 +6,7 @@ Only definitions; knows nothing of methods.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -44,6 +45,8 @@ class SimulationSettings:
     chunk: int = 64
     """People worked on at a time."""
     threads: int = 1
+    disk: Path | None = None
+    """A folder whose disk holds everybody's models in place of memory, in files that are gone with the simulation."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for settings that make no sense."""

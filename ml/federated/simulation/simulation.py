@@ -8,7 +8,8 @@ Knows nothing of what methods, rules, attacks and compressions do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -19,7 +20,8 @@ from ml.errors import ModelDamaged
 from ml.federated.cohort import Stack
 from ml.federated.compression import COMPRESSIONS
 from ml.federated.diff import SNAPSHOT
-from ml.federated.method import Attack, Compression, Ground, Inbox, Method, Progress, Scene, State, judge_of
+from ml.federated.method import Attack, Compression, Ground, Inbox, Method, Progress, Scene, State
+from ml.federated.shared import shared_array
 from ml.federated.simulation.about import about
 from ml.federated.simulation.chance import Many, Purpose, uniform
 from ml.federated.simulation.channel import Channel
@@ -27,10 +29,11 @@ from ml.federated.simulation.checkpoint import VERSION, Index, load, read_index,
 from ml.federated.simulation.chunks import Rows, parts, people_at_a_time
 from ml.federated.simulation.clock import Clock
 from ml.federated.simulation.engine import Engine, Local
+from ml.federated.simulation.forked import Forked
 from ml.federated.simulation.publications import Publications
 from ml.federated.simulation.settings import RoundFacts, SimulationSettings
 from ml.federated.simulation.topology import neighbours
-from ml.federated.simulation.work import Turn, Work
+from ml.federated.simulation.work import Done, Turn, Work
 
 _WITNESSES = 256
 """Honest people whose publications an attack sees."""
@@ -67,20 +70,31 @@ class Simulation:
         self._frames = ground.cohort.frames("train")
         self._clock = Clock(settings, self._frames, ground.training.epochs)
         channel = Channel(ground.genesis, ground.cohort.layout, compression, _first(compression))
-        self._publications = Publications.none(channel, people)
+        self._publications = Publications.none(channel, people, settings.disk)
         self._work, self._engine = Work(ground, method, channel), engine or Local(settings.threads)
+        self._heard = settings.topology != "gossip" or settings.received > 0
         self._about = about(ground, method, settings, compression, attack)
         self._errors = np.full(people, np.nan)
         self._size = 0.0
         self.number = 0
-        self.state: dict[str, npt.NDArray[np.generic]] = _held(
-            (method.begin(ground, part.tolist()) for part in parts(self._everybody, settings.chunk)), people
-        )
+        self._begun = np.zeros(people, bool)
+        self._state = {
+            name: shared_array((people, *array.shape[1:]), array.dtype, settings.disk)
+            for name, array in method.begin(ground, [0]).items()
+        }
 
     @property
     def hostile(self) -> tuple[int, ...]:
         """Who is hostile."""
         return tuple(np.flatnonzero(self._hostile).tolist())
+
+    @property
+    def state(self) -> dict[str, npt.NDArray[np.generic]]:
+        """What the method keeps of everybody; of who has done nothing yet it is made when it is wanted."""
+        for part in parts(np.flatnonzero(~self._begun), self.settings.chunk):
+            self._put(part, self.method.begin(self.ground, part.tolist()))
+            self._begun[part] = True
+        return self._state
 
     @property
     def time(self) -> float:
@@ -90,7 +104,7 @@ class Simulation:
     def personal(self, who: Sequence[int] | None = None) -> Stack:
         """The weights that speak for these people, by default for everybody, `[people, parameters]`."""
         chosen = self._everybody if who is None else np.asarray(who, np.int64)
-        return self.method.personal({name: array[chosen] for name, array in self.state.items()})
+        return self.method.personal(self._of(chosen))
 
     def save(self, folder: Path) -> None:
         """Keep the state in a folder, in place of the one that is there. Raises CannotWrite."""
@@ -122,6 +136,7 @@ class Simulation:
                     f"The simulation in {folder} is another one: its {name} was {index.about.get(name)}, not {value}.",
                     "Begin anew in an empty folder, or ask for what was asked for then.",
                 )
+        made._begun[:] = True
         load(folder, index, made._arrays())
         made.number, made._size = index.number, index.facts["size"]
         made._clock.time = index.facts["time"]
@@ -153,12 +168,12 @@ class Simulation:
         messages, taken = np.zeros(len(self._everybody), np.int64), 0
         sizes: list[int] = []
         witnesses, own = Rows(self._witnesses(there)), Rows(online[self._hostile[online]])
-        for done in self._engine.run(self._work, self._chunks(online), self._turns(online, hear, measure)):
+        for done in self._results(online, self._turns(online, hear, measure)):
             chunk = done.who
             self._publications.served(senders[np.searchsorted(online, chunk)])
             messages[chunk] = done.messages
-            for name, array in done.state.items():
-                self.state[name][chunk] = array
+            self._put(chunk, done.state)
+            self._begun[chunk] = True
             taken += int(np.sum(done.state[ACCEPTED])) if ACCEPTED in done.state else 0
             if done.errors is not None:
                 self._errors[chunk] = done.errors
@@ -166,7 +181,8 @@ class Simulation:
                 own.add(chunk, done.published)
             else:
                 witnesses.add(chunk, done.published)
-                self._publications.put(chunk, done.published)
+                if self._heard:
+                    self._publications.put(chunk, done.published)
                 sizes.extend(done.sizes)
             progress(own.seen + witnesses.seen, len(online))
         self._forge(witnesses, own)
@@ -174,7 +190,7 @@ class Simulation:
         arrived = int(messages.sum()) * (2 if self.settings.topology == "mean" else 1)
         sent, self._size = round(arrived * self._size), float(np.mean(sizes)) if sizes else self._size
         self._clock.pass_round(self.number, online, messages[online], self._size)
-        says = ACCEPTED in self.state and arrived
+        says = ACCEPTED in self._state and arrived
         return RoundFacts(
             self.number,
             self._clock.time,
@@ -184,6 +200,34 @@ class Simulation:
             len(online),
             taken / int(messages.sum()) if says else float("nan"),
         )
+
+    def _results(self, online: Many, turns: Callable[[Many], Turn]) -> Iterator[Done]:
+        """What comes of the round's chunks; workers that share this memory put new states into it themselves."""
+        chunks = self._chunks(online)
+        if not isinstance(self._engine, Forked):
+            return self._engine.run(self._work, chunks, turns)
+
+        def keep(done: Done) -> Done:
+            self._put(done.who, done.state)
+            return replace(done, state={name: array for name, array in done.state.items() if name == ACCEPTED})
+
+        return self._engine.run(self._work, chunks, turns, keep)
+
+    def _put(self, who: Many, state: State) -> None:
+        """These people's new state, or some lines of it."""
+        for name, array in state.items():
+            self._state[name][who] = array
+
+    def _of(self, who: Many) -> State:
+        """A copy of these people's state; of who has done nothing yet it is made."""
+        new = ~self._begun[who]
+        if len(who) and new.all():
+            return self.method.begin(self.ground, who.tolist())
+        found = {name: array[who] for name, array in self._state.items()}
+        if new.any():
+            for name, array in self.method.begin(self.ground, who[new].tolist()).items():
+                found[name][new] = array
+        return found
 
     def _ears(self, online: Many, senders: Many) -> Callable[[Many], Inbox]:
         """What gives the inboxes of a chunk of people."""
@@ -217,7 +261,7 @@ class Simulation:
                 self.number,
                 self._training_seed(),
                 chunk,
-                {name: array[chunk] for name, array in self.state.items()},
+                self._of(chunk),
                 hear(chunk),
                 self._publications.stack[chunk],
                 self._publications.spoken[chunk],
@@ -258,8 +302,7 @@ class Simulation:
         if not measure:
             return np.full(len(self._everybody), np.nan)
         for part in parts(np.flatnonzero(np.isnan(self._errors)), self.settings.chunk):
-            state = {name: array[part] for name, array in self.state.items()}
-            self._errors[part] = self.ground.cohort.errors(judge_of(self.method, state), part.tolist())
+            self._errors[part] = self._work.measured(self._of(part), part)
         return np.where(self._hostile, np.nan, self._errors)
 
     def _training_seed(self) -> int:
@@ -272,18 +315,3 @@ def _first(compression: Compression | None) -> Compression | None:
     if compression is None or not compression.shadow:
         return None
     return COMPRESSIONS[SNAPSHOT.value]
-
-
-def _held(parts: Iterable[State], people: int) -> dict[str, npt.NDArray[np.generic]]:
-    """States of consecutive people as one, held once."""
-    held: dict[str, npt.NDArray[np.generic]] = {}
-    first = 0
-    for part in parts:
-        count = 0
-        for name, array in part.items():
-            if name not in held:
-                held[name] = np.empty((people, *array.shape[1:]), array.dtype)
-            held[name][first : first + len(array)] = array
-            count = len(array)
-        first += count
-    return held

@@ -6,6 +6,7 @@ Knows nothing of who is heard, of other chunks, and of where it runs.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,15 @@ from ml.federated.cohort import Stack
 from ml.federated.method import Ground, Inbox, Method, State, judge_of
 from ml.federated.simulation.chance import Many
 from ml.federated.simulation.channel import Channel
+
+
+@runtime_checkable
+class Knowing(Protocol):
+    """A method that keeps how good its personal weights are, so that nobody need compute it again."""
+
+    def judgement(self, state: State) -> npt.NDArray[np.float64]:
+        """What `judge_of` it says on held-out speech, to the last bit, `[people]`; anything for who has none."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -67,5 +77,13 @@ class Work:
             published, differences = self.channel.arrive(published, turn.before, turn.known)
             rows = zip(who, differences, turn.known.tolist(), strict=True)
             sizes = tuple(self.channel.size(row, known) for one, row, known in rows if one in turn.weighed)
-        errors = ground.cohort.errors(judge_of(self.method, state), who) if turn.measure else None
+        errors = self.measured(state, turn.who) if turn.measure else None
         return Done(turn.who, turn.inbox.present.sum(axis=1), state, published, sizes, errors)
+
+    def measured(self, state: State, who: Many) -> npt.NDArray[np.float64]:
+        """Errors on held-out speech of what speaks for these people; not a number for who has no such speech."""
+        cohort = self.ground.cohort
+        if isinstance(self.method, Knowing):
+            known = self.method.judgement(state)
+            return np.where(np.isfinite(known) & (cohort.frames("held_out")[who] > 0), known, np.nan)
+        return cohort.errors(judge_of(self.method, state), who.tolist())

@@ -115,14 +115,41 @@ def test_a_crowd_keeps_its_word() -> None:
 
 
 def test_what_was_made_is_kept_while_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each of the first people both parts; of the others nothing that is not recent."""
     crowd = Some()
-    wanted: list[tuple[Part, int]] = [("train", 0), ("train", 1), ("train", 2)]
-    first = 75 * 80 * 4
-    for room, made_again in ((0, 3), (first, 2), (10**9, 0)):
-        monkeypatch.setattr("ml.federated.crowd.KEPT", room)
-        rows = rows_of(crowd, genesis().autoencoder, "cpu")
-        one, _ = rows.gather(wanted)
+    monkeypatch.setattr("ml.federated.crowd.RECENT", 0)
+    wanted: list[tuple[Part, int]] = [("train", 0), ("held_out", 0), ("train", 1), ("train", 2)]
+    first = (1 + 75 + 75) * 80 * 4
+    for room, made_again in ((first - 1, 4), (first, 2), (10**9, 0)):
+        rows = rows_of(crowd, genesis().autoencoder, "cpu", room)
+        one, begins = rows.gather(wanted)
         crowd.made = 0
-        other, _ = rows.gather(wanted)
+        other, others = rows.gather(wanted)
         assert crowd.made == made_again
-        assert np.array_equal(one.numpy(), other.numpy())
+        for (part, at), begin, again in zip(wanted, begins, others, strict=True):
+            count = int(rows.counts[part][at])
+            assert np.array_equal(one[begin : begin + count].numpy(), other[again : again + count].numpy())
+            assert one[begin : begin + count].any()
+
+
+def test_whom_a_round_comes_back_to_is_made_once() -> None:
+    crowd = Some()
+    rows = rows_of(crowd, genesis().autoencoder, "cpu", 0)
+    crowd.made = 0
+    for _ in range(3):
+        rows.gather([("train", 0), ("test", 2)])
+        rows.whole().gather([("train", 0), ("train", 3)])
+    assert crowd.made == 5  # three parts of training speech, one held out, one to test; of person 3 nothing is held out
+
+
+def test_with_nothing_held_out_the_same_memory_is_read() -> None:
+    crowd = Some()
+    for people in (crowd, [crowd[at] for at in range(4)]):
+        rows = rows_of(people, genesis().autoencoder, "cpu")
+        whole = rows.whole()
+        (one, begins), (other, others) = rows.gather([("train", 1), ("held_out", 1)]), whole.gather([("train", 1)])
+        assert one.data_ptr() == other.data_ptr()
+        assert begins[0] == others[0]
+        assert begins[1] == begins[0] + rows.counts["train"][1]
+        assert whole.counts["train"][1] == rows.counts["train"][1] + rows.counts["held_out"][1]
+        assert not whole.counts["held_out"].any()

@@ -14,6 +14,7 @@ from ml.federated.methods.node_default import NodeDefault
 from ml.federated.simulation import Simulation, SimulationSettings
 from ml.federated.simulation.chunks import parts
 from ml.federated.simulation.engine import Engine, Local
+from ml.federated.simulation.forked import Forked
 from ml.federated.simulation.work import Done, Turn
 from tests.fakes import Shuffled
 from tests.ml.federated.simulation.conftest import MakeGround
@@ -22,6 +23,7 @@ from tests.ml.federated.simulation.test_simulation import Shouting, bits
 ENGINES: dict[str, Callable[[], Engine]] = {
     "1 thread": Local,
     "2 threads": lambda: Local(2),
+    "2 processes": lambda: Forked(2),
     "another order": lambda: Shuffled(3),
     "far ahead": lambda: Shuffled(100, seed=1),
 }
@@ -60,7 +62,7 @@ def done(turn: Turn) -> Done:
     return Done(turn.who, turn.who, {}, np.zeros((len(turn.who), 1), np.float32), (), None)
 
 
-@pytest.mark.parametrize("name", ["1 thread", "2 threads"])
+@pytest.mark.parametrize("name", ["1 thread", "2 threads", "2 processes"])
 def test_what_goes_wrong_is_raised_here(name: str) -> None:
     def work(turn: Turn) -> Done:
         if 4 in turn.who:
@@ -71,7 +73,7 @@ def test_what_goes_wrong_is_raised_here(name: str) -> None:
         list(ENGINES[name]().run(work, parts(np.arange(9), 2), simple))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["1 thread", "2 threads"])
+@pytest.mark.parametrize("name", ["1 thread", "2 threads", "2 processes"])
 def test_nothing_to_do_is_no_work(name: str) -> None:
     engine = ENGINES[name]()
     assert list(engine.run(done, [], simple)) == []  # type: ignore[arg-type]
