@@ -1,4 +1,5 @@
-"""The one place that names an accelerator: which device tensors go to on this machine, and what it is called.
+"""The one place that names an accelerator: which device tensors go to on this machine, in which numbers, and what it is
+called.
 
 Asking imports torch, which takes a second: only what is about to compute asks. Knows no model and no engine.
 """
@@ -7,8 +8,10 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Literal
 
 from ml.errors import Unavailable
 
@@ -20,6 +23,72 @@ class Placement:
     device: str = "cpu"
     dtype: str = "float32"
     why: str = "asked for"
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """An accelerator: free memory in bytes, and the compute capability of an NVIDIA one."""
+
+    kind: Literal["cuda", "mps"]
+    name: str
+    memory: int
+    capability: tuple[int, int] = (0, 0)
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """The numbers it computes quickly in, best first. bfloat16 needs Ampere (8.0), float16 Volta (7.0)."""
+        if self.kind == "mps" or (7, 0) <= self.capability < (8, 0):
+            return ("float16", "float32")
+        return ("bfloat16", "float16", "float32") if self.capability >= (8, 0) else ("float32",)
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What models may be put on: free main memory in bytes, and an accelerator where there is one."""
+
+    memory: int
+    gpu: Gpu | None = None
+
+
+CPU_DTYPES = ("int8", "float32", "bfloat16")
+"""Best first: int8 is the quickest where a model can do it, bfloat16 the slowest and half as large as float32."""
+WORKING_ROOM = 1.2
+"""What a model takes while it computes, times what it takes at rest."""
+
+
+def placements(memory: Mapping[str, int], hardware: Hardware) -> tuple[Placement, ...]:
+    """Where a model fits, best first; the later ones are what is left when an earlier one fails.
+
+    `memory` is its size in bytes by the dtypes that it can be run in; of none, any are tried without looking. The
+    accelerator comes first. Nothing: it fits nowhere.
+    """
+    found = []
+    gpu = hardware.gpu
+    sizes = dict(memory) or dict.fromkeys(("float32", *(gpu.dtypes if gpu else ())), 0)
+    if gpu is not None:
+        found += [
+            Placement(gpu.kind, dtype, f"{gpu.name} has room for it in {dtype}")
+            for dtype in gpu.dtypes
+            if dtype in sizes and sizes[dtype] * WORKING_ROOM <= gpu.memory
+        ]
+    for dtype in CPU_DTYPES:
+        if dtype in sizes and sizes[dtype] * WORKING_ROOM <= hardware.memory:
+            why = "no accelerator" if gpu is None else f"it does not fit on {gpu.name}"
+            found.append(Placement("cpu", dtype, why if not found else "the last resort"))
+    return tuple(found)
+
+
+def hardware(memory: int) -> Hardware:
+    """This machine, of whose main memory `memory` bytes are free. Raises Unavailable without torch."""
+    torch = _torch()
+    device = best_device()
+    if device == "cuda":
+        free, _ = torch.cuda.mem_get_info()
+        facts = torch.cuda.get_device_properties(0)
+        return Hardware(memory, Gpu("cuda", facts.name, free, (facts.major, facts.minor)))
+    if device == "mps":  # it shares the main memory
+        return Hardware(memory, Gpu("mps", "Apple GPU", min(memory, torch.mps.recommended_max_memory())))
+    return Hardware(memory)
 
 
 def best_device() -> str:

@@ -83,6 +83,7 @@ def _spec(entry: ModelEntry, kind: Kind, find: Find, present: Present, place: Pl
         factory=build,
         needs=(*packages, model),
         rank=entry.rank,
+        cpu_rank=entry.cpu_rank,
         memory=entry.memory,
         use=entry.use,
         pairs=tuple((source, target) for source, _, target in (pair.partition("-") for pair in entry.pairs)),

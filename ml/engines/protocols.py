@@ -66,6 +66,8 @@ class EngineSpec:
     needs: tuple[Need, ...] = ()
     isolation: Literal["thread", "process"] = "thread"
     rank: int = 0
+    cpu_rank: int | None = None
+    """The rank where there is no accelerator; None: the same."""
     memory: Mapping[str, int] = field(default_factory=dict)
     """Bytes that it takes when loaded, by dtype; empty for engines whose memory is not worth counting."""
     use: Literal["any", "non-commercial", "ask"] = "any"
@@ -95,12 +97,15 @@ class Capabilities:
     latency: dict[str, float] | None = None
     clones: bool = False
     """Whether speech can be had in the voice of `Delivery.reference`."""
+    detects: bool = False
+    """Whether `AsrOptions.language` may be "auto"; `Transcript.language` then tells which it was."""
 
 
 @dataclass(frozen=True)
 class AsrOptions:
     """How to listen. `live` trades accuracy for partial results and a quick finish.
 
+    `language` is an ISO 639-1 code, or "auto" where the engine's capabilities say that it detects the language;
     `notes` is text in the speaker's own words, from which the engine builds a language model; `grammar` is a JSGF
     grammar; at most one of the two.
     """

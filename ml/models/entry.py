@@ -99,6 +99,8 @@ class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     figures: tuple[Figure, ...] = ()
     rank: int = 0
     """Among models of one task that fit, the highest is chosen."""
+    cpu_rank: int | None = None
+    """The same where there is no accelerator; None: as `rank`. A model that is too slow there ranks low."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for an entry that contradicts itself."""

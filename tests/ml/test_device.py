@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from ml.device import best_device, describe
+from ml.device import Gpu, Hardware, best_device, describe, hardware, placements
 
 
 @pytest.fixture(scope="module")
@@ -40,3 +40,34 @@ def test_without_torch_the_remedy_is_told() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout.startswith("torch does not load: ")
     assert "pip install -c constraints.txt torch" in done.stdout
+
+
+GB = 10**9
+SIZES = {"float32": 4 * GB, "float16": 2 * GB, "bfloat16": 2 * GB, "int8": GB}
+
+
+@pytest.mark.parametrize(
+    ("machine", "wanted"),
+    [
+        (Hardware(16 * GB), ["cpu int8", "cpu float32", "cpu bfloat16"]),
+        (Hardware(3 * GB), ["cpu int8", "cpu bfloat16"]),
+        (Hardware(GB), []),
+        (Hardware(GB, Gpu("cuda", "Card", 8 * GB, (8, 0))), ["cuda bfloat16", "cuda float16", "cuda float32"]),
+        (Hardware(2 * GB, Gpu("cuda", "Card", 3 * GB, (7, 5))), ["cuda float16", "cpu int8"]),
+        (Hardware(2 * GB, Gpu("cuda", "Card", 3 * GB, (6, 1))), ["cpu int8"]),
+        (Hardware(2 * GB, Gpu("mps", "Apple GPU", 3 * GB)), ["mps float16", "cpu int8"]),
+    ],
+)
+def test_a_model_goes_where_it_fits(machine: Hardware, wanted: list[str]) -> None:
+    assert [f"{place.device} {place.dtype}" for place in placements(SIZES, machine)] == wanted
+
+
+def test_a_model_of_unknown_size_is_tried() -> None:
+    assert [place.device for place in placements({}, Hardware(0))] == ["cpu"]
+    assert placements({}, Hardware(0, Gpu("cuda", "Card", 0, (9, 0))))[0].dtype == "bfloat16"
+
+
+def test_this_machine_is_described(torch) -> None:
+    found = hardware(123)
+    assert found.memory == 123
+    assert (found.gpu is None) == (best_device() == "cpu")
