@@ -23,10 +23,15 @@ from node.jobs import ResultStore
 from node.voices import VoiceShelf
 
 if TYPE_CHECKING:
+    from node.codebooks import Heard
     from node.frames import FrameShelf
     from node.learner import Learner
     from node.mesh import Mesh
+    from node.stating import Stating
+    from node.store import Store
+    from p2p.gate import Gate
     from p2p.identity import Identity
+    from p2p.transfer import Intake
     from p2p.transport import Transport
 
 
@@ -48,6 +53,13 @@ class Node:
 
         return FrameShelf(self.config.voices)
 
+    @property
+    def heard(self) -> Heard:
+        """What peers stated of their voices, and whose statements may be used."""
+        from node.codebooks import heard
+
+        return heard(self.config)
+
     def __enter__(self) -> Self:
         return self
 
@@ -61,7 +73,7 @@ class Node:
         began = time.perf_counter()
         if options.voice is not None:
             self.voices.get(options.voice)
-        dubbing = Dubbing(options, load_engines(self.registry, options.engines), self.voices, self.results)
+        dubbing = Dubbing(options, load_engines(self.registry, options.engines, options.languages), self.voices, self.results)
         return dubbing, time.perf_counter() - began
 
 
@@ -97,6 +109,7 @@ def assemble(config: Config, around: Surroundings) -> Mesh:
     import structlog
 
     from ml.federated.diff import Encoding
+    from ml.voice.codec.together import FORMAT
     from ml.voice.genesis import shipped
     from node.exchange import Exchange, Ours
     from node.learning import Learning, LearningOptions
@@ -111,6 +124,7 @@ def assemble(config: Config, around: Surroundings) -> Mesh:
     from p2p.gate import About, Gate
     from p2p.identity import peer_of
     from p2p.peers import PeerBook, Trust
+    from p2p.sorting import Sorted
     from p2p.transfer import Intake, IntakeOptions
 
     learner, train = around.learner, config.train
@@ -139,13 +153,38 @@ def assemble(config: Config, around: Surroundings) -> Mesh:
     gate = Gate(around.transport, book, budgets, about, around.ticks, config.node.open)
     ours = Ours(learner, store, shelf, around.identity, around.clock)
     exchange = Exchange(ours, gate, Encoding(train.encoding))
-    intake = Intake(Quarantine(config.quarantine), exchange, around.ticks, IntakeOptions(learner.layout.name))
+    usual = Intake(Quarantine(config.quarantine), exchange, around.ticks, IntakeOptions(learner.layout.name))
+    stating, heard = _stating(config, around, store, gate)
+    intake = Sorted(usual, {FORMAT: heard})
     parts = Parts(store, shelf, around.transport, book, budgets, gate, intake, learner, learning, exchange, published)
     mesh_options = MeshOptions(train.interval, train.rounds, train.peers_per_round, config.node.open)
     mesh = Mesh(parts, mesh_options, around.rng, around.clock)
+    stating.among(lambda peer: mesh.trust(peer) > 0)
+    mesh.add_service(stating)
     if opened.sentence:
         structlog.get_logger("store").warning(opened.sentence)
     return mesh
+
+
+def _stating(config: Config, around: Surroundings, store: Store, gate: Gate) -> tuple[Stating, Intake]:
+    """What tells peers of the owner's voice, and the intake for what they tell of theirs."""
+    from ml.voice.codec.codebook import genesis_codebook
+    from ml.voice.codec.together import FORMAT, LARGEST
+    from node.codebooks import CodebookShelf
+    from node.frames import FrameShelf
+    from node.quarantine import Quarantine
+    from node.stating import Hearing, Speaker, Stating, allowed
+    from p2p.transfer import Intake, IntakeOptions
+
+    known = genesis_codebook()
+    shelf = CodebookShelf(config.codebooks, known)
+    speech = FrameShelf(config.voices)
+    work, voice = around.learner.work, config.train.voice
+    speaker = Speaker(around.identity, speech, store.next_sequence, work, voice, allowed(config))
+    heard = Hearing(shelf, known)
+    options = IntakeOptions(FORMAT, largest=LARGEST)
+    intake = Intake(Quarantine(config.quarantine / FORMAT), heard, around.ticks, options)
+    return Stating(speaker, shelf, known, gate), intake
 
 
 @contextmanager

@@ -5,20 +5,24 @@ A file with a voice's own codebook carries it, so that anybody can decode it. Kn
 
 from __future__ import annotations
 
+import hashlib
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ml.audio.read import read
 from ml.audio.write import AudioWriter
-from ml.errors import BadAudio, CannotWrite
+from ml.errors import BadAudio, CannotWrite, ModelDamaged
 from ml.types import Audio
 from ml.voice.codec.codebook import Codebook, genesis_codebook
 from ml.voice.codec.container import LONGEST_SECONDS, from_file, to_file
-from ml.voice.codec.fitting import personal
 from ml.voice.codec.speech import HIGHEST_RATE, LOWEST_RATE, decode, encode
+from ml.voice.codec.together import learnt_together
+from ml.voice.codec.transfer import pack, unpack
 from ml.voice.training import split
+from node.codebooks import Heard, Kept, load, save
 from node.errors import BadRequest
 from node.files import write_bytes
 from node.frames import FrameShelf
@@ -28,6 +32,8 @@ LARGEST = 4_000_000
 """Bytes of a file that is read: an hour at 4 kbit/s has half of that."""
 LEAST_SECONDS = 5.0
 """Speech below which a voice has no codebook of its own."""
+_WAY = "1"
+"""Names the way in which codebooks are made from their inputs; another way makes kept ones void."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +55,36 @@ class CodedFacts:
     own_share: float | None = None
     bits_saved: float | None = None
     """Percent of the price of held-out speech, bits and error together, that the voice's own codebook saves."""
+    saved_by_peers: float | None = None
+    """How much of that is owed to what peers stated: nothing where they do not help."""
+    peers: int | None = None
+    """Peers whose statements are in the codebook."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
 
 
-def encode_file(source: Path, target: Path, rate: float, voice: str | None, frames: FrameShelf) -> CodedFacts:
-    """Code a recording of up to an hour. Raises BadAudio, BadRequest, CannotWrite."""
+@dataclass(frozen=True, eq=False)
+class Own:
+    """A voice's codebook, the share of its own moments in it, percent of the price of held-out speech that it saves,
+    percent that the best one without peers saves, peers whose statements are in it, and peers there were."""
+
+    codebook: Codebook
+    share: float
+    saved: float
+    saved_alone: float
+    peers: int
+    heard: int
+
+
+def encode_file(
+    source: Path, target: Path, rate: float, voice: str | None, frames: FrameShelf, peers: Heard | None = None
+) -> CodedFacts:
+    """Code a recording of up to an hour. `peers` are those whose statements may serve the voice.
+
+    Raises BadAudio, BadRequest, CannotWrite, HomeUnusable.
+    """
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise BadRequest(
             f"{rate:g} kbit/s is not a rate of this codec.", f"Give --rate from {LOWEST_RATE:g} to {HIGHEST_RATE:g}."
@@ -64,7 +92,8 @@ def encode_file(source: Path, target: Path, rate: float, voice: str | None, fram
     if target.suffix.lower() != SUFFIX:
         raise BadRequest(f"Coded speech goes into a {SUFFIX} file, not {target.name}.", f"Give it a name in {SUFFIX}.")
     _keep_source(source, target)
-    codebook, share, saved = own_codebook(voice, frames) if voice else (genesis_codebook(), None, None)
+    own = own_codebook(voice, frames, peers) if voice else None
+    codebook = own.codebook if own else genesis_codebook()
     samples = read(source, LONGEST_SECONDS).samples
     coded = encode(Audio(samples), codebook, rate)
     data = to_file(coded, genesis_codebook())
@@ -76,7 +105,19 @@ def encode_file(source: Path, target: Path, rate: float, voice: str | None, fram
         raise CannotWrite(
             f"{target} cannot be written: {error.strerror}.", "Check the folder and its rights."
         ) from error
-    return _facts(source, target, data, voice=voice, own_share=share, bits_saved=saved)
+    if own is None:
+        return _facts(source, target, data)
+    more = round(own.saved - own.saved_alone, 2)
+    return _facts(
+        source,
+        target,
+        data,
+        voice=voice,
+        own_share=own.share,
+        bits_saved=own.saved,
+        saved_by_peers=more,
+        peers=own.peers,
+    )
 
 
 def decode_file(source: Path, target: Path) -> CodedFacts:
@@ -100,9 +141,20 @@ def decode_file(source: Path, target: Path) -> CodedFacts:
     return _facts(source, target, data)
 
 
-def own_codebook(voice: str, frames: FrameShelf) -> tuple[Codebook, float, float]:
-    """The codebook of a voice on the shelf, the share of its own moments in it, and the percent of its price saved on
-    held-out speech. Raises BadRequest without enough speech."""
+def own_codebook(voice: str, frames: FrameShelf, peers: Heard | None = None) -> Own:
+    """The codebook of a voice on the shelf, made anew (in about a second) only when its speech, or what the given peers
+    stated, has changed. Without `peers` nobody's statements are used.
+
+    Raises BadRequest without enough speech, HomeUnusable.
+    """
+    known = genesis_codebook()
+    statements = peers[0].statements(peers[1]) if peers else {}
+    told = [f"{peer} {one.codebook.digest} {one.frames}" for peer, one in statements.items()]
+    inputs = hashlib.sha256("\n".join((_WAY, known.digest, frames.state(voice), *told)).encode()).hexdigest()
+    kept = load(frames, voice, Kept)
+    if kept is not None and kept.inputs == inputs:
+        with suppress(ModelDamaged):
+            return _own(unpack(kept.body, known), kept)
     spoken = frames.utterances(voice)
     parts = split(spoken)
     if frames.seconds(voice) < LEAST_SECONDS or not parts.held_out:
@@ -110,8 +162,24 @@ def own_codebook(voice: str, frames: FrameShelf) -> tuple[Codebook, float, float
             f"The voice {voice} has too little speech here for a codebook of its own.",
             f"Give it {LEAST_SECONDS:g} s in two utterances: node voice add {voice} RECORDING...",
         )
-    made = personal([genesis_codebook()], parts.train, parts.held_out)
-    return made.codebook, made.own, round(100 * (1 - made.cost / made.prior_cost), 2)
+    made = learnt_together(known, tuple(statements.values()), parts.train, parts.held_out)
+    kept = Kept(
+        inputs=inputs,
+        body=pack(made.best.codebook, known),
+        share=made.best.own,
+        prior_cost=made.best.prior_cost,
+        alone_cost=made.alone.cost,
+        cost=made.best.cost,
+        peers=len(made.used),
+        heard=len(statements),
+    )
+    save(frames, voice, kept)
+    return _own(made.best.codebook, kept)
+
+
+def _own(codebook: Codebook, kept: Kept) -> Own:
+    saved, alone = (round(100 * (1 - cost / kept.prior_cost), 2) for cost in (kept.cost, kept.alone_cost))
+    return Own(codebook, kept.share, saved, alone, kept.peers, kept.heard)
 
 
 def _facts(source: Path, target: Path, data: bytes, **more: Any) -> CodedFacts:  # noqa: ANN401

@@ -137,6 +137,8 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How updates are quantised."""
     control: bool = True
     """Also train a model that is never merged, to tell what the peers add and to fall back on."""
+    codebook: bool = True
+    """Tell peers what the owner's voice says of the codec's classes, unless [privacy] asks for less than all of it."""
 
     @property
     def epochs_in_force(self) -> int:
@@ -236,6 +238,11 @@ class Config:
     def weights(self) -> Path:
         """Models, by content."""
         return self.home / "weights"
+
+    @property
+    def codebooks(self) -> Path:
+        """What peers stated of their voices, and the codebooks that were made of it."""
+        return self.home / "codebooks"
 
     @property
     def quarantine(self) -> Path:

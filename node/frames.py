@@ -101,6 +101,11 @@ class FrameShelf:
         """How much speech there is, without reading it."""
         return HOP_SECONDS * sum(entry.frames for entry in self._entries(voice))
 
+    def state(self, voice: str) -> str:
+        """A name for the speech that there is, without reading it: another one when there is other speech."""
+        listed = " ".join(sorted(entry.content for entry in self._entries(voice)))
+        return hashlib.sha256(listed.encode()).hexdigest()
+
     def damaged(self, voice: str) -> int:
         """How many files were set aside."""
         return len(list(self._of(voice).glob("*" + DAMAGED)))

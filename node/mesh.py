@@ -32,7 +32,7 @@ from node.weights import WeightShelf
 from p2p.budget import Budgets
 from p2p.gate import Gate
 from p2p.peers import PeerBook, Trust
-from p2p.transfer import Intake
+from p2p.sorting import Sorted
 from p2p.transport import Transport
 from p2p.wire import Answer, Offer, Piece, Refused, Request
 
@@ -68,7 +68,7 @@ class Parts:
     book: PeerBook
     budgets: Budgets
     gate: Gate
-    intake: Intake
+    intake: Sorted
     learner: Learner
     learning: Learning
     exchange: Exchange

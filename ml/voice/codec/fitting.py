@@ -65,10 +65,10 @@ class Classes:
 def basis_of(moments: Moments) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.uint8]]:
     """`basis` and `kept` of a codebook: the 160 eigenvectors of greatest variance, by coefficient in time."""
     values, vectors = np.linalg.eigh(moments.covariance)
-    strongest = np.sort(values.ravel())[-COEFFICIENTS]
+    strongest = np.argsort(-values.ravel(), kind="stable")[:COEFFICIENTS] // MELS
     rows, kept = [], []
     for band in range(FRAMES):
-        order = np.argsort(-values[band], kind="stable")[: int((values[band] >= strongest).sum())]
+        order = np.argsort(-values[band], kind="stable")[: int((strongest == band).sum())]
         found = vectors[band][:, order].T
         rows.append(found * np.sign(found[np.arange(len(found)), np.abs(found).argmax(axis=1)])[:, None])
         kept.append(len(order))
@@ -125,8 +125,8 @@ def adapted(prior: Codebook, moments: Moments, spoken: Bands | None, step: int =
     basis, kept = basis_of(moments)
     mean = np.round(256 * moments.mean[0]).astype(np.int16)
     made = Codebook({**prior.tensors, "basis": basis, "kept": kept, "mean": mean})
-    shift, size = _carried(prior, made)
-    made = _with_classes(made, shift, size, prior.odds("prior"))
+    shift, size = carried(prior, made)
+    made = tabled(made, shift, size, prior.odds("prior"))
     if spoken is None or not len(spoken):
         return made
     return moved(made, classes_of(made, spoken, step))
@@ -139,7 +139,7 @@ def moved(codebook: Codebook, classes: Classes) -> Codebook:
     old_size = 2.0 ** ((codebook.scale - UNIT) / OCTAVE)
     shift = share * classes.shift + (1 - share) * codebook.shift
     size = np.exp(share * np.log(classes.size) + (1 - share) * np.log(old_size))
-    return _with_classes(codebook, shift, size, classes.blocks + 2 * PRIOR_BLOCKS * likely)
+    return tabled(codebook, shift, size, classes.blocks + 2 * PRIOR_BLOCKS * likely)
 
 
 def classes_of(codebook: Codebook, spoken: Bands, step: int = 76) -> Classes:
@@ -211,7 +211,7 @@ def first_codebook(moments: Moments, bands: Bands, step: int = 76) -> Codebook:
             mine = coefficients[classes == number] if (classes == number).sum() >= 50 else coefficients
             shift[number] = mine.mean(axis=0)
             size[number] = np.abs(mine - shift[number]).mean(axis=0) + _SMALLEST
-        codebook = _with_classes(codebook, shift, size, np.bincount(classes, minlength=CLASSES).astype(float))
+        codebook = tabled(codebook, shift, size, np.bincount(classes, minlength=CLASSES).astype(float))
         classes = choose(codebook, coefficients, step).classes
     return codebook
 
@@ -257,14 +257,15 @@ def _laplace() -> npt.NDArray[np.uint16]:
     return np.asarray(np.maximum(np.round(share * 60000), 1), np.uint16)
 
 
-def _with_classes(codebook: Codebook, shift: Doubles, size: Doubles, prior: Doubles) -> Codebook:
+def tabled(codebook: Codebook, shift: Doubles, size: Doubles, prior: Doubles) -> Codebook:
+    """The same with these means and mean sizes `[8, 160]` of its classes, which are as likely as `prior` counts."""
     index = np.clip(np.round(UNIT + OCTAVE * np.log2(size)), 0, 255).astype(np.uint8)
     offset = np.clip(np.round(16 * shift), -32000, 32000).astype(np.int16)
     tensors: Tensors = {**codebook.tensors, "scale": index, "shift": offset, "prior": frequencies(prior)}
     return Codebook(tensors)
 
 
-def _carried(prior: Codebook, made: Codebook) -> tuple[Doubles, Doubles]:
+def carried(prior: Codebook, made: Codebook) -> tuple[Doubles, Doubles]:
     """Shifts and sizes of the prior's classes along the rows of another basis.
 
     Means turn with the basis, and move with the mean. Sizes turn as if the prior's coefficients were independent; what

@@ -1,0 +1,235 @@
+"""Nodes tell each other of their owners' voices, and codebooks get better; liars and old nodes spoil nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ml.audio.logmel import log_mel
+from ml.voice.codec.codebook import Codebook, genesis_codebook
+from ml.voice.codec.moments import bands_of
+from ml.voice.codec.together import FORMAT, Statement, stated, to_bytes
+from ml.voice.codec.transfer import pack
+from node.codebooks import CodebookShelf
+from node.codec import own_codebook
+from node.config import PrivacySettings, load
+from node.frames import FrameShelf
+from node.stating import Hearing, allowed
+from p2p.identity import Identity
+from p2p.offers import UNSIGNED, sign_offer
+from p2p.peers import Trust
+from p2p.transfer import Intake, IntakeOptions
+from p2p.wire import Done, Offer, Piece, Refused, Want
+from tests.fakes import DictQuarantine, fake_identity, run_virtually
+from tests.ml.voice.codec.conftest import made_speech
+from tests.p2p.simulated.swarm import Swarm
+
+KNOWN = genesis_codebook()
+ALICE = fake_identity(1)
+
+
+def offered(body: bytes, result: str, sequence: int = 1, who: Identity = ALICE, **fields: object) -> Offer:
+    plain = Offer(
+        update=hashlib.sha256(body).digest(),
+        size=len(body),
+        layout=FORMAT,
+        base=bytes.fromhex(KNOWN.digest),
+        result=bytes.fromhex(result),
+        encoding="tables",
+        sequence=sequence,
+        frames=500,
+        signature=UNSIGNED,
+    )
+    return sign_offer(who, msgspec.structs.replace(plain, **fields))
+
+
+class Ear:
+    """The receiving side of one node."""
+
+    def __init__(self, folder: Path) -> None:
+        self.shelf = CodebookShelf(folder, KNOWN)
+        self.intake = Intake(DictQuarantine(), Hearing(self.shelf, KNOWN), lambda: 0.0, IntakeOptions(FORMAT))
+
+    async def hear(self, offer: Offer, body: bytes, who: Identity = ALICE) -> Want | Done | Refused:
+        answer = await self.intake.offer(who.peer_id, offer)
+        while isinstance(answer, Want):
+            piece = Piece(update=offer.update, offset=answer.offset, data=body[answer.offset :][:8192])
+            answer = await self.intake.piece(who.peer_id, piece)
+        return answer
+
+
+def statement_of(seed: int) -> Statement:
+    return stated(KNOWN, bands_of([log_mel(made_speech(1.5, seed))]))
+
+
+def test_a_statement_is_taken_once_and_an_old_one_not_again(tmp_path: Path) -> None:
+    ear, one, two = Ear(tmp_path), statement_of(1), statement_of(2)
+    first, second = (to_bytes(it, KNOWN) for it in (one, two))
+    offer = offered(first, one.codebook.digest, 1)
+
+    async def main() -> None:
+        assert isinstance(await ear.hear(offer, first), Done)
+        assert isinstance(await ear.intake.offer(ALICE.peer_id, offer), Done), "without a byte of it"
+        assert isinstance(await ear.hear(offered(second, two.codebook.digest, 2), second), Done)
+        again = await ear.intake.offer(ALICE.peer_id, offer)
+        assert isinstance(again, Refused)
+        assert again.code == "stale"
+
+    asyncio.run(main())
+    assert ear.shelf.statements()[ALICE.peer_id].codebook.digest == two.codebook.digest
+
+
+def hostile() -> dict[str, tuple[bytes, dict[str, object], str]]:
+    """Body, fields of the offer, and the code of the refusal."""
+    good = statement_of(1)
+    body, digest = to_bytes(good, KNOWN), good.codebook.digest
+    loud = KNOWN.tensors["shift"].copy()
+    loud[0, 0] = 30_000
+    rates = KNOWN.tensors["rates"].copy()
+    rates[-1, 0] += 1
+    return {
+        "noise": (bytes(range(256)) * 20, {}, "bad-update"),
+        "one byte": (b"x", {}, "bad-update"),
+        "cut short": (body[:-5], {"result": digest}, "bad-update"),
+        "another result": (body, {"result": "00" * 32}, "bad-update"),
+        "another base": (body, {"result": digest, "base": bytes(32)}, "unknown-base"),
+        "of no speech": (body, {"result": digest, "frames": 0}, "bad-update"),
+        "beyond full scale": (pack(Codebook({**KNOWN.tensors, "shift": loud}), KNOWN), {}, "bad-update"),
+        "other tables": (pack(Codebook({**KNOWN.tensors, "rates": rates}), KNOWN), {}, "bad-update"),
+        "another kind": (body, {"result": digest, "layout": "codebook-2"}, "other-ground"),
+    }
+
+
+@pytest.mark.parametrize("kind", hostile())
+def test_what_is_no_statement_is_refused_and_leaves_nothing(tmp_path: Path, kind: str) -> None:
+    ear = Ear(tmp_path)
+    body, fields, code = hostile()[kind]
+    answer = asyncio.run(ear.hear(offered(body, **{"result": KNOWN.digest} | fields), body))
+    assert isinstance(answer, Refused)
+    assert answer.code == code
+    assert ear.shelf.state() == ()
+    assert ear.intake.open == 0
+
+
+def test_nobody_speaks_for_another(tmp_path: Path) -> None:
+    ear, good = Ear(tmp_path), statement_of(1)
+    body = to_bytes(good, KNOWN)
+    answer = asyncio.run(ear.hear(offered(body, good.codebook.digest), body, fake_identity(2)))
+    assert isinstance(answer, Refused)
+    assert answer.code == "bad-signature"
+
+
+def test_who_asked_for_a_protection_gets_it_here_too(tmp_path: Path) -> None:
+    config = load(tmp_path, {})
+    assert allowed(config), "as much as a model does"
+    assert not allowed(config.with_(train={"codebook": False}))
+    for asked in ({"share": "part"}, {"share": "subspace"}, {"epsilon": 8.0}):
+        assert not allowed(config.with_(privacy=asked))
+
+
+def among(tmp_path: Path, count: int, **settings: object) -> Swarm:
+    """Nodes whose owners have voices that are alike and unlike the readers of the shipped codebook."""
+    swarm = Swarm(tmp_path, count, seed=3, **settings)
+    for member in swarm.members:
+        spoken = [log_mel(made_speech(2.5, 10 * member.number + take, colour=1.5)) for take in range(3)]
+        FrameShelf(member.home / "voices").add("me", spoken)
+    return swarm
+
+
+def heard_by(swarm: Swarm, number: int) -> set[str]:
+    return set(CodebookShelf(swarm.members[number].home / "codebooks", KNOWN).statements())
+
+
+def test_nodes_tell_each_other_and_pay_less(tmp_path: Path) -> None:
+    async def main() -> None:
+        swarm = among(tmp_path, 4, rounds=1)
+        for member in swarm.members:
+            swarm.start(member)
+        await asyncio.sleep(120)
+        first = swarm.members[0]
+        others = set(swarm.peers(range(1, 4)))
+        assert heard_by(swarm, 0) == others
+        frames = FrameShelf(first.home / "voices")
+        made = own_codebook("me", frames, (CodebookShelf(first.home / "codebooks", KNOWN), others))
+        assert made.saved > made.saved_alone > 0
+        assert 0 < made.peers <= made.heard == 3
+        assert first.mesh is not None
+        assert first.mesh.parts.gate.tally.strikes == {}
+        first.mesh.parts.book.set_trust(swarm.peers([1])[0], Trust.BLOCKED)
+        first.mesh.parts.book.remove(swarm.peers([2])[0])
+        await asyncio.sleep(20)
+        assert heard_by(swarm, 0) == set(swarm.peers([3])), "the others' are gone with the trust"
+        await swarm.end_all()
+
+    run_virtually(main())
+
+
+def test_more_speech_is_told_again_and_the_same_is_not(tmp_path: Path) -> None:
+    async def main() -> None:
+        swarm = among(tmp_path, 2, rounds=1)
+        for member in swarm.members:
+            swarm.start(member)
+        await asyncio.sleep(60)
+        one, other = swarm.members
+        shelf = CodebookShelf(one.home / "codebooks", KNOWN)
+        before, state = shelf.offer(swarm.peers([1])[0]), shelf.state()
+        assert before is not None
+        await swarm.end(other)
+        swarm.start(other)
+        await asyncio.sleep(120)
+        assert shelf.state() == state, "what is here already is not sent again, after a restart either"
+        FrameShelf(other.home / "voices").add("me", [log_mel(made_speech(2.5, 99, colour=1.5))])
+        await asyncio.sleep(30)
+        after = shelf.offer(swarm.peers([1])[0])
+        assert after is not None
+        assert after.sequence > before.sequence
+        assert after.frames > before.frames
+        await swarm.end_all()
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize("asked", [{"codebook": False}, {"share": "subspace", "dimensions": 8}])
+def test_who_does_not_want_to_tell_hears_all_the_same(tmp_path: Path, asked: dict[str, object]) -> None:
+    async def main() -> None:
+        swarm = among(tmp_path, 2, rounds=1)
+        usual = swarm.settings, swarm.privacy
+        if "share" in asked:
+            swarm.privacy = PrivacySettings(**asked)
+        else:
+            swarm.settings = msgspec.structs.replace(swarm.settings, **asked)
+        swarm.start(swarm.members[0])
+        swarm.settings, swarm.privacy = usual
+        swarm.start(swarm.members[1])
+        await asyncio.sleep(60)
+        assert heard_by(swarm, 0) == set(swarm.peers([1]))
+        assert heard_by(swarm, 1) == set()
+        await swarm.end_all()
+
+    run_virtually(main())
+
+
+def test_an_old_node_says_no_and_is_left_alone(tmp_path: Path) -> None:
+    """A node of the first version answers any layout but its own with `other-ground`; that is no offence."""
+
+    async def main() -> None:
+        swarm = among(tmp_path, 2, rounds=1)
+        for member in swarm.members:
+            swarm.start(member)
+        new, old = (member.mesh for member in swarm.members)
+        assert new is not None
+        assert old is not None
+        old.parts.intake._others.clear()
+        await asyncio.sleep(120)
+        assert heard_by(swarm, 1) == set()
+        assert new.parts.gate.tally.asked["offer", "other-ground"] == 1, "asked once, not every few seconds"
+        assert old.parts.gate.tally.strikes == {}
+        assert new.parts.book.get(swarm.peers([1])[0]).strikes == 0
+        assert heard_by(swarm, 0) == set(swarm.peers([1])), "and the other way it goes"
+        await swarm.end_all()
+
+    run_virtually(main())
