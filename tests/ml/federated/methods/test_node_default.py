@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ml.federated.cohort import Cohort, Person
+from ml.federated.gate import reach_after, way
 from ml.federated.method import Ground, Inbox, judge_of
 from ml.federated.methods.lines import judged
 from ml.federated.methods.node_default import AVERAGE, NodeAlone, NodeDefault
@@ -112,7 +115,8 @@ def test_what_speaks_has_learnt_from_all_speech_and_its_twin_has_not(ground: Gro
 
 def two(some: Inbox) -> Inbox:
     """For the first two people."""
-    return Inbox(*(getattr(some, name)[:2] for name in Inbox.__dataclass_fields__))
+    arrays = (getattr(some, name) for name in Inbox.__dataclass_fields__)
+    return Inbox(*(None if one is None else one[:2] for one in arrays))
 
 
 def test_nobody_is_judged_worse_than_the_control_or_than_before(ground: Ground) -> None:
@@ -138,6 +142,32 @@ def test_another_rule_takes_the_gates_place_and_the_average_is_still_checked(gro
     _, kept = NodeDefault().round(ground, who, state, empty(ground), 1)
     assert not after["accepted"].any()
     assert np.array_equal(published, kept)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    scale=st.sampled_from([1e-3, 0.1, 1.0, 30.0, 1e4, 1e18, 3e38]) | st.floats(0, 5),
+    liars=st.integers(1, 3),
+    odd=st.sampled_from([0.0, np.nan, np.inf, -3e38]),
+    seed=st.integers(0, 9),
+)
+def test_whatever_comes_moves_the_prior_no_further_than_its_reach(
+    ground: Ground, scale: float, liars: int, odd: float, seed: int
+) -> None:
+    who, rng = range(PEOPLE), np.random.default_rng(seed)
+    shared = near(ground, 1)[:, 0]
+    models = near(ground, 3)
+    with np.errstate(all="ignore"):
+        aim = rng.normal(size=(PEOPLE, liars, len(ground.genesis)))
+        aim /= np.linalg.norm(aim, axis=2, keepdims=True)
+        models[:, :liars] = (shared[:, None] + scale * aim).astype(np.float32)
+    models[:, 0, seed] += np.float32(odd)
+    prior, error, accepted = NodeDefault()._prior(ground, who, shared, inbox(ground, models))
+    assert np.isfinite(prior).all()
+    assert np.isfinite(error).all()
+    reach = np.array([reach_after(way(one, ground.genesis)) for one in shared])
+    moved = np.linalg.norm((prior - shared).astype(np.float64), axis=1)
+    assert (moved <= accepted / (accepted + 1) * reach * (1 + 1e-5)).all()
 
 
 def test_the_gate_averages() -> None:

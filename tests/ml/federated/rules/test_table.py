@@ -21,7 +21,8 @@ every_rule = pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())
 
 def moved(inbox: Inbox, order: np.ndarray) -> Inbox:
     """The same models in other places."""
-    return Inbox(**{one.name: getattr(inbox, one.name)[:, order] for one in fields(inbox)})
+    arrays = {one.name: getattr(inbox, one.name) for one in fields(inbox)}
+    return Inbox(**{name: None if array is None else array[:, order] for name, array in arrays.items()})
 
 
 def take(ground: Ground, rule: Rule, own: np.ndarray, inbox: Inbox) -> Taken:
