@@ -34,7 +34,7 @@ from ml.speech.tint import AsSpoken, Matcher, Tint
 from ml.speech.translate import Translate
 from ml.voice.match import MatchOptions, Method, VoiceMatcher
 from ml.voice.profile import VoiceProfile, build_profile
-from node.engines import EngineNames, Engines, describe, source_language
+from node.engines import EngineNames, Engines, Languages, describe, source_language
 from node.files import write_text
 from node.jobs import Remembering, ResultStore
 from node.listening import Heard, speech_of
@@ -61,6 +61,11 @@ class DubOptions:
     notes: str | None = None
     grammar: str | None = None
     engines: EngineNames = field(default_factory=EngineNames)
+
+    @property
+    def languages(self) -> Languages:
+        """What it is from and to."""
+        return Languages(self.source, self.target)
 
 
 class Progress(Protocol):
@@ -190,14 +195,14 @@ class Dubbing:
         return VoiceUsed(name, profile, options.method), matcher
 
     def _engine_lines(self) -> tuple[EngineLine, ...]:
-        names, engines = self._options.engines, self._engines
+        engines = self._engines
         lines = [
-            describe(self._asr, "asr", names.asr),
-            describe(engines.mt, "mt", names.mt, self._translate.route),
-            describe(self._tts, "tts", names.tts),
+            describe(self._asr, "asr", engines),
+            describe(engines.mt, "mt", engines, self._translate.route),
+            describe(self._tts, "tts", engines),
         ]
         if engines.speaker is not None:
-            lines.append(describe(engines.speaker, "speaker", None))
+            lines.append(describe(engines.speaker, "speaker", engines))
         return tuple(lines)
 
     def _write_subtitles(self, output: Path, captions: tuple[list[Cue], list[Cue]]) -> tuple[str, ...]:

@@ -6,12 +6,14 @@ it is said in the result.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
+from ml.engines.choice import Wish
 from ml.engines.protocols import Asr, Engine, Mt, SpeakerEncoder, Task, Tts
-from ml.engines.registry import Registry
+from ml.engines.registry import Pick, Registry
 from ml.errors import ModelDamaged, Unavailable, UnsupportedLanguage
 from node.report import EngineLine
 
@@ -34,34 +36,54 @@ class Engines:
     tts: Tts | None = None
     speaker: SpeakerEncoder | None = None
     warnings: tuple[str, ...] = ()
+    why: Mapping[Task, str] = field(default_factory=dict)
+    """Why each of them, in words."""
 
 
-def load_engines(registry: Registry, names: EngineNames, *, hear: bool = True, speak: bool = True) -> Engines:
-    """Start the engines that a job needs. Raises Unavailable with the way to get what is missing."""
-    wanted: dict[Task, str | None] = {"mt": names.mt}
+@dataclass(frozen=True)
+class Languages:
+    """What a job is from and to; None or "auto" where that is not known before it is heard."""
+
+    source: str | None = None
+    target: str | None = None
+
+
+def load_engines(
+    registry: Registry, names: EngineNames, languages: Languages | None = None, *, hear: bool = True, speak: bool = True
+) -> Engines:
+    """Start the engines that a job needs, those that know its languages.
+
+    Raises Unavailable with the way to get what is missing.
+    """
+    asked = languages or Languages()
+    source = None if asked.source == "auto" else asked.source
+    wanted = {"mt": (Wish("mt", source, asked.target), names.mt)}
     if hear:
-        wanted["asr"] = names.asr
+        wanted["asr"] = (Wish("asr", source), names.asr)
     if speak:
-        wanted["tts"] = names.tts
-        wanted["speaker"] = None
+        wanted["tts"] = (Wish("tts", target=asked.target), names.tts)
+        wanted["speaker"] = (Wish("speaker"), None)
     warnings: list[str] = []
     with ThreadPoolExecutor(len(wanted)) as pool:
-        loading = {task: pool.submit(registry.load, task, name) for task, name in wanted.items()}
-        loaded: dict[Task, Engine | None] = {}
+        loading = {wish.task: pool.submit(registry.pick, wish, name) for wish, name in wanted.values()}
+        picks: dict[Task, Pick] = {}
         for task, future in loading.items():
             try:
-                loaded[task] = future.result()
+                picks[task] = future.result()
             except (Unavailable, ModelDamaged) as error:
                 if task != "speaker":
                     raise
-                loaded[task] = None
                 warnings.append(f"Likeness is not measured: {error.sentence} {error.remedy}".strip())
+            else:
+                warnings.extend(picks[task].troubles)
+    loaded: dict[Task, Engine] = {task: pick.engine for task, pick in picks.items()}
     return Engines(
         mt=cast(Mt, loaded["mt"]),
         asr=cast("Asr | None", loaded.get("asr")),
         tts=cast("Tts | None", loaded.get("tts")),
         speaker=cast("SpeakerEncoder | None", loaded.get("speaker")),
         warnings=tuple(warnings),
+        why={task: pick.why for task, pick in picks.items()},
     )
 
 
@@ -82,8 +104,7 @@ def source_language(asked: str, asr: Asr) -> tuple[str, str | None]:
     return asked, None
 
 
-def describe(engine: Engine, task: Task, chosen: str | None, route: tuple[str, ...] = ()) -> EngineLine:
-    """What the report says of an engine."""
+def describe(engine: Engine, task: Task, engines: Engines, route: tuple[str, ...] = ()) -> EngineLine:
+    """What the report says of an engine of a job."""
     spec = engine.spec
-    why = "asked for by name" if chosen else "the best that is installed"
-    return EngineLine(task, spec.name, engine.capabilities().version, spec.licence, why, route)
+    return EngineLine(task, spec.name, engine.capabilities().version, spec.licence, engines.why.get(task, ""), route)

@@ -54,13 +54,13 @@ def _checked(text: str) -> str:
 
 def translate_text(node: Node, text: str, options: DubOptions) -> TextResult:
     """Translate a text, line by line. Raises BadText, UnsupportedLanguage or Unavailable."""
-    engines = load_engines(node.registry, options.engines, hear=False, speak=False)
+    engines = load_engines(node.registry, options.engines, options.languages, hear=False, speak=False)
     return _result(text, _translated(engines.mt, text, options))
 
 
 def say_text(node: Node, text: str, options: DubOptions, output: Path) -> TextResult:
     """Translate a text and speak it into a file, tinted with a voice profile when one is named."""
-    engines = load_engines(node.registry, options.engines, hear=False, speak=True)
+    engines = load_engines(node.registry, options.engines, options.languages, hear=False, speak=True)
     assert engines.tts is not None  # noqa: S101 - asked for above
     matcher: Matcher = AsSpoken()
     if options.voice is not None:

@@ -219,7 +219,8 @@ def spec_of(
     def factory(home: EngineHome) -> Engine:
         return build(spec)  # type: ignore[return-value]
 
-    spec = EngineSpec(name, task, f"a fake for {task}", ("en",), "none", factory, missing, rank=rank)
+    languages = ("en",) if task == "asr" else ()
+    spec = EngineSpec(name, task, f"a fake for {task}", languages, "none", factory, missing, rank=rank)
     return spec
 
 

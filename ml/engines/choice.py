@@ -41,6 +41,8 @@ class Passed:
     spec: EngineSpec
     reason: str
     remedy: str = ""
+    language: bool = False
+    """Whether it is only that it does not know the languages."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def speaks(spec: EngineSpec, wish: Wish) -> bool:
 def _unfit(spec: EngineSpec, wish: Wish, home: EngineHome, hardware: Hardware, named: bool) -> Passed | None:
     if not speaks(spec, wish):
         wanted = " to ".join(one for one in (wish.source, wish.target) if one)
-        return Passed(spec, f"it does not know {wanted}")
+        return Passed(spec, f"it does not know {wanted}", language=True)
     if spec.use != "any" and not named:
         return Passed(spec, f"its licence, {spec.licence}, is not for every use", f"ask for it by name: {spec.name}")
     missing = spec.missing(home)

@@ -52,7 +52,8 @@ class EngineHome:
 class EngineSpec:
     """How an engine introduces itself, before anything heavy is imported.
 
-    `languages` are ISO 639-1 codes it reads or speaks (empty = any, or told by `capabilities` at run time);
+    `languages` are the codes (ISO 639-1, BCP 47) of all that it reads, hears, writes or speaks (empty = any, or told by
+    `capabilities` at run time); a translator of fixed directions says them in `pairs`;
     `isolation` is "process" where the engine's own code runs outside this process; `rank` orders engines of one
     task, the highest that is present being the default.
     """

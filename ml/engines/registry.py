@@ -8,11 +8,14 @@ is asked for. This module knows nothing of what engines do.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 
+from ml.device import Hardware
+from ml.engines.choice import Passed, Ranking, Wish, rank
 from ml.engines.protocols import Engine, EngineHome, EngineSpec, Need, Task
-from ml.errors import MlError, Unavailable
+from ml.errors import MlError, Unavailable, UnsupportedLanguage
 
 GROUP = "babelmesh.engines"
 
@@ -41,11 +44,27 @@ def discover(broken: list[Unavailable] | None = None) -> tuple[EngineSpec, ...]:
     return tuple(sorted(found.values(), key=lambda spec: (-spec.rank, spec.name)))
 
 
+@dataclass(frozen=True)
+class Pick:
+    """A running engine for a wish, why it is this one, and what was told on the way: engines that did not start."""
+
+    engine: Engine
+    why: str
+    troubles: tuple[str, ...] = ()
+
+
+def _nothing() -> Hardware:
+    return Hardware(0)
+
+
 class Registry:
     """The engines of this machine: lazily built, once each however many threads ask."""
 
-    def __init__(self, specs: Iterable[EngineSpec], home: EngineHome) -> None:
-        """`specs` in order of preference."""
+    def __init__(
+        self, specs: Iterable[EngineSpec], home: EngineHome, hardware: Callable[[], Hardware] = _nothing
+    ) -> None:
+        """`specs` in order of preference; `hardware` is asked only when a model that takes memory could serve."""
+        self._hardware = hardware
         self._specs = {spec.name: spec for spec in specs}
         self._home = home
         self._engines: dict[str, Engine] = {}
@@ -70,7 +89,7 @@ class Registry:
                 raise Unavailable(f"There is no {task} engine called {name!r}.", f"Known {task} engines: {known}.")
             candidates: tuple[EngineSpec, ...] = (spec,)
         else:
-            candidates = self.specs(task)
+            candidates = tuple(spec for spec in self.specs(task) if spec.use == "any")
         gaps: list[Need] = []
         for spec in candidates:
             missing = spec.missing(self._home)
@@ -82,9 +101,41 @@ class Registry:
         what = ", ".join(need.name for need in gaps)
         raise Unavailable(f"No {task} engine can run here: {what} is missing.", gaps[0].remedy)
 
+    def rank(self, wish: Wish, name: str | None = None) -> Ranking:
+        """The engines that can serve a wish, best first, and why the others cannot."""
+        specs = self.specs(wish.task)
+        weighty = any(spec.memory and not spec.missing(self._home) for spec in specs)
+        return rank(specs, wish, self._home, self._hardware() if weighty else Hardware(0), name)
+
+    def pick(self, wish: Wish, name: str | None = None) -> Pick:
+        """The best engine for a wish that starts, or the one called `name` and no other.
+
+        One that does not start is told in `troubles`, and the next one serves. Raises Unavailable when none does, and
+        what the named one raises.
+        """
+        ranking = self.rank(wish, name)
+        troubles: list[str] = []
+        for candidate in ranking.candidates:
+            spec = candidate.spec
+            try:
+                engine = self._build(spec)
+            except MlError as error:
+                if name is not None or spec is ranking.candidates[-1].spec:
+                    raise
+                troubles.append(f"{spec.name} does not start: {error.sentence} {error.remedy}".strip())
+                continue
+            why = f"{candidate.why}; others did not start" if troubles else candidate.why
+            return Pick(engine, why, tuple(troubles))
+        if not ranking.passed or (name is not None and name not in {one.spec.name for one in ranking.passed}):
+            self.choose(wish.task, name)  # raises: nothing of the kind is installed
+        raise _nobody(wish, ranking.passed)
+
     def load(self, task: Task, name: str | None = None) -> Engine:
         """The engine, built on the first call. Raises Unavailable with the way to get it."""
-        spec = self.choose(task, name)
+        return self._build(self.choose(task, name))
+
+    def _build(self, spec: EngineSpec) -> Engine:
+        task = spec.task
         with self._locks[spec.name]:
             if self._closed:
                 raise Unavailable("The engines are closed.", "Open a new session.")
@@ -109,3 +160,14 @@ class Registry:
                 engine = self._engines.pop(name, None)
                 if engine is not None:
                     engine.close()
+
+
+def _nobody(wish: Wish, passed: Sequence[Passed]) -> MlError:
+    """Nobody can serve: the one that came nearest says why."""
+    languages = " to ".join(one for one in (wish.source, wish.target) if one)
+    what = f"No {wish.task} engine can serve" + (f" {languages}" if languages else "")
+    if passed and all(one.language for one in passed):
+        names = ", ".join(f"{one.spec.name} knows {', '.join(one.spec.languages) or 'others'}" for one in passed)
+        return UnsupportedLanguage(f"{what}: {names}.", "For engines of more languages: node models list")
+    first = next((one for one in passed if one.remedy), passed[0])
+    return Unavailable(f"{what}: {first.spec.name}: {first.reason}.", first.remedy or "node models list")

@@ -43,21 +43,23 @@ def test_the_language_of_the_input():
         source_language("de", CountingAsr())
 
 
-def test_the_report_says_which_engine_and_why():
-    line = describe(UpperMt(), "mt", None, ("en", "es"))
-    assert (line.name, line.why, line.route) == ("upper", "the best that is installed", ("en", "es"))
-    assert describe(UpperMt(), "mt", "upper").why == "asked for by name"
+def test_the_report_says_which_engine_and_why(tmp_path):
+    engines = load_engines(fake_registry(tmp_path), EngineNames(mt="fake-mt"))
+    line = describe(engines.mt, "mt", engines, ("en", "es"))
+    assert (line.name, line.why, line.route) == ("upper", "asked for by name", ("en", "es"))
+    assert engines.asr is not None
+    assert describe(engines.asr, "asr", engines).why == "the best that is installed"
 
 
 def test_a_damaged_speaker_model_stops_nobody_either(tmp_path):
     registry = fake_registry(tmp_path)
 
-    def damaged(task, name=None):
-        if task == "speaker":
+    def damaged(wish, name=None):
+        if wish.task == "speaker":
             raise ModelDamaged("x.safetensors cannot be read.", "node models pull resemblyzer")
-        return Registry.load(registry, task, name)
+        return Registry.pick(registry, wish, name)
 
-    registry.load = damaged
+    registry.pick = damaged
     engines = load_engines(registry, EngineNames())
     assert engines.speaker is None
     assert "node models pull" in engines.warnings[0]

@@ -2,14 +2,17 @@
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ml.device import Hardware
 from ml.engines import registry as registry_module
+from ml.engines.choice import Wish
 from ml.engines.protocols import EngineHome, EngineSpec, Need
 from ml.engines.registry import Registry, discover
-from ml.errors import Unavailable
+from ml.errors import ModelDamaged, Unavailable, UnsupportedLanguage
 from tests.fakes import UpperMt, fake_spec
 
 HOME = EngineHome(Path("models"))
@@ -125,3 +128,56 @@ def test_an_engine_that_does_not_start_is_unavailable_and_tried_again():
 
 def test_fake_specs_need_nothing():
     assert fake_spec("x", "mt").missing(HOME) == ()
+
+
+def failing(home: EngineHome) -> Engine:
+    raise ModelDamaged("The big model is damaged.", "node models verify big")
+
+
+def test_one_that_does_not_start_is_told_and_the_next_real_one_serves():
+    registry = Registry([spec("big", rank=9, factory=failing), spec("small", rank=1)], HOME)
+    pick = registry.pick(Wish("mt", "en"))
+    assert isinstance(pick.engine, Engine)
+    assert pick.troubles == ("big does not start: The big model is damaged. node models verify big",)
+    assert "others did not start" in pick.why
+    with pytest.raises(ModelDamaged):
+        registry.pick(Wish("mt", "en"), "big")
+    with pytest.raises(ModelDamaged):
+        Registry([spec("big", factory=failing)], HOME).pick(Wish("mt", "en"))
+
+
+def test_nobody_for_a_language_says_who_knows_which():
+    with pytest.raises(UnsupportedLanguage, match="small knows en") as caught:
+        Registry([spec("small")], HOME).pick(Wish("mt", "de"))
+    assert "node models list" in caught.value.remedy
+
+
+def test_what_is_missing_comes_with_its_remedy():
+    with pytest.raises(Unavailable, match="a thing is missing") as caught:
+        Registry([spec("far", present=False)], HOME).pick(Wish("mt", "en"))
+    assert caught.value.remedy == "apt install thing"
+    for name in (None, "nonesuch"):
+        with pytest.raises(Unavailable):
+            Registry([], HOME).pick(Wish("mt"), name)
+
+
+def test_the_hardware_is_looked_at_only_for_models_that_weigh():
+    asked = []
+
+    def hardware() -> Hardware:
+        asked.append(1)
+        return Hardware(10**9)
+
+    light, heavy = spec("light"), replace(spec("heavy", rank=5), memory={"float32": 10**8})
+    assert Registry([light], HOME, hardware).pick(Wish("mt")).why == "the best that is installed"
+    assert not asked
+    assert "cpu in float32" in Registry([light, heavy], HOME, hardware).pick(Wish("mt")).why
+    assert asked
+
+
+def test_a_licence_with_terms_is_never_a_default():
+    unfree = replace(spec("unfree", rank=9), use="non-commercial")
+    registry = Registry([unfree, spec("free")], HOME)
+    assert registry.choose("mt").name == "free"
+    assert registry.choose("mt", "unfree").name == "unfree"
+    assert registry.pick(Wish("mt"), "unfree").why == "asked for by name"
