@@ -33,6 +33,8 @@ STYLES = {
 LISTED = (12, 8, 6, 5, 4, 3, 2, 1)
 """Rows per list, from roomy to tight."""
 USUAL = 6
+FIRST = "res64"
+"""The model that learns where nobody asked for another."""
 WIDE = 90
 """Columns from which a figure is said in full beside its line."""
 
@@ -169,7 +171,7 @@ def _model(stats: Stats, width: int) -> list[RenderableType]:
     from rich.text import Text
 
     quality, rounds = stats["quality"], list(reversed(stats["rounds"]))
-    lines: list[RenderableType] = [Text(quality["sentence"])]
+    lines: list[RenderableType] = [Text(quality["sentence"]), *_lines_of(stats)]
     if quality["rmse_best"] is None:
         return lines
     wide = width >= WIDE
@@ -184,6 +186,19 @@ def _model(stats: Stats, width: int) -> list[RenderableType]:
     if quality["rmse_alone"] is not None:
         lines.append(_spark("training alone", f"{quality['rmse_alone']:.2f} dB".ljust(figures), marks[1], "yellow"))
     return lines
+
+
+def _lines_of(stats: Stats) -> list[RenderableType]:
+    """Which model learns, and which rest; nothing where there was never another one than the usual."""
+    from rich.text import Text
+
+    if stats["model"] == FIRST and not stats["resting"]:
+        return []
+    rests = "".join(
+        f"; {name} rests since round {last}, kept: [train] model brings it back"
+        for name, last in stats["resting"].items()
+    )
+    return [Text(f"learns {stats['model']}{rests}", "dim")]
 
 
 def _together(one: Sequence[float | None], other: Sequence[float | None], room: int) -> tuple[str, str]:

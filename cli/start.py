@@ -83,6 +83,9 @@ class Wishes:
     method: str | None = None
     "How to learn with peers: shared-prior, or mix (own and received weights, 70/30)."
 
+    model: str | None = None
+    "Which shipped model learns: res64, frame by frame, or b4h80, blocks of 64 ms; each keeps what it has learnt."
+
     alpha: float | str | None = None
     "Weight of the own model in a mixture, 0 to 1, or auto: learnt slowly from your speech. Means --method mix."
 
@@ -144,6 +147,7 @@ def effective(config: Config, wishes: Wishes) -> Config:
         train={
             "rounds": wishes.rounds,
             "interval": wishes.interval,
+            "model": wishes.model,
             "method": wishes.method or ("mix" if wishes.alpha is not None else None),
             "alpha": wishes.alpha,
             "peers_per_round": wishes.peers_per_round,

@@ -142,6 +142,7 @@ def reconstruct(
     target: Path,
     *,
     model: Literal["best", "working", "alone", "genesis"] = "best",
+    layout: Literal["res64", "b4h80"] | None = None,
     common: Common | None = None,
 ) -> int:
     """Hear what the voice model does to a recording: through 32 numbers a frame, and back to sound.
@@ -155,6 +156,8 @@ def reconstruct(
     model
         The model that speaks for you, the one that training goes on from, the one that never hears of peers, or the
         start that everybody shares.
+    layout
+        Which shipped model: frame by frame, or blocks of 64 ms [default: the one that learns, `[train] model`].
     """
     common = common or Common()
     from node.learned import current_model
@@ -162,13 +165,13 @@ def reconstruct(
     from node.store.rows import Role
 
     with household(common) as node:
-        learned = current_model(node.config, None if model == "genesis" else Role(model))
+        learned = current_model(node.config, None if model == "genesis" else Role(model), layout)
         done = rebuild(source, target, "genesis" if learned.is_genesis else model, learned)
     if common.json:
         write_json(done.as_dict())
         return 0
     show_line(f"Written: {done.output} ({done.seconds:.1f} s, {done.latents_per_second:.0f} numbers a second).")
-    show_line(f"Model: {done.model} ({done.digest[:12]}).")
+    show_line(f"Model: {done.model} of {done.layout} ({done.digest[:12]}).")
     if learned.is_genesis and model != "genesis":
         show_line("This node has learned nothing yet: that is the start that everybody shares.")
     start = "" if learned.is_genesis else f" (genesis: {done.genesis_rmse_db:.2f} dB)"

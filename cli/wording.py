@@ -18,6 +18,7 @@ OPTIONS = {
     "train.rounds": "--rounds",
     "train.interval": "--interval",
     "train.method": "--method",
+    "train.model": "--model",
     "train.alpha": "--alpha",
     "train.peers_per_round": "--peers-per-round",
     "train.epochs": "--epochs",

@@ -73,7 +73,9 @@ class Node:
         began = time.perf_counter()
         if options.voice is not None:
             self.voices.get(options.voice)
-        dubbing = Dubbing(options, load_engines(self.registry, options.engines, options.languages), self.voices, self.results)
+        dubbing = Dubbing(
+            options, load_engines(self.registry, options.engines, options.languages), self.voices, self.results
+        )
         return dubbing, time.perf_counter() - began
 
 
@@ -194,9 +196,8 @@ def open_mesh(config: Config, passphrase: str | None = None) -> Iterator[Mesh]:
     Makes the identity when there is none. Raises HomeBusy, HomeUnusable, BadIdentity, BadAddress, Unavailable.
     """
     from ml.voice.genesis import genesis
-    from ml.voice.training import TrainOptions
     from node.frames import FrameShelf
-    from node.learner import VoiceLearner
+    from node.learner import VoiceLearner, options_of
     from node.lock import HomeLock
     from p2p.host.options import HostOptions
     from p2p.host.transport import Libp2pTransport
@@ -206,8 +207,7 @@ def open_mesh(config: Config, passphrase: str | None = None) -> Iterator[Mesh]:
         identity = Identity.load_or_create(config.identity, passphrase)
         host = HostOptions(listen=config.node.listen, connections=config.node.connections)
         train = config.train
-        options = TrainOptions(epochs=train.epochs_in_force, batch=train.batch, pull=train.pull_in_force)
-        learner = VoiceLearner(FrameShelf(config.voices), genesis(train.model), options, train.voice)
+        learner = VoiceLearner(FrameShelf(config.voices), genesis(train.model), options_of(train), train.voice)
         mesh = assemble(config, Surroundings(identity, Libp2pTransport(identity, host), learner))
         if config.node.discover:
             from p2p.discovery import Discovery

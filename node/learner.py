@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ml.audio.logmel import LogMel
     from ml.voice.genesis import Genesis
     from ml.voice.training import EpochFacts, Split, Trained, TrainOptions
+    from node.config import TrainSettings
     from node.frames import FrameShelf
 
 P = ParamSpec("P")
@@ -32,6 +33,10 @@ LEAST_SECONDS = 5.0
 """Seconds of speech below which nothing is learnt: an utterance to train on and one to judge by are the least."""
 GATE_FRAMES = 4_000
 """Held-out frames that peers' updates are judged by: about a minute."""
+
+RATES = {"res64": 3e-4, "b4h80": 1e-4}
+"""Adam's learning rate for each shipped model. Of 1e-4, 3e-4 and 1e-3 the first was the best for b4h80 on the held-out
+speech of 12 people (docs/architectures.md)."""
 
 Progress = Callable[["EpochFacts"], None]
 
@@ -58,6 +63,15 @@ class Plan:
     batch: int | None = None
     towards: Weights | None = None
     whole: bool = False
+
+
+def options_of(train: TrainSettings) -> TrainOptions:
+    """How a local round goes by these settings."""
+    from ml.voice.training import TrainOptions
+
+    return TrainOptions(
+        epochs=train.epochs_in_force, batch=train.batch, rate=RATES[train.model], pull=train.pull_in_force
+    )
 
 
 class Learner(Protocol):

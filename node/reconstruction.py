@@ -31,6 +31,7 @@ class Reconstruction:
     output: str
     seconds: float
     model: str
+    layout: str
     digest: str
     latents_per_second: float
     rmse_db: float
@@ -68,6 +69,7 @@ def reconstruct(source: Path, target: Path, name: str, learned: Learned) -> Reco
         output=str(target),
         seconds=round(sound.seconds, 3),
         model=name,
+        layout=body.name,
         digest=learned.digest,
         latents_per_second=latents / body.block * SAMPLE_RATE / HOP,
         rmse_db=round(reached.rmse_db, 3),

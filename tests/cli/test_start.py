@@ -61,6 +61,7 @@ def test_to_say_how_much_to_mix_is_to_mix(tmp_path: Path) -> None:
     mixing = effective(config, Wishes(alpha=0.6)).train
     assert (mixing.method, mixing.alpha, mixing.epochs_in_force) == ("mix", 0.6, 5)
     assert effective(config, Wishes(method="mix")).train.alpha == 0.7
+    assert effective(config, Wishes(model="b4h80")).train.model == "b4h80"
     learning = effective(config, Wishes(alpha="auto")).train
     assert (learning.method, learning.alpha) == ("mix", "auto")
     with pytest.raises(BadConfig, match="mixes nothing"):
@@ -71,6 +72,7 @@ def test_to_say_how_much_to_mix_is_to_mix(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["--method", "magic"], "--method: expected shared-prior or mix."),
+        (["--model", "res63"], "--model: expected res64 or b4h80."),
         (["--alpha", "slow"], '--alpha: expected a number or "auto".'),
         (["--alpha", "2"], "--alpha: expected a number of at most 1.0."),
         (["--rounds", "-1"], "--rounds: expected a whole number of at least 0."),

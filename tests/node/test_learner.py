@@ -10,9 +10,10 @@ from ml.audio.logmel import LogMel
 from ml.voice.genesis import genesis
 from ml.voice.training import EpochFacts, Trained, TrainOptions, split
 from ml.weights import digest
+from node.config import MODELS, TrainSettings
 from node.errors import BadRequest
 from node.frames import FrameShelf
-from node.learner import GATE_FRAMES, Plan, VoiceLearner
+from node.learner import GATE_FRAMES, RATES, Plan, VoiceLearner, options_of
 
 START = genesis()
 
@@ -32,6 +33,13 @@ def learner(folder: Path, spoken: dict[str, list[float]], voice: str | None = No
     for number, (name, lengths) in enumerate(spoken.items()):
         shelf.add(name, [speech(100 * number + place, seconds) for place, seconds in enumerate(lengths)])
     return VoiceLearner(shelf, START, TrainOptions(epochs=2), voice)
+
+
+def test_each_shipped_model_learns_at_a_rate_of_its_own() -> None:
+    for model in MODELS:
+        options = options_of(TrainSettings(model=model, method="mix", batch=32))
+        assert (options.rate, options.epochs, options.pull, options.batch) == (RATES[model], 5, 25.0, 32)
+    assert options_of(TrainSettings()).rate == TrainOptions().rate
 
 
 def test_everybody_begins_with_the_shipped_weights(tmp_path: Path) -> None:

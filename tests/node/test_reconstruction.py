@@ -49,6 +49,17 @@ def test_a_trained_model_is_compared_with_the_start(tmp_path, woman, start):
     assert done.as_dict()["model"] == "best"
 
 
+def test_blocks_of_four_frames_are_compared_with_their_own_start(tmp_path, woman, start):
+    blocks = genesis("b4h80")
+    done = reconstruct(
+        woman, tmp_path / "out.wav", "genesis", Learned(blocks.weights, blocks.digest, blocks.autoencoder)
+    )
+    assert (done.layout, done.latents_per_second) == ("b4h80", 2000)
+    assert done.rmse_db == done.genesis_rmse_db
+    frames = reconstruct(woman, tmp_path / "out.wav", "genesis", start)
+    assert (frames.layout, frames.rmse_db > done.rmse_db) == ("res64", True)
+
+
 def test_the_recording_is_never_overwritten(tmp_path, woman, start):
     copy = tmp_path / "copy.flac"
     copy.write_bytes(woman.read_bytes())

@@ -10,9 +10,9 @@ from node.errors import StoreDamaged
 from node.lock import HomeLock
 from node.stats import ADDRESSES, PEER_ID, ROUNDS, Live, Stats, collect, read_stats
 from node.store import Store
-from node.store.rows import BudgetRow, BudgetState, DeliveryRow, JobRow, ShareRow, UpdateRow, Verdict
+from node.store.rows import BudgetRow, BudgetState, Commit, DeliveryRow, JobRow, ShareRow, UpdateRow, Verdict
 from p2p.peers import PeerRecord, Trust
-from p2p.trouble import WAITS
+from p2p.trouble import OTHER_MODEL, WAITS
 from tests.node.test_quality import changed
 
 NOW = 10_000.0
@@ -199,3 +199,28 @@ def test_what_protects_the_owner_is_told_in_words(config: Config) -> None:
         store.mark_spent("first", True)
         assert "nothing more is published" in collect(store, noisy).privacy.sentence
     assert "nothing more is published" in read_stats(noisy).privacy.sentence
+
+
+@pytest.mark.parametrize(
+    ("layout", "words"),
+    [
+        ("b4h80", 'learns another model (b4h80); to learn with it, set [train] model = "b4h80"'),
+        ("res64", "learns res64 from another start; both need the same version of Babelmesh"),
+        ("res99", "learns another model (res99), which this version does not know; update Babelmesh"),
+    ],
+)
+def test_of_a_peer_with_another_model_it_is_said_what_to_do(filled: Config, layout: str, words: str) -> None:
+    with Store.open(filled.store) as store:
+        lines = collect(store, filled, Live(troubles={"ben": OTHER_MODEL + layout}), NOW).peers
+    assert {line.peer: line.state for line in lines}["ben"] == f"tried again in 40 s: {words}"
+
+
+def test_the_picture_is_of_the_model_that_learns_and_tells_of_those_that_rest(filled: Config) -> None:
+    with Store.open(filled.store) as store:
+        for row in (changed(number=1), changed(number=2)):
+            store.commit(Commit(round=row, models=(), roles={}, verdicts=()))
+    here, there = read_stats(filled), read_stats(filled.with_(train={"model": "b4h80"}))
+    assert (here.model, here.resting, here.quality.rounds) == ("res64", {}, 2)
+    assert (there.model, there.rounds, there.quality.rounds) == ("b4h80", (), 0)
+    assert there.resting == {"res64": 2}
+    assert there.verdicts == here.verdicts, "what came and went is the household's"

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.errors import ModelDamaged
+from ml.voice.genesis import genesis
 from ml.weights import Layout, digest, to_bytes
 from node.errors import HomeUnusable, NotFound
-from node.weights import SUFFIX, WeightShelf
+from node.weights import SUFFIX, WeightShelf, shelf_of
 
 LAYOUT = Layout("small", {"a": (3, 2), "b": (4,)})
 
@@ -133,3 +134,14 @@ def test_a_full_disk_is_named(shelf: WeightShelf, folder: Path, monkeypatch: pyt
     with pytest.raises(HomeUnusable, match="is full"):
         shelf.put(weights(2))
     assert [path.name for path in folder.iterdir()] == [kept + SUFFIX]
+
+
+def test_no_shelf_touches_the_files_of_another_layout(folder: Path):
+    here, there = shelf_of(folder, genesis().autoencoder.layout), shelf_of(folder, LAYOUT)
+    first, second = here.put(genesis().weights), there.put(weights(1))
+    assert {path.name for path in folder.iterdir()} == {first + SUFFIX, LAYOUT.name}
+    assert (here.sound(), there.sound()) == ((first,), (second,))
+    with pytest.raises(NotFound):
+        there.get(first)
+    assert (here.keep_only([first]), there.keep_only([second])) == (0, 0)
+    assert not list(folder.rglob("*.damaged-*"))

@@ -327,6 +327,21 @@ def test_traffic_is_counted_and_saved_with_the_next_change():
     assert (memory.saved["a"].bytes_in, memory.saved["a"].bytes_out) == (10, 20)
 
 
+def test_who_is_in_a_hurry_waits_for_nobody_and_forgives_nothing():
+    memory = Memory()
+    for name in ("a", "b", "c"):
+        memory.book.add(name, [AT.format(1)])
+    memory.book.failed("a", rarely=True)
+    memory.book.failed("b")
+    memory.book.set_trust("c", Trust.BLOCKED)
+    memory.book.strike("b", 2.0, "bad-hash")
+    assert {record.peer for record in memory.book.due()} == set()
+    memory.book.hurry()
+    assert {record.peer for record in memory.book.due()} == {"a", "b"}
+    assert memory.book.strikes("b") > 1.9
+    assert {name: record.next_dial_at for name, record in memory.saved.items()} == {"a": 0.0, "b": 0.0, "c": 0.0}
+
+
 def test_a_weight_beyond_its_range_is_refused():
     book = trusted(Memory())
     assert book.set_trust("a", Trust.TRUSTED, 0.25).weight == 0.25

@@ -3,7 +3,7 @@
 import pytest
 
 from p2p.errors import BadMessage, P2pError, RefusedByPeer, TimedOut, Unreachable
-from p2p.trouble import REFUSALS, brief
+from p2p.trouble import OTHER_MODEL, REFUSALS, brief, worse_told
 from p2p.wire import CODES
 
 
@@ -27,3 +27,10 @@ def test_refusals_are_told_by_code_and_never_in_the_peer_s_own_words() -> None:
         refusal = RefusedByPeer("Its own words.")
         refusal.code = code
         assert brief(refusal, linked=True) == words
+
+
+def test_what_a_hello_said_of_the_model_is_kept_when_a_refusal_says_less() -> None:
+    assert worse_told(OTHER_MODEL + "b4h80", REFUSALS["other-ground"])
+    assert not worse_told(OTHER_MODEL + "b4h80", OTHER_MODEL + "res64")
+    assert not worse_told(OTHER_MODEL + "b4h80", "no answer in time")
+    assert not worse_told("", REFUSALS["other-ground"])
