@@ -74,6 +74,8 @@ class Translation:
     confidence: float = 1.0
     unknown: tuple[str, ...] = ()
     """Words of the source that no dictionary on the route knew; they stand untranslated in `text`."""
+    missed: tuple[str, ...] = ()
+    """Terms that a glossary asked for and `text` does not have."""
 
 
 @dataclass(frozen=True)

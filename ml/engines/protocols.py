@@ -7,7 +7,7 @@ raises `EngineFailed`. This module knows no engine by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -181,6 +181,18 @@ class Mt(Engine, Protocol):
 
     def translate(self, text: str, source: str, target: str) -> Translation:
         """Translate one utterance or sentence. Raises UnsupportedLanguage, BadText or EngineFailed."""
+        ...
+
+
+@runtime_checkable
+class BatchMt(Mt, Protocol):
+    """Text to text that is quicker for many texts than for one, and takes a glossary."""
+
+    def translate_many(
+        self, texts: Sequence[str], source: str, target: str, glossary: Mapping[str, str] | None = None
+    ) -> list[Translation]:
+        """Translate texts in order. `glossary` is source term to target term; `Translation.missed` names the terms that
+        a translation has not in spite of it. Raises as `translate`, for the first text that cannot be used."""
         ...
 
 
