@@ -1,8 +1,9 @@
 """The voice codec on speakers it has not heard, beside Opus, Codec2 and learnt quantisers; and what a codebook of one's
 own, and one from a group, save.
 
-`python benchmarks/codec.py [--json FILE] [--picture FILE] [--quick]`; needs ../shared/data. All rates are of real
-bytes; PESQ needs the `pesq` package, Codec2 needs Debian's c2enc and c2dec: what is missing is said and left out.
+`python benchmarks/codec.py [--json FILE] [--picture FILE] [--quick] [--own] [--every N]`; needs ../shared/data. All
+rates are of real bytes; PESQ needs the `pesq` package, Codec2 needs Debian's c2enc and c2dec: what is missing is said
+and left out.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import soxr
+from codec_liars import KINDS, just_good_enough
 from codec_rivals import CODEC2, FiniteScalar, Residual, codec2, has_codec2, opus
 from pystoi import stoi
 
@@ -40,6 +42,7 @@ from ml.voice.codec.quantiser import analyse, choose, restore, synthesise
 from ml.voice.codec.speech import decode, decode_frames, encode
 from ml.voice.codec.stream import Frames
 from ml.voice.codec.synthesis import sound_of
+from ml.voice.codec.together import Statement, learnt_together, stated
 from ml.voice.codec.transfer import pack
 from ml.voice.measures import DB, mcd, mse
 
@@ -56,6 +59,10 @@ REAL_STEPS = (71, 78)
 REAL_BLOCKS = 40
 FOLDS = 5
 LOSS = 0.05
+MOST_HEARD, LIARS = (3, 8, 27), 4
+SEED = 5
+SLACK = 0.5
+"""Points below which somebody counts as not worse off than without peers."""
 SPOKEN = ("Babelmesh 1", "Babelmesh 2.4", "Codec2 3200", "Opus 6")
 """What the recogniser listens through."""
 
@@ -225,9 +232,37 @@ def with_and_without(book: Codebook, groups: tuple[Codebook, ...], spoken: Speec
     return [found[0], min(found, key=lambda one: one.cost)]
 
 
+def cunning(book: Codebook, learn: Sequence[Bands]) -> list[Statement]:
+    """What each person would state as a liar that knows how statements are ranked."""
+    rng = np.random.default_rng(SEED)
+    return [just_good_enough(book, stated(book, bands), bands, rng) for bands in learn]
+
+
+def heard_by(number: int, statements: Sequence[Statement], liars: Sequence[Statement]) -> dict[str, list[Statement]]:
+    """Whose statements a person may have, drawn from all other people: few and many, and a third of them hostile."""
+    rng = np.random.default_rng([SEED, number])
+    others = [int(other) for other in rng.permutation(len(statements)) if other != number]
+    honest, bad = [statements[other] for other in others], others[MOST_HEARD[1] :]
+    kinds = list(KINDS.values())
+    loud = [kinds[(number + place) % len(kinds)](statements[other], rng) for place, other in enumerate(bad[:LIARS])]
+    heard = {f"{count} statements": honest[:count] for count in MOST_HEARD}
+    heard[f"{MOST_HEARD[1]} statements and {LIARS} liars"] = honest[: MOST_HEARD[1]] + loud
+    heard[f"{MOST_HEARD[1]} statements and {LIARS} cunning liars"] = [
+        *honest[: MOST_HEARD[1]],
+        *(liars[other] for other in bad[:LIARS]),
+    ]
+    return heard
+
+
+def alone_of(name: str, rows: Sequence[dict]) -> np.ndarray:
+    """What each person saves without anybody's statements, for a row of own speech; else nothing."""
+    alone = "6 s of own + genesis" if name.startswith("6 s") else "own + genesis"
+    return np.array([row[alone] if name.startswith(alone) else 0.0 for row in rows])
+
+
 def own(every: int) -> dict:
-    """Bits saved by each way to a codebook, against everybody's, on each person's test speech."""
-    book, people = genesis_codebook(), recorded(DATA / "speakers")[::every]
+    """Bits saved by each way to a codebook, against everybody's, on the test speech of each `every`th person."""
+    book, people = genesis_codebook(), recorded(DATA / "speakers")
     learn = [bands_of(one.speech.train) for one in people]
     test = [bands_of(one.test) for one in people]
     everybody = [group_codebook(book, [b for j, b in enumerate(learn) if j % FOLDS != fold]) for fold in range(FOLDS)]
@@ -239,9 +274,10 @@ def own(every: int) -> dict:
         for kind in kinds
         for fold in range(FOLDS)
     }
+    statements, liars = [stated(book, bands) for bands in learn], cunning(book, learn)
     rows, sizes, real = [], [], []
-    for number, one in enumerate(people):
-        fold = number % FOLDS
+    for number in range(0, len(people), every):
+        one, fold = people[number], number % FOLDS
         base = curve(book, test[number])
         near, mixed = alike[one.group, fold], everybody[fold]
         little = [mel[:125] for mel in one.speech.train][: 3 if len(one.speech.train) < 20 else 6]
@@ -256,6 +292,10 @@ def own(every: int) -> dict:
             "6 s of own + genesis": short_mine.codebook,
             "6 s of own + genesis + peers": short_ours.codebook,
         }
+        for name, heard in heard_by(number, statements, liars).items():
+            for who, spoken in (("own", one.speech.train), ("6 s of own", little)):
+                found = learnt_together(book, heard, spoken, one.speech.held_out).best
+                books[f"{who} + genesis + {name}"] = found.codebook
         say(f"{one.name}: {saved(base, curve(ours.codebook, test[number])):.1f} % saved")
         rows.append(
             {"name": one.name, "group": one.group} | {k: saved(base, curve(b, test[number])) for k, b in books.items()}
@@ -271,6 +311,7 @@ def own(every: int) -> dict:
             "median": float(np.median(values)),
             "worst_decile": float(worst.mean()),
             "gain": int((values > 0).sum()),
+            "worse": int((values < alone_of(name, rows) - SLACK).sum()),
             "people": len(values),
             **{kind: float(np.mean([row[name] for row in rows if row["group"] == kind])) for kind in kinds},
         }
@@ -319,7 +360,7 @@ def show(result: dict) -> None:
     columns = ("bits", "file_bits", "rmse_db", "mcd", "stoi", "pesq", "stoi_narrow", "pesq_narrow")
     heads = ("bit/s", "with headers", "RMSE dB", "MCD dB", "STOI", "PESQ", "STOI 0-4 kHz", "PESQ narrow", "WER %")
     print(f"{'coder':44}" + "".join(f"{head:>14}" for head in heads))
-    for name, row in result["quality"].items():
+    for name, row in result.get("quality", {}).items():
         cells = [row.get(key, float("nan")) for key in columns] + [result.get("wer", {}).get(name, float("nan"))]
         shown = [
             f"{cell:.0f}" if key.endswith("bits") else f"{cell:.3f}"
@@ -328,11 +369,13 @@ def show(result: dict) -> None:
         print(f"{name:44}" + "".join(f"{'-' if cell == 'nan' else cell:>14}" for cell in shown))
     if "wer" in result:
         print(f"WER of the original: {result['wer']['original']:.1f} %")
-    print(f"\n{'bits saved at equal error, %':54}{'mean':>8}{'median':>8}{'worst 10 %':>11}{'gain':>9}  by collection")
+    heads = f"{'mean':>8}{'median':>8}{'worst 10 %':>11}{'gain':>9}{'worse':>7}"
+    print(f"\n{'bits saved at equal error, %':56}{heads}  by collection")
     for name, row in result["own"]["table"].items():
         kinds = ", ".join(f"{key[:24]} {value:.1f}" for key, value in row.items() if key[:1].isupper())
         counted = f"{row['gain']}/{row['people']}"
-        print(f"{name:54}{row['mean']:8.1f}{row['median']:8.1f}{row['worst_decile']:11.1f}{counted:>9}  {kinds}")
+        figures = f"{row['mean']:8.1f}{row['median']:8.1f}{row['worst_decile']:11.1f}{counted:>9}{row['worse']:7}"
+        print(f"{name:56}{figures}  {kinds}")
     print(f"A codebook of one's own is sent once, in {result['own']['codebook_bytes']:.0f} bytes.")
     real = result["own"]["real_bytes_saved"]
     print(f"Real packets of the first {REAL_BLOCKS} blocks, pitch not counted: {real:.1f} % saved.")
@@ -344,6 +387,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--quick", action="store_true", help="every sixth speaker, no learnt rivals, no recogniser")
+    parser.add_argument("--every", type=int, help="people by whom codebooks are judged; with --quick every sixth")
+    parser.add_argument("--own", action="store_true", help="only what codebooks of one's own and of peers save")
     given = parser.parse_args()
     if not (DATA / "speakers" / "manifest.json").is_file():
         print("There are no speakers in ../shared/data: nothing was measured.")
@@ -369,8 +414,11 @@ def main() -> None:
         if given.json:
             given.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
-    result["own"] = own(6 if given.quick else 1)
+    result["own"] = own(given.every or (6 if given.quick else 1))
     keep()
+    if given.own:
+        show(result)
+        return
     result["quality"] = quality(sounds, coders)
     keep()
     if not given.quick:

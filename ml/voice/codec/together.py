@@ -94,7 +94,7 @@ def stated(known: Codebook, spoken: Bands) -> Statement:
 
 
 def to_bytes(statement: Statement, known: Codebook) -> bytes:
-    """A statement for somebody who has `known`; docs/protocol.md, section 9, says how it lies."""
+    """A statement for somebody who has `known`; docs/protocol.md, section 11, says how it lies."""
     return pack(statement.codebook, known)
 
 
