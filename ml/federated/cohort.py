@@ -40,7 +40,8 @@ _AT_ONCE = 64
 
 @dataclass(frozen=True)
 class CohortOptions:
-    """How the work is cut: models at a time, threads, the torch device.
+    """How the work is cut: models at a time, threads, the torch device; bytes of a crowd's speech that are kept, by
+    default a share of the free memory.
 
     Threads of a cohort are for processes whose libraries use one each (`ml.threads.limit_threads`).
     """
@@ -48,6 +49,7 @@ class CohortOptions:
     chunk: int = 16
     threads: int = 1
     device: str = "cpu"
+    room: int | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Cohort:
         self.people = people if isinstance(people, Crowd) else tuple(people)
         self.layout = autoencoder.layout
         self._kernel = kernel_of(autoencoder)
-        self._rows = rows_of(self.people, autoencoder, options.device) if rows is None else rows
+        self._rows = rows_of(self.people, autoencoder, options.device, options.room) if rows is None else rows
         self._memory = threading.local()
         self._known: tuple[Tensor, dict[Part, npt.NDArray[np.float64]]] | None = None
         self._knowing = threading.Lock()
@@ -146,7 +148,8 @@ class Cohort:
             return self.errors(np.repeat(model[None], len(people), axis=0), who, part)
         error, there = found[part]
         new = np.unique(people[there[people] == 0])
-        for some in np.split(new, range(_AT_ONCE, len(new), _AT_ONCE)):
+        for begin in range(0, len(new), _AT_ONCE):
+            some = new[begin : begin + _AT_ONCE]
             error[some] = self.errors(np.repeat(model[None], len(some), axis=0), some.tolist(), part)
             there[some] = 1
         chosen: npt.NDArray[np.float64] = error[people]

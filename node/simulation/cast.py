@@ -25,12 +25,14 @@ from ml.federated.methods.table import METHODS
 from ml.federated.people import recorded
 from ml.federated.simulation import Simulation, SimulationSettings, Topology, Traces
 from ml.federated.simulation.engine import Engine, Local
+from ml.federated.simulation.forked import Forked, can_fork
 from ml.federated.simulation.on_ray import RayEngine
 from ml.voice.genesis import genesis
 from ml.voice.stacked import flat
 from ml.voice.training import TrainOptions
 from node.errors import BadRequest
 from node.simulation.outcome import Errors
+from node.simulation.room import need, room_for_speech
 from node.simulation.wish import Cut, Wish, hostile_share
 
 T = TypeVar("T")
@@ -92,22 +94,21 @@ class Cast:
         found = np.empty(len(who))
         for first in range(0, len(who), AT_ONCE):
             some = list(who[first : first + AT_ONCE])
-            stack = (
-                np.repeat(self.ground.genesis[None], len(some), axis=0)
+            found[first : first + AT_ONCE] = (
+                self.ground.cohort.errors_of(self.ground.genesis, some, part)
                 if simulation is None
-                else simulation.personal(some)
+                else self.ground.cohort.errors(simulation.personal(some), some, part)
             )
-            found[first : first + AT_ONCE] = self.ground.cohort.errors(stack, some, part)
         return found
 
     def _quiet(self) -> SimulationSettings:
         """The same rounds at the same times, without a word."""
-        return replace(self.settings, topology="gossip", received=0, hostile=0.0)
+        return _quiet(self.settings)
 
 
 def cast(wish: Wish, cut: Cut) -> Cast:
-    """Everything that the wish names. Raises BadRequest for a name that does not exist, what reading speech may, and
-    Unavailable without the engine."""
+    """Everything that the wish names. Raises BadRequest for a name that does not exist or more people than there is
+    room for, what reading speech may, and Unavailable without the engine."""
     share, attack = hostile_share(wish)
     chosen = _named(ATTACKS, attack, "attack") if attack else None
     method = _named(METHODS, wish.algorithm, "algorithm")
@@ -117,7 +118,6 @@ def cast(wish: Wish, cut: Cut) -> Cast:
     crowd, speech = _crowd(wish)
     pull = PULLS.get(wish.algorithm, TrainOptions.pull)
     training = TrainOptions(epochs=wish.epochs, batch=wish.batch, rate=wish.rate, pull=pull)
-    cohort = Cohort(start.autoencoder, crowd, CohortOptions())
     settings = SimulationSettings(
         rounds=wish.rounds,
         topology=_topology(wish.topology),
@@ -128,15 +128,25 @@ def cast(wish: Wish, cut: Cut) -> Cast:
         traces=_traces(wish),
         chunk=cut.chunk,
         threads=threads,
+        disk=cut.disk,
     )
-    ground = Ground(cohort, flat(start.weights, start.autoencoder.layout), training, wish.seed)
     control = METHODS[CONTROLS.get(wish.algorithm, "local")]
+    plays = [(method, settings), *([(control, _quiet(settings))] if wish.control else [])]
+    first = Ground(
+        Cohort(start.autoencoder, [crowd[0]]), flat(start.weights, start.autoencoder.layout), training, wish.seed
+    )
+    room = room_for_speech(need(first, plays), len(crowd), cut.disk)
+    ground = replace(first, cohort=Cohort(start.autoencoder, crowd, CohortOptions(room=room)))
     return Cast(ground, method, control, settings, compression, chosen, _engine(cut, threads), speech)
+
+
+def _quiet(settings: SimulationSettings) -> SimulationSettings:
+    return replace(settings, topology="gossip", received=0, hostile=0.0)
 
 
 def _engine(cut: Cut, threads: int) -> Engine:
     if cut.engine == "local":
-        return Local(threads)
+        return Forked(threads) if threads > 1 and can_fork("cpu") else Local(threads)
     if cut.engine == "flower":
         raise BadRequest("Flower runs its apps itself.", "Write the app with --engine flower --out FOLDER.")
     if cut.address is not None:

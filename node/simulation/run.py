@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -68,9 +69,6 @@ class _Play:
         self._main, self._alone = stage.main(), stage.alone() if wish.control else None
         if kept is not None and (found := kept.resume(stage, wish.control)) is not None:
             self.rows, self._main, self._alone = found
-        everybody = range(stage.people)
-        self._start = stage.errors(None, everybody, "held_out")
-        self._start[list(self._main.hostile)] = np.nan
         self._saved = time.monotonic()
 
     def step(self) -> RoundRow:
@@ -85,6 +83,13 @@ class _Play:
             self._kept.save(self.rows, self._main, self._alone)
             self._saved = time.monotonic()
         return row
+
+    @cached_property
+    def _start(self) -> Errors:
+        """Everybody's error before the first round; hostile people have none. Known from then on."""
+        start = self._stage.errors(None, range(self._stage.people), "held_out")
+        start[list(self._main.hostile)] = np.nan
+        return start
 
     def _worked(self) -> float:
         """Seconds of processor time so far, those of other processes included."""
@@ -124,12 +129,13 @@ class _Play:
             seconds_per_round=sum(row.seconds for row in rows) / rounds,
             cpu_ms_per_person_round=1e3 * sum(row.cpu_seconds for row in rows) / work,
             bytes_per_person_round=sum(row.sent for row in rows) / work,
-            memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+            memory_mb=max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+            / 1e3,
             version=version("babelmesh"),
         )
 
     def _final(self) -> Final:
-        honest = [at for at in range(self._stage.people) if at not in set(self._main.hostile)]
+        honest = np.setdiff1d(np.arange(self._stage.people), self._main.hostile).tolist()
         genesis = self._stage.errors(None, honest, "test")
         errors = self._stage.errors(self._main, honest, "test")
         gained = gains(errors, genesis)

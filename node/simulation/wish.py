@@ -66,9 +66,11 @@ class Cut:
     address: str | None = None
     "Address of a Ray cluster, HOST:PORT [default: one is started on this machine, and stopped at the end]."
     threads: int | None = None
-    "Threads, or workers of the cluster [default: one per core]."
+    "Processes, or workers of the cluster [default: one per core]."
     chunk: int = 16
     "People that are trained at a time."
+    disk: Path | None = None
+    "Folder on whose disk everybody's models are held in place of memory, for very many nodes; slower."
 
 
 def hostile_share(wish: Wish) -> tuple[float, str]:

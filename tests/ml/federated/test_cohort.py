@@ -168,3 +168,24 @@ def test_without_test_speech_there_is_no_test_error() -> None:
     some = Cohort(genesis().autoencoder, [Person("Ann", "any", person.speech)])
     assert np.isnan(some.errors(some.stack(genesis().weights), [0], "test")).all()
     assert named(some.stack(genesis().weights)[0], some.layout).keys() == genesis().weights.keys()
+
+
+def test_the_last_weights_alone_are_those_of_a_training_that_was_judged() -> None:
+    some = cohort(4)
+    start, centre, options = some.stack(genesis().weights), some.stack(genesis().weights) * 0.9, TrainOptions(epochs=2)
+    for each in (some, some.whole):
+        for towards in (None, centre):
+            last = each.train(start, range(4), options, towards).last
+            assert np.array_equal(each.train_last(start, range(4), options, towards), last)
+
+
+def test_the_errors_of_one_model_are_those_of_everybody_having_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    some, first = cohort(4), flat(genesis().weights, genesis().autoencoder.layout)
+    other, who = first * np.float32(0.99), [2, 0, 2]
+    expected = {part: some.errors(np.repeat(first[None], 3, axis=0), who, part) for part in PARTS}
+    differs = some.errors(np.repeat(other[None], 3, axis=0), who)
+    for part in PARTS:
+        assert np.array_equal(some.errors_of(first, who, part), expected[part])
+    assert np.array_equal(some.errors_of(other, who), differs)
+    monkeypatch.setattr(some, "errors", None)  # what is known is not computed again
+    assert np.array_equal(some.errors_of(first, who), expected["held_out"])

@@ -166,3 +166,14 @@ def test_an_empty_inbox_is_no_step(ground: Ground) -> None:
     taken = Gated().take(ground, range(PEOPLE), own_of(ground), inbox_of(ground, [[]] * 4))
     assert taken.accepted.shape == (PEOPLE, 0)
     assert not taken.step.any()
+
+
+@calm
+@given(inboxes)
+def test_errors_that_are_known_already_change_nothing(ground: Ground, sent: list[list[tuple]]) -> None:
+    own, inbox = own_of(ground), inbox_of(ground, sent)
+    known = ground.cohort.errors(own, range(PEOPLE))
+    one = Gated().take(ground, range(PEOPLE), own, replace(inbox, stack=inbox.stack.copy()))
+    other = Gated().take(ground, range(PEOPLE), own, inbox, known)
+    assert np.array_equal(one.step, other.step)
+    assert np.array_equal(one.accepted, other.accepted)

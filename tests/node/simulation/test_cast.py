@@ -13,6 +13,8 @@ import pytest
 from ml.errors import Unavailable
 from ml.federated.compression import COMPRESSIONS
 from ml.federated.methods.node_default import NodeDefault
+from ml.federated.simulation.engine import Local
+from ml.federated.simulation.forked import Forked
 from node.errors import BadRequest
 from node.simulation.cast import cast
 from node.simulation.wish import Cut, Wish
@@ -95,3 +97,14 @@ def test_a_flower_app_is_written_and_not_played() -> None:
     with pytest.raises(BadRequest) as caught:
         cast(SMALL, Cut(engine="flower"))
     assert "--out" in caught.value.remedy
+
+
+def test_the_work_is_done_in_as_many_processes_as_wanted() -> None:
+    assert isinstance(cast(SMALL, Cut(threads=1)).engine, Local)
+    assert isinstance(cast(SMALL, Cut(threads=2)).engine, Forked if sys.platform == "linux" else Local)
+
+
+def test_models_may_be_held_on_a_disk(tmp_path: Path) -> None:
+    made = cast(SMALL, Cut(threads=1, disk=tmp_path / "models"))
+    assert made.main().step().online == 4
+    assert (tmp_path / "models").is_dir()

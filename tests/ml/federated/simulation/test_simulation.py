@@ -64,6 +64,18 @@ def test_neither_the_cut_nor_the_threads_change_a_bit(ground: Ground, case: dict
         assert bits(*run(ground, chunk=chunk, threads=threads, **case)) == one
 
 
+@pytest.mark.parametrize("case", [CASES[0], CASES[4]], ids=str)
+def test_neither_does_a_disk(ground: Ground, case: dict[str, Any], tmp_path: Path) -> None:
+    assert bits(*run(ground, disk=tmp_path / "models", **case)) == bits(*run(ground, **case))
+
+
+def test_who_has_done_nothing_yet_is_as_the_method_begins(ground: Ground) -> None:
+    made, _ = run(ground, rounds=1, churn=0.5)
+    away = np.flatnonzero((made.personal() == ground.genesis).all(axis=1))
+    assert 0 < len(away) < 13
+    assert np.array_equal(made.state["own"], made.personal())
+
+
 def test_other_seeds_give_other_rounds(ground: Ground) -> None:
     assert bits(*run(ground, seed=1)) != bits(*run(ground, seed=2))
 

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from ml.federated.compression import COMPRESSIONS
-from ml.federated.method import Ground, Inbox
+from ml.federated.method import Ground, Inbox, judge_of
 from ml.federated.methods.node_default import NodeDefault
+from ml.federated.methods.table import METHODS
+from ml.federated.simulation import Simulation, SimulationSettings
 from ml.federated.simulation.channel import Channel
-from ml.federated.simulation.work import Turn, Work
+from ml.federated.simulation.work import Knowing, Turn, Work
 from tests.fakes import read_only
 from tests.ml.federated.simulation.conftest import MakeGround
 
@@ -68,3 +70,19 @@ def test_nothing_that_was_given_is_changed(ground: Ground) -> None:
     turn = first_turn(ground, [0, 1])
     assert np.array_equal(work(read_only(turn)).published, work(turn).published)
     assert work(replace(turn, measure=False)).errors is None
+
+
+KNOWING = [name for name, method in METHODS.items() if isinstance(method, Knowing)]
+
+
+def test_those_that_know_how_good_they_are() -> None:
+    assert {"node", "node-alone", "node-mix"} <= set(KNOWING)
+
+
+@pytest.mark.parametrize("name", KNOWING)
+def test_what_a_method_knows_of_itself_is_what_would_be_computed(make_ground: MakeGround, name: str) -> None:
+    ground = make_ground(5)
+    made = Simulation(ground, METHODS[name], SimulationSettings(rounds=3, received=2), COMPRESSIONS["int4"])
+    for facts in made.rounds():
+        computed = ground.cohort.errors(judge_of(METHODS[name], made.state), range(5))
+        assert np.array_equal(facts.errors, computed)
