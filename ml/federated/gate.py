@@ -129,6 +129,19 @@ def judge(here: Numbers, losses: Numbers, tried: Mask, options: MergeOptions) ->
     return found.astype(np.int64)
 
 
+def merit(here: Numbers, losses: Numbers, accepted: Mask, options: MergeOptions) -> Numbers:
+    """How well each received model did on the owner's held-out speech `[P, K]`: 1 when it is as good there as one's
+    own, 0 where the gate ends or when it was refused; `here` and `losses` as in `judge`.
+
+    The gate's bound leaves room for honest models that are far from one's own; most are not. With the shared prior they
+    had 1.08 times one's own error in the median and 1.23 at the 99th percentile, those of whoever goes as far as the
+    gate lets through 1.78, and 1.40 at the 5th (docs/robustness.md).
+    """
+    with np.errstate(all="ignore"):
+        found = np.clip((options.near_own - losses / here[:, None]) / (options.near_own - 1), 0.0, 1.0)
+    return np.where(accepted & np.isfinite(found), found, 0.0)
+
+
 def share(weights: Numbers, accepted: Mask, order: Whole) -> Numbers:
     """Each accepted model's part in the mean `[P, K]`; they add up to 1 where anything is accepted.
 

@@ -17,10 +17,10 @@ from ml.federated.gate import (
     Mask,
     MergeOptions,
     Numbers,
-    Whole,
     add,
     distance,
     judge,
+    merit,
     overtaken,
     reach_after,
     share,
@@ -47,14 +47,15 @@ class Gated:
     def take(self, ground: Ground, who: Sequence[int], own: Stack, inbox: Inbox, known: Numbers | None = None) -> Taken:
         """As `Rule.take`; who has no held-out speech accepts nothing. `known` `[P]` are the errors of `own` on
         held-out speech where somebody has computed them already; not a number or infinite for who has none."""
-        weights = weigh(inbox.frames, inbox.age, np.ones_like(inbox.age), self.options)
+        weights = weigh(inbox.frames, inbox.age, 1.0 if inbox.trust is None else inbox.trust, self.options)
         tried = inbox.present & (weights > LEAST_WEIGHT)
         distances = np.full(tried.shape, np.inf)
         for person, at in np.argwhere(tried):
             distances[person, at] = distance(inbox.stack[person, at], own[person])
         tried &= np.isfinite(distances)
         _leave_the_newest(tried, inbox, ground.cohort.layout)
-        accepted = tried & (self._findings(ground, who, own, inbox, tried, known) == Finding.GOOD)
+        here, losses = self._losses(ground, who, own, inbox, tried, known)
+        accepted = tried & (judge(here, losses, tried, self.options) == Finding.GOOD)
         step = np.zeros_like(own)
         if accepted.any():
             order = np.argsort(inbox.sender, axis=1, kind="stable")
@@ -69,11 +70,12 @@ class Gated:
                     part = step[people]
                     add(part, inbox.stack[places], own[people], factors[places])
                     step[people] = part
-        return Taken(step, accepted)
+        return Taken(step, accepted, merit(here, losses, accepted, self.options))
 
-    def _findings(
+    def _losses(
         self, ground: Ground, who: Sequence[int], own: Stack, inbox: Inbox, tried: Mask, known: Numbers | None
-    ) -> Whole:
+    ) -> tuple[Numbers, Numbers]:
+        """Of one's own weights `[P]` and of the tried ones `[P, K]`."""
         here, losses = np.full(len(own), np.nan) if known is None else known, np.full(tried.shape, np.nan)
         judging = np.flatnonzero(tried.any(axis=1))
         if len(judging):
@@ -84,7 +86,7 @@ class Gated:
             stack = inbox.stack.reshape(-1, own.shape[1])
             models = stack if tried.all() else stack[tried.ravel()]
             losses[tried] = ground.cohort.errors(models, people[rows].tolist())
-        return judge(here, losses, tried, self.options)
+        return here, losses
 
 
 def _leave_the_newest(tried: Mask, inbox: Inbox, layout: Layout) -> None:

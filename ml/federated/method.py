@@ -47,6 +47,8 @@ class Inbox:
     """`[P, K]`, what the sender says to have trained on."""
     age: npt.NDArray[np.float64]
     """`[P, K]`, seconds since it was sent."""
+    trust: npt.NDArray[np.float64] | None = None
+    """`[P, K]`, what the receiver makes of the sender, 0 to 1; None where everybody is alike."""
 
 
 class Method(Protocol):
@@ -93,6 +95,8 @@ class Taken:
 
     step: Stack
     accepted: npt.NDArray[np.bool_]
+    merit: npt.NDArray[np.float64] | None = None
+    """How well each did, 0 to 1 `[P, K]`, where the rule can tell more than whether it had a part."""
 
 
 class Rule(Protocol):

@@ -16,7 +16,7 @@ from ml.federated.alpha import ALPHA, AlphaOptions, after_round
 from ml.federated.cohort import Stack
 from ml.federated.gate import MergeOptions, adopts
 from ml.federated.gated import Gated
-from ml.federated.method import Ground, Inbox, State
+from ml.federated.method import Ground, Inbox, Rule, State
 from ml.federated.methods.lines import judged_start
 
 _Numbers = npt.NDArray[np.float64]
@@ -28,12 +28,14 @@ class NodeMix:
 
     Without `control` there is no line `alone`: half the work, and `best` may be a little worse than a node's. With
     `learning`, as `[train] alpha = "auto"`, everybody has an alpha of their own, and that of the options means nothing.
+    `rule` takes the place of the gate, to measure others by it.
     """
 
     options: MergeOptions = field(default_factory=MergeOptions)
     control: bool = True
     name: str = "node, mixing 70/30"
     learning: AlphaOptions | None = None
+    rule: Rule | None = None
 
     def begin(self, ground: Ground, who: Sequence[int]) -> State:
         """Everything is genesis."""
@@ -51,7 +53,10 @@ class NodeMix:
         working, error = learnt.best.copy(), learnt.error.copy()
         people = np.asarray(who, np.int64)
         known = np.where(ground.cohort.frames("held_out")[people] > 0, error, np.nan)
-        taken = Gated(self.options).take(ground, who, learnt.best, inbox, known)
+        if self.rule is None:
+            taken = Gated(self.options).take(ground, who, learnt.best, inbox, known)
+        else:
+            taken = self.rule.take(ground, who, learnt.best, inbox)
         accepted = taken.accepted.sum(axis=1)
         some = np.flatnonzero(accepted)
         alpha = self._alpha(state, len(who))

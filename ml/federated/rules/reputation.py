@@ -1,9 +1,9 @@
-"""Reputation over rounds: who sent what a rule refused is heard less, until it is forgotten.
+"""Reputation over rounds: who sent what did badly weighs less, and at last is not heard, until it is forgotten.
 
-A rule has no memory, so a method that wants one keeps it: `begin` gives the memory of some people as arrays for the
-method's `State`, `remember` takes and gives it. Per person the last `slots` senders are known. Trust is the mean of a
-beta distribution over faded counts of good and bad (Josang and Ismail, "The beta reputation system", 2002). A word
-about others is never believed: reputations are not exchanged. Knows no attack.
+A rule has no memory, so the method's `State` keeps it (`ml/federated/methods/remembered.py`): `begin` gives the memory
+of some people as arrays, `remember` takes and gives it. Per person the last `slots` senders are known. Trust is the
+mean of a beta distribution over faded counts of good and bad (Josang and Ismail, "The beta reputation system", 2002). A
+word about others is never believed: reputations are not exchanged. Knows no attack.
 """
 
 from __future__ import annotations
@@ -37,14 +37,18 @@ class Remembering(Protocol):
 
 @dataclass(frozen=True)
 class Reputation:
-    """`rule`, not shown what senders with less than `least` trust sent."""
+    """`rule`, told how far each sender is trusted, and not shown what senders with less than `least` trust sent.
+
+    Trust moves by the merit that the rule saw in what was sent, or by whether it had a part where a rule sees no more.
+    """
 
     rule: Rule
     name: str = "reputation"
     fade: float = 0.9
     """What is left of a verdict after another round."""
     least: float = 0.4
-    """A first refusal gives 0.33, a first acceptance 0.67, nothing known 0.5: one refusal is heard for a few rounds."""
+    """A first refusal gives 0.33, a first model of full merit 0.67, nothing known 0.5: one refusal is heard for a few
+    rounds."""
     slots: int = 64
 
     def begin(self, people: int) -> State:
@@ -66,18 +70,21 @@ class Reputation:
         """As `Remembering.remember`."""
         known, idle = memory["known"].copy(), memory["idle"].astype(np.int64) + 1
         good, bad = (memory[one].astype(np.float32) * np.float32(self.fade) for one in ("good", "bad"))
-        heard = inbox.present.copy()
+        heard, trust = inbox.present.copy(), np.ones(inbox.present.shape)
         slots = np.zeros(inbox.present.shape, np.int64)
         for person, place in np.argwhere(inbox.present):
             slot = slots[person, place] = _slot(known[person], idle[person], int(inbox.sender[person, place]))
             if known[person, slot] != inbox.sender[person, place]:
                 known[person, slot], good[person, slot], bad[person, slot] = inbox.sender[person, place], 0, 0
             idle[person, slot] = 0
-            trust = (good[person, slot] + 1) / (good[person, slot] + bad[person, slot] + 2)
-            heard[person, place] = trust >= self.least
-        taken = self.rule.take(ground, who, own, replace(inbox, present=heard))
+            trust[person, place] = (good[person, slot] + 1) / (good[person, slot] + bad[person, slot] + 2)
+            heard[person, place] = trust[person, place] >= self.least
+        given = trust if inbox.trust is None else trust * inbox.trust
+        taken = self.rule.take(ground, who, own, replace(inbox, present=heard, trust=given))
+        merit = taken.accepted if taken.merit is None else taken.merit
         for person, place in np.argwhere(heard):
-            (good if taken.accepted[person, place] else bad)[person, slots[person, place]] += 1
+            good[person, slots[person, place]] += merit[person, place]
+            bad[person, slots[person, place]] += 1 - merit[person, place]
         return taken, {
             "known": known,
             "good": good,

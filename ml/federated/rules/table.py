@@ -28,5 +28,5 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "reputation": Reputation(Gated()),
     }
 )
-"""Names as a command or a benchmark takes them; `gated` is the product's own. A method that keeps no memory for rules
-(`ml.federated.rules.reputation.Remembering`) uses `reputation` as if everybody were unknown in every round."""
+"""Names as a command or a benchmark takes them; `gated` is the product's own. A simulation keeps the memory of
+`reputation` for every method that has a field `rule` (`ml/federated/methods/remembered.py`)."""

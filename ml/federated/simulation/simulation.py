@@ -21,6 +21,7 @@ from ml.federated.cohort import Stack
 from ml.federated.compression import COMPRESSIONS
 from ml.federated.diff import SNAPSHOT
 from ml.federated.method import Attack, Compression, Ground, Inbox, Method, Progress, Scene, State
+from ml.federated.methods.remembered import remembering
 from ml.federated.shared import shared_array
 from ml.federated.simulation.about import about
 from ml.federated.simulation.chance import Many, Purpose, uniform
@@ -58,6 +59,7 @@ class Simulation:
         """Nobody has learnt anything. Without a `compression` models arrive exactly; without an `engine` the work is
         done in the settings' threads. Raises ValueError when there are hostile people and no attack, or too many people
         for everybody to hear everybody."""
+        method = remembering(method)
         self.ground, self.method, self.settings, self.attack = ground, method, settings, attack
         people = len(ground.cohort)
         count = round(settings.hostile * people)

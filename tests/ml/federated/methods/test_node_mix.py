@@ -93,7 +93,8 @@ def test_what_speaks_is_never_worse_on_held_out_speech_than_anything_before(grou
     state = {name: array[:2] for name, array in state.items()}
     least = ground.cohort.errors(method.personal(state), who)
     for number in range(1, 4):
-        some = Inbox(*(getattr(inbox(ground, near(ground, 2)), name)[:2] for name in Inbox.__dataclass_fields__))
+        came = inbox(ground, near(ground, 2))
+        some = Inbox(came.stack[:2], came.present[:2], came.sender[:2], came.frames[:2], came.age[:2])
         state, _ = method.round(ground, who, state, some, number)
         for line in ("working", "alone"):
             least = np.minimum(least, ground.cohort.errors(np.asarray(state[line]), who))
