@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from ml.engines.isolated import isolate
+from ml.engines.isolated_worker import Recipe
 from ml.engines.protocols import (
     MORE_TASKS,
     TASKS,
@@ -34,10 +37,16 @@ from ml.engines.registry import discover
 from ml.errors import BadAudio, BadText, EngineFailed, Unavailable, UnsupportedLanguage
 from ml.types import SAMPLE_RATE, Audio, Delivery, Samples, Transcript
 from tests.conftest import ROOT, USER_MODELS
-from tests.ml.engines.tiny import tinies, tiny_specs
+from tests.ml.engines.tiny import isolated_specs, tinies, tiny_specs
 
 FOUND = {spec.name: spec for spec in discover()}
-SPECS = FOUND | {spec.name: spec for spec in tiny_specs()}
+ISOLATED = {spec.name: spec for spec in isolated_specs()}
+"""Each starts a process that loads torch: `make test-all` runs them."""
+ALONE = isolate(
+    replace(FOUND["resemblyzer"], name="resemblyzer-process"),
+    lambda home: Recipe(models=str(home.models), spec="ml.engines.resemblyzer:SPEC"),
+)
+SPECS = FOUND | {spec.name: spec for spec in tiny_specs()} | ISOLATED | {ALONE.name: ALONE}
 HOME = EngineHome(USER_MODELS)
 PROTOCOLS: dict[str, type] = {"asr": Asr, "mt": Mt, "tts": Tts, "speaker": SpeakerEncoder}
 HELLO = {"en": "Good morning, my friend.", "es": "Buenos días, amigo mío.", "fr": "Bonjour, mon ami."}
@@ -49,10 +58,13 @@ def of_task(task: str | None) -> list[Any]:
     return [
         pytest.param(
             spec.name,
-            marks=pytest.mark.skipif(
-                bool(missing := spec.missing(HOME)),
-                reason="; ".join(f"{spec.name} needs {need.name}: {need.remedy}" for need in missing),
-            ),
+            marks=[
+                pytest.mark.skipif(
+                    bool(missing := spec.missing(HOME)),
+                    reason="; ".join(f"{spec.name} needs {need.name}: {need.remedy}" for need in missing),
+                ),
+                *([pytest.mark.slow] if spec.name in ISOLATED else []),
+            ],
         )
         for spec in SPECS.values()
         if task is None or spec.task == task
@@ -76,7 +88,8 @@ def engines() -> Iterator[Callable[[str], Engine]]:
 
 def knowing(name: str) -> None:
     """Skips for an engine whose tiny checkpoint knows nothing of the world."""
-    if name in tinies() and not tinies()[name].knows:
+    plain = name.removesuffix("-process")
+    if plain in tinies() and not tinies()[plain].knows:
         pytest.skip("its tiny checkpoint has random weights")
 
 

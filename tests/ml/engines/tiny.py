@@ -11,18 +11,25 @@ import atexit
 import tempfile
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 
+import msgspec
+
 from ml.device import Placement
 from ml.engines.checkpoints import specs
+from ml.engines.isolated import isolate
+from ml.engines.isolated_worker import Recipe
 from ml.engines.protocols import EngineHome, EngineSpec
 from ml.models.checkpoint import Checkpoint
 from ml.models.entry import FolderSource, ModelEntry
 
-MODULES = ("tests.ml.engines.tiny_wavlm",)
+MODULES = (
+    "tests.ml.engines.tiny_wavlm",
+    "tests.ml.engines.tiny_whisper",
+)
 """Where the tiny checkpoints are described."""
 REVISION = "0" * 40
 
@@ -76,3 +83,17 @@ def tiny_specs(names: Iterable[str] | None = None, placement: Placement | None =
         return checkpoint(entry.name)
 
     return specs(entries, find, lambda entry, home: True, lambda entry: placement or Placement())
+
+
+def isolated_specs() -> tuple[EngineSpec, ...]:
+    """The same engines, each in a process of its own; called NAME-process."""
+
+    def recipe(home: EngineHome, name: str) -> Recipe:
+        made = checkpoint(name)
+        entry = msgspec.structs.replace(made.entry, name=f"{name}-process")
+        return Recipe(models=str(home.models), entry=entry, folder=str(made.folder), revision=made.revision)
+
+    return tuple(
+        isolate(replace(spec, name=f"{spec.name}-process"), lambda home, name=spec.name: recipe(home, name))  # type: ignore[misc]
+        for spec in tiny_specs()
+    )

@@ -1,0 +1,172 @@
+"""A watched child: answers find who asked, a fall is an error of those who waited, and of nobody after them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ml.engines.isolated_pipe import ChildPipe, Watch
+from ml.errors import EngineFailed
+from tests.conftest import ROOT
+
+CHILD = """
+import os, sys, threading, time
+from ml.engines import frames
+pipe, lock = os.fdopen(os.dup(1), "wb"), threading.Lock()
+def answer(message):
+    with lock:
+        frames.write(pipe, message)
+def work(message):
+    kind = message["call"]
+    if kind == "fall": print("I fell", file=sys.stderr, flush=True); os._exit(7)
+    if kind == "sleep": time.sleep(message["for"])
+    if kind == "eat": held.append(bytearray(os.urandom(1024) * (message["bytes"] // 1024))); time.sleep(30)
+    if kind == "babble": os.write(pipe.fileno(), b"\\xff" * 64); return
+    if kind == "freeze": frozen.set(); return
+    answer({"id": message["id"], "ok": message.get("word", "")})
+held, frozen = [], threading.Event()
+while (message := frames.read(sys.stdin.buffer)) is not None:
+    if message["call"] == "ping":
+        if not frozen.is_set(): answer({"id": 0})
+    else:
+        threading.Thread(target=work, args=(message,), daemon=True).start()
+"""
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Iterator[ChildPipe]:
+    made = child(tmp_path)
+    yield made
+    made.close()
+
+
+def child(tmp_path: Path, **watch: float) -> ChildPipe:
+    program = tmp_path / "child.py"
+    program.write_text(CHILD)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return ChildPipe("The child", [sys.executable, str(program)], environment, Watch(look=0.05, **watch))  # type: ignore[arg-type]
+
+
+def test_answers_overtake_one_another_and_find_who_asked(pipe: ChildPipe) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(pipe.ask, {"call": "sleep", "for": 0.2 - 0.02 * n, "word": f"{n}"}) for n in range(8)]
+        assert [future.result()["ok"] for future in asked] == [f"{n}" for n in range(8)]
+    assert pipe.generation == 1
+
+
+def test_a_fall_is_an_error_of_those_who_waited_and_the_next_one_is_served(pipe: ChildPipe) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(pipe.ask, {"call": "sleep", "for": 30})
+        pipe.ask({"call": "echo"})
+        with pytest.raises(EngineFailed, match=r"exit code 7.*I fell"):
+            pipe.ask({"call": "fall"})
+        with pytest.raises(EngineFailed):
+            slow.result(10)
+    assert pipe.ask({"call": "echo", "word": "again"})["ok"] == "again"
+    assert pipe.generation == 2
+
+
+def test_one_that_falls_again_and_again_is_started_ever_more_rarely(tmp_path: Path) -> None:
+    pipe = child(tmp_path)
+    try:
+        for _ in range(2):
+            with pytest.raises(EngineFailed, match="exit code 7"):
+                pipe.ask({"call": "fall"})
+        with pytest.raises(EngineFailed, match="2 times in a row"):
+            pipe.ask({"call": "echo"})
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            try:
+                pipe.ask({"call": "echo"})
+                break
+            except EngineFailed:
+                time.sleep(0.05)
+        with pytest.raises(EngineFailed, match="exit code 7"):  # an answer made the next fall the first one
+            pipe.ask({"call": "fall"})
+        assert pipe.ask({"call": "echo"})
+    finally:
+        pipe.close()
+
+
+def test_silence_has_a_limit(pipe: ChildPipe) -> None:
+    with pytest.raises(EngineFailed, match=r"no answer within 0\.2 s"):
+        pipe.ask({"call": "sleep", "for": 60}, timeout=0.2)
+    assert pipe.ask({"call": "echo"})
+
+
+def test_too_much_memory_ends_it(tmp_path: Path) -> None:
+    pipe = child(tmp_path, memory=200_000_000)
+    try:
+        pipe.ask({"call": "echo"})
+        with pytest.raises(EngineFailed, match=r"GB, more than the 0\.2 GB"):
+            pipe.ask({"call": "eat", "bytes": 400_000_000})
+    finally:
+        pipe.close()
+
+
+def test_no_sign_of_life_ends_it(tmp_path: Path) -> None:
+    pipe = child(tmp_path, silent=0.5)
+    try:
+        pipe.ask({"call": "echo"})
+        pipe.ask({"call": "sleep", "for": 1.0})  # it works, and answers the pings
+        with pytest.raises(EngineFailed, match="no sign of life"):
+            pipe.ask({"call": "freeze"})
+    finally:
+        pipe.close()
+
+
+def test_bytes_that_are_no_answer_end_it(pipe: ChildPipe) -> None:
+    with pytest.raises(EngineFailed, match="none of its answers"):
+        pipe.ask({"call": "babble"})
+    assert pipe.ask({"call": "echo"})
+
+
+def test_closing_leaves_nothing(pipe: ChildPipe) -> None:
+    threads = threading.active_count()
+    pipe.ask({"call": "echo"})
+    pid = pipe.pid
+    assert pid is not None
+    pipe.close()
+    pipe.close()
+    assert not psutil.pid_exists(pid)
+    assert threading.active_count() == threads
+    with pytest.raises(EngineFailed, match="closed"):
+        pipe.ask({"call": "echo"})
+
+
+def test_a_child_never_outlives_whoever_asked(tmp_path: Path) -> None:
+    import subprocess
+
+    (tmp_path / "child.py").write_text(CHILD)
+    program = (
+        "import os, sys, time\nfrom ml.engines.isolated_pipe import ChildPipe\n"
+        f"pipe = ChildPipe('c', [sys.executable, {str(tmp_path / 'child.py')!r}], dict(os.environ))\n"
+        "pipe.ask({'call': 'echo'})\nprint(pipe.pid, flush=True)\ntime.sleep(60)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment, text=True)
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie"
+
+
+def test_too_large_a_question_is_refused_and_costs_nobody(pipe: ChildPipe) -> None:
+    pipe.ask({"call": "echo"})
+    with pytest.raises(EngineFailed, match="too much at once"):
+        pipe.ask({"call": "echo", "word": b"x" * (65 << 20)})
+    assert pipe.generation == 1
+    assert pipe.ask({"call": "echo"})
