@@ -45,6 +45,7 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
+    "whisper": Kind("asr", "ml.engines.whisper:WhisperRecogniser"),
     "wavlm-xvector": Kind("speaker", "ml.engines.wavlm:WavLmEncoder"),
 }
 """By the `engine` of a catalogue entry."""

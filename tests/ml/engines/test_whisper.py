@@ -1,0 +1,161 @@
+"""Whisper beyond the contract: the tokens of transformers' own loop, languages, notes, and damaged files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from ml.device import Placement
+from ml.engines.loading import load_network
+from ml.engines.protocols import AsrOptions, EngineHome
+from ml.engines.whisper import WhisperEar, WhisperRecogniser
+from ml.engines.whisper_decoding import DecodingOptions
+from ml.errors import BadText, EngineFailed, ModelDamaged
+from ml.models.checkpoint import Checkpoint
+from ml.types import SAMPLE_RATE, Samples
+from tests.conftest import ROOT
+from tests.ml.engines.tiny import checkpoint, tiny_specs
+from tests.ml.engines.tiny_whisper import SAID
+
+GREEDY = DecodingOptions(temperatures=(0.0,))
+
+
+@pytest.fixture(scope="module")
+def lj() -> Samples:
+    return soundfile.read(ROOT / "examples" / "audio" / "lj.flac", dtype="float32")[0]
+
+
+@pytest.fixture(scope="module")
+def ear():
+    made = WhisperEar.load(checkpoint("tiny-whisper"), Placement(), GREEDY)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Checkpoint:
+    whole = checkpoint("tiny-whisper")
+    shutil.copytree(whole.folder, tmp_path / "copy")
+    return Checkpoint(whole.entry, tmp_path / "copy", whole.revision)
+
+
+def text(heard) -> str:
+    return " ".join(word.text for word in heard.words)
+
+
+def change(folder: Path, name: str, **values: object) -> None:
+    told = json.loads((folder / name).read_text())
+    (folder / name).write_text(json.dumps({k: v for k, v in {**told, **values}.items() if v is not None}))
+
+
+@pytest.mark.parametrize("seconds", [9.0, 5.0, 2.5])
+def test_words_are_those_of_transformers_own_loop(ear: WhisperEar, lj: Samples, seconds: float) -> None:
+    whole = checkpoint("tiny-whisper")
+    network = load_network("WhisperForConditionalGeneration", whole, Placement())
+    samples = lj[: round(seconds * SAMPLE_RATE)]
+    inputs = ear._extractor(samples, sampling_rate=SAMPLE_RATE, return_tensors="pt", return_attention_mask=True)
+    made = network.generate(
+        inputs.input_features,
+        attention_mask=inputs.attention_mask,
+        language="en",
+        task="transcribe",
+    )
+    tokens = made[0].tolist()
+    heard = ear.hear(samples, AsrOptions())
+    assert text(heard) == ear._text([t for t in tokens if t < ear._end]).strip()
+    assert len(heard.words) > 3
+
+
+def test_beams_hear_it_too(lj: Samples) -> None:
+    ear = WhisperEar.load(checkpoint("tiny-whisper"), Placement(), DecodingOptions(beams=3))
+    assert text(ear.hear(lj, AsrOptions())) == SAID.strip()
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+def test_other_numbers_hear_the_same(lj: Samples, dtype: str) -> None:
+    ear = WhisperEar.load(checkpoint("tiny-whisper"), Placement("cpu", dtype), GREEDY)
+    assert text(ear.hear(lj, AsrOptions())).startswith("The invention of movable metal letters")
+
+
+def test_the_language_is_told(ear: WhisperEar, lj: Samples) -> None:
+    heard = ear.hear(lj, AsrOptions(language="auto"))
+    assert (heard.language, text(heard)) == ("en", SAID.strip())
+    assert {"en", "es", "jv", "zh"} <= set(ear.languages)
+    assert "jw" not in ear.languages
+    assert len(ear.languages) == 99
+
+
+def test_what_the_network_takes_for_no_speech_gives_no_words(lj: Samples) -> None:
+    deaf = DecodingOptions(temperatures=(0.0,), silent=-1.0, doubtful=1.0)
+    assert WhisperEar.load(checkpoint("tiny-whisper"), Placement(), deaf).hear(lj, AsrOptions()).words == ()
+
+
+def test_notes_and_earlier_words_are_an_earlier_window_within_bounds(ear: WhisperEar) -> None:
+    assert ear._earlier(None, "") == []
+    told = ear._earlier("metal letters", "the art")
+    assert told[0] == ear._previous
+    assert ear._text(told[1:]) == " metal letters the art"
+    assert len(ear._earlier("metal " * 999, "art " * 999)) <= 112
+    assert ear._end not in ear._earlier("a <|endoftext|> <|startoftranscript|> b", "")
+    assert ear.hear(np.zeros(SAMPLE_RATE, np.float32) + 0.01, AsrOptions(notes="metal " * 500)).language == "en"
+
+
+def test_it_can_be_asked_to_translate(ear: WhisperEar, lj: Samples) -> None:
+    assert ear._start("es", "translate")[1:3] == [
+        ear._language_marks["es"],
+        ear._tokenizer.convert_tokens_to_ids("<|translate|>"),
+    ]
+    assert ear.hear(lj, AsrOptions(language="es"), task="translate").language == "es"
+
+
+def test_english_models_have_no_languages_to_choose_from(copy: Checkpoint, lj: Samples) -> None:
+    change(copy.folder, "generation_config.json", lang_to_id=None, task_to_id=None, is_multilingual=False)
+    ear = WhisperEar.load(copy, Placement(), GREEDY)
+    assert (ear.languages, ear.detects) == (("en",), False)
+    assert len(ear._start("en", "transcribe")) == 2
+    with pytest.raises(BadText, match="English"):
+        ear.hear(lj, AsrOptions(), task="translate")
+
+
+def test_without_alignment_heads_the_upper_layers_serve(copy: Checkpoint, lj: Samples) -> None:
+    change(copy.folder, "generation_config.json", alignment_heads=None)
+    ear = WhisperEar.load(copy, Placement(), GREEDY)
+    assert ear._heads == [(1, 0), (1, 1)]
+    assert ear.hear(lj, AsrOptions()).words[-1].end <= 8.2
+
+
+def test_old_repositories_without_languages_in_their_settings_have_them_in_the_tokenizer(copy: Checkpoint) -> None:
+    change(copy.folder, "generation_config.json", lang_to_id=None)
+    assert set(WhisperEar.load(copy, Placement(), GREEDY).languages) == set(
+        WhisperEar.load(checkpoint("tiny-whisper"), Placement(), GREEDY).languages
+    )
+
+
+def test_files_that_contradict_each_other_are_refused(copy: Checkpoint) -> None:
+    change(copy.folder, "generation_config.json", alignment_heads=[[7, 0]])
+    with pytest.raises(ModelDamaged, match="alignment heads"):
+        WhisperEar.load(copy, Placement(), GREEDY)
+
+
+def test_memory_is_let_go(lj: Samples) -> None:
+    (spec,) = tiny_specs(["tiny-whisper"])
+    engine = spec.factory(EngineHome(Path("nowhere")))
+    assert isinstance(engine, WhisperRecogniser)
+    session = engine.listen(AsrOptions())
+    session.accept(lj)
+    engine.close()
+    with pytest.raises(EngineFailed, match="closed"):
+        session.finish()
+
+
+def test_attention_is_given_back_as_it_was(ear: WhisperEar, lj: Samples) -> None:
+    before = ear._network.config._attn_implementation
+    ear.hear(lj, AsrOptions())
+    assert ear._network.config._attn_implementation == before
+    assert not torch.is_grad_enabled() or all(not p.requires_grad for p in ear._network.parameters())
