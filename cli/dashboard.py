@@ -324,6 +324,8 @@ def _foot(stats: Stats) -> list[RenderableType]:
     ]
     if privacy := _privacy(stats):
         lines.append(privacy)
+    if stats["codebook"]:
+        lines.append(Text.assemble(("codebook ", "dim"), stats["codebook"]))
     if stats["rounds"] and (mixed := mixture(stats["rounds"][0])):
         lines.append(Text.assemble(("mixing   ", "dim"), mixed))
     if not stats["running"]:

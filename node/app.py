@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -176,13 +177,15 @@ def _stating(config: Config, around: Surroundings, store: Store, gate: Gate) -> 
     from node.frames import FrameShelf
     from node.quarantine import Quarantine
     from node.stating import Hearing, Speaker, Stating, allowed
+    from node.stats import CODEBOOK
     from p2p.transfer import Intake, IntakeOptions
 
     known = genesis_codebook()
     shelf = CodebookShelf(config.codebooks, known)
     speech = FrameShelf(config.voices)
+    note = partial(store.set_fact, CODEBOOK)
     work, voice = around.learner.work, config.train.voice
-    speaker = Speaker(around.identity, speech, store.next_sequence, work, voice, allowed(config))
+    speaker = Speaker(around.identity, speech, store.next_sequence, work, note, voice, allowed(config))
     heard = Hearing(shelf, known)
     options = IntakeOptions(FORMAT, largest=LARGEST)
     intake = Intake(Quarantine(config.quarantine / FORMAT), heard, around.ticks, options)

@@ -91,6 +91,15 @@ def offline(config: Config, read_only: bool = False) -> Iterator[Desk]:
     with HomeLock(config.lock), Store.open(config.store) as store:
         book = PeerBook(store.peers(), store.save_peer, store.forget_peer, time.time, random.Random())  # noqa: S311
         yield Desk(book, _own_id(config, store))
+        _forget_statements(config, book)
+
+
+def _forget_statements(config: Config, book: PeerBook) -> None:
+    """Delete what peers stated of their voices that are blocked or not known any more."""
+    if config.codebooks.is_dir():
+        from node.codebooks import heard
+
+        heard(config)[0].keep_only({record.peer for record in book.all() if record.trust is not Trust.BLOCKED})
 
 
 def _written(config: Config) -> tuple[PeerRecord, ...]:

@@ -31,6 +31,7 @@ RECENT = 20
 PEER_ID = "peer-id"
 ADDRESSES = "addresses"
 LAYOUT = "layout"
+CODEBOOK = "codebook"
 """Names of the facts that a node leaves in its memory for when it does not run; addresses are parted by spaces, the
 layout is that of the model that learnt last."""
 
@@ -160,6 +161,8 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     deliveries: tuple[DeliveryRow, ...]
     traffic: Traffic
     privacy: Privacy
+    codebook: str
+    """What the voice's own codebook of the codec saves, with peers and without, in words; empty before there is one."""
     jobs: tuple[JobLine, ...]
     counters: dict[str, float]
     memory: int | None
@@ -204,6 +207,7 @@ def collect(store: Store | None, config: Config, live: Live | None = None, now: 
             bytes_per_hour=config.node.bytes_per_hour,
         ),
         privacy=_privacy(store, config.privacy),
+        codebook=(store.fact(CODEBOOK) or "") if store else "",
         jobs=tuple(map(_job_line, store.jobs(RECENT))) if store else (),
         counters=dict(live.counters) if live else {},
         memory=live.memory if live else None,

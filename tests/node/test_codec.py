@@ -14,10 +14,15 @@ from ml.errors import BadAudio
 from ml.types import Audio
 from ml.voice.codec.codebook import genesis_codebook
 from ml.voice.codec.container import Coded, from_file, to_file
+from ml.voice.codec.moments import bands_of
+from ml.voice.codec.together import Together, learnt_together, stated
+from node.codebooks import CodebookShelf
 from node.codec import decode_file, encode_file, own_codebook
 from node.errors import BadRequest
 from node.frames import FrameShelf
+from tests.fakes import fake_identity
 from tests.ml.voice.codec.conftest import made_speech
+from tests.node.test_codebooks import offered
 
 
 @pytest.fixture
@@ -39,6 +44,55 @@ def test_a_voice_pays_less_with_its_own_codebook(tmp_path: Path, shelf: FrameShe
     back = decode_file(tmp_path / "own.bmc", tmp_path / "own.wav")
     assert back.codebook == own.codebook
     assert len(read(tmp_path / "own.wav").samples) == 64_000
+
+
+def heard(tmp_path: Path, count: int = 2, seed: int = 0) -> tuple[CodebookShelf, list[str]]:
+    """Statements of some voices like that on the shelf."""
+    kept = CodebookShelf(tmp_path / "codebooks", genesis_codebook())
+    for number in range(count):
+        spoken = [log_mel(made_speech(2.5, 100 * seed + 10 * number + take, colour=1.5)) for take in range(3)]
+        who, statement = fake_identity(number), stated(genesis_codebook(), bands_of(spoken))
+        kept.keep(who.peer_id, *offered(who, statement))
+    return kept, [fake_identity(number).peer_id for number in range(count)]
+
+
+def test_what_peers_stated_saves_more_and_is_told(tmp_path: Path) -> None:
+    frames = FrameShelf(tmp_path / "few")
+    frames.add("me", [log_mel(made_speech(2.6, seed, colour=1.5)) for seed in range(2)])
+    write(tmp_path / "a.flac", Audio(made_speech(4.0, 20, colour=1.5)))
+    alone = encode_file(tmp_path / "a.flac", tmp_path / "alone.bmc", 1.6, "me", frames)
+    helped = encode_file(tmp_path / "a.flac", tmp_path / "helped.bmc", 1.6, "me", frames, heard(tmp_path))
+    assert alone.peers == 0
+    assert alone.saved_by_peers == 0
+    assert helped.peers in (1, 2)
+    assert helped.bits_saved == pytest.approx(alone.bits_saved + helped.saved_by_peers, abs=0.02)
+    assert helped.saved_by_peers > 0
+    assert helped.kbits < alone.kbits
+
+
+def test_a_codebook_is_made_again_only_for_other_speech_or_statements(
+    tmp_path: Path, shelf: FrameShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peers = heard(tmp_path)
+    first = own_codebook("me", shelf, peers)
+    calls = []
+
+    def made(*given: object) -> Together:
+        calls.append(given)
+        return learnt_together(*given)
+
+    monkeypatch.setattr("node.codec.learnt_together", made)
+    again = own_codebook("me", FrameShelf(tmp_path / "frames"), peers)
+    assert (again.codebook.digest, again.saved, again.peers) == (first.codebook.digest, first.saved, first.peers)
+    assert not calls
+    own_codebook("me", shelf, heard(tmp_path, 1, seed=3))
+    assert len(calls) == 1, "another statement"
+    shelf.add("me", [log_mel(made_speech(1.0, 77))])
+    own_codebook("me", shelf, heard(tmp_path, 1, seed=3))
+    assert len(calls) == 2, "more speech"
+    (shelf.path("me") / "codebook").write_bytes(b"broken")
+    own_codebook("me", shelf, heard(tmp_path, 1, seed=3))
+    assert len(calls) == 3, "what is damaged is as good as not there"
 
 
 def test_too_little_speech_is_said(tmp_path: Path, shelf: FrameShelf) -> None:

@@ -134,3 +134,16 @@ def test_a_disk_that_refuses_is_told_in_words(tmp_path):
     (tmp_path / "frames").write_text("a file")
     with pytest.raises(HomeUnusable, match="kept"):
         FrameShelf(tmp_path / "frames").add("me", [spoken(1)])
+
+
+def test_its_state_is_another_one_when_there_is_other_speech(tmp_path) -> None:
+    shelf = FrameShelf(tmp_path)
+    one, two = (np.full((5, 80), value, np.float32) for value in (1, 2))
+    before = shelf.state("me")
+    shelf.add("me", [one])
+    after = shelf.state("me")
+    assert after != before
+    shelf.add("me", [one])
+    assert shelf.state("me") == after == FrameShelf(tmp_path).state("me")
+    shelf.add("me", [two])
+    assert shelf.state("me") not in (before, after)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from node.codebooks import CodebookShelf
 from node.config import load
 from node.errors import BadRequest, HomeBusy, HomeUnusable, NotFound
 from node.lock import HomeLock
@@ -13,7 +14,8 @@ from node.peering import offline
 from node.stats import PEER_ID
 from node.store import Store
 from p2p.errors import BadAddress
-from tests.fakes import PEER_IDS
+from tests.fakes import PEER_IDS, fake_identity
+from tests.node.test_codebooks import KNOWN, offered, statement_of
 
 ADDRESS = f"/ip4/192.168.1.20/tcp/4710/p2p/{PEER_IDS[1]}"
 
@@ -64,3 +66,18 @@ def test_a_home_with_a_running_node_is_left_alone(tmp_path: Path) -> None:
     config = load(tmp_path, {})
     with HomeLock(config.lock), pytest.raises(HomeBusy), offline(config):
         pass
+
+
+def test_whom_the_owner_forgets_or_blocks_has_stated_nothing(tmp_path: Path) -> None:
+    config = load(tmp_path, {})
+    for number in range(3):
+        who = fake_identity(number)
+        shelf = CodebookShelf(config.codebooks, KNOWN)
+        shelf.keep(who.peer_id, *offered(who, statement_of(1)))
+        with offline(config) as desk:
+            desk.add_peer(f"/ip4/127.0.0.1/tcp/4710/p2p/{who.peer_id}", "trusted")
+    assert len(shelf.state()) == 3
+    with offline(config) as desk:
+        desk.remove_peer(fake_identity(0).peer_id)
+        desk.set_trust(fake_identity(1).peer_id, "blocked")
+    assert set(shelf.statements()) == {fake_identity(2).peer_id}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -15,10 +16,11 @@ from ml.voice.codec.moments import bands_of
 from ml.voice.codec.together import FORMAT, Statement, stated, to_bytes
 from ml.voice.codec.transfer import pack
 from node.codebooks import CodebookShelf
-from node.codec import own_codebook
+from node.codec import Own, own_codebook
 from node.config import PrivacySettings, load
 from node.frames import FrameShelf
-from node.stating import Hearing, allowed
+from node.stating import Hearing, allowed, in_words
+from node.stats import CODEBOOK
 from p2p.identity import Identity
 from p2p.offers import UNSIGNED, sign_offer
 from p2p.peers import Trust
@@ -123,6 +125,15 @@ def test_nobody_speaks_for_another(tmp_path: Path) -> None:
     assert answer.code == "bad-signature"
 
 
+def test_a_line_says_what_is_saved_and_by_whom() -> None:
+    own = Own(KNOWN, 0.75, 20.0, 20.0, 0, 0)
+    assert "no peer has stated anything yet" in in_words(own)
+    assert "what 2 stated does not help" in in_words(replace(own, heard=2))
+    helped = in_words(replace(own, saved=26.5, peers=1, heard=2))
+    assert "26.5 %" in helped
+    assert "6.5 points of it by what 1 of 2 peers stated" in helped
+
+
 def test_who_asked_for_a_protection_gets_it_here_too(tmp_path: Path) -> None:
     config = load(tmp_path, {})
     assert allowed(config), "as much as a model does"
@@ -159,6 +170,8 @@ def test_nodes_tell_each_other_and_pay_less(tmp_path: Path) -> None:
         assert 0 < made.peers <= made.heard == 3
         assert first.mesh is not None
         assert first.mesh.parts.gate.tally.strikes == {}
+        assert first.mesh.parts.store.fact(CODEBOOK) == in_words(made)
+        assert f"by what {made.peers} of 3 peers stated" in in_words(made)
         first.mesh.parts.book.set_trust(swarm.peers([1])[0], Trust.BLOCKED)
         first.mesh.parts.book.remove(swarm.peers([2])[0])
         await asyncio.sleep(20)
