@@ -45,6 +45,10 @@ def list_(*, common: Common | None = None) -> int:
     common = common or Common()
     with _desk(common, read_only=True) as desk:
         known = desk.peers()
+        # Why somebody is not connected, only the running node knows.
+        told = desk.stats()["peers"] if known and isinstance(desk, Client) else []
+    states = {one["peer"]: one["state"] for one in told}
+    known = [{**one, "state": states.get(one["peer"])} for one in known]
     if common.json:
         write_json({"peers": known})
     elif not known:
@@ -249,7 +253,7 @@ def _trust(one: dict[str, Any]) -> str:
 
 
 def _link(one: dict[str, Any]) -> str:
-    return "connected" if one["connected"] else "-"
+    return "connected" if one["connected"] else one["state"] or "-"
 
 
 def _reaches_out(link: str) -> bool:

@@ -83,7 +83,7 @@ def add(
         enrolment = Enrolment(node.registry, node.voices, node.frames)
         with progress_bars(f"voice {name}") as progress:
             facts = enrolment.add(name, recordings, options, progress)
-    _show(facts, common)
+    _show(facts, common, node.config.train.model)
     return 0
 
 
@@ -133,7 +133,7 @@ def record(
             facts = enrolment.listen(name, source.record(seconds), seconds, options, progress)
     if source.lost:
         show_line(f"Note: sound was lost {source.lost} times, because this machine was too busy.", error=True)
-    _show(facts, common)
+    _show(facts, common, node.config.train.model)
     return 0
 
 
@@ -218,7 +218,7 @@ def show(name: str, *, common: Common | None = None) -> int:
     from node.enrolment import voice_facts
 
     with household(common) as node:
-        _show(voice_facts(name, node.voices, node.frames), common)
+        _show(voice_facts(name, node.voices, node.frames), common, node.config.train.model)
     return 0
 
 
@@ -248,7 +248,7 @@ def _hz(value: float | None) -> str:
     return f"{value:.0f} Hz" if value else "-"
 
 
-def _show(facts: VoiceFacts, common: Common) -> None:
+def _show(facts: VoiceFacts, common: Common, model: str = "res64") -> None:
     if common.json:
         write_json(facts.as_dict())
         return
@@ -261,13 +261,16 @@ def _show(facts: VoiceFacts, common: Common) -> None:
     show_table(f"Voice {facts.name}", ("what", "value"), [(key, value) for key, value in facts.rows()])
     if facts.training_utterances:
         show_line(PRIVATE)
-        show_line(advice(facts.training_seconds))
+        show_line(advice(facts.training_seconds, model))
 
 
-def advice(seconds: float) -> str:
-    """What so much speech is good for in learning, in words; shares of the mean squared error, from docs/genesis.md."""
+def advice(seconds: float, model: str = "res64") -> str:
+    """What so much speech is good for in learning, in words; shares of the mean squared error, from docs/genesis.md and
+    docs/architectures.md."""
     if seconds < 5:
         return "Learning needs 5 s of speech in two utterances; half a minute is a start, a minute is good."
+    if model == "b4h80":
+        return "Enough to begin with; b4h80 is good for everybody from its start, and learning takes away 0.6 % more."
     if seconds < 30:
         return "Enough to begin with: expect 1 to 3 % less squared error than everybody's start; 40 s bring about 4 %."
     if seconds < 120:

@@ -140,8 +140,12 @@ def assemble(config: Config, around: Surroundings) -> Mesh:
     store = opened.store.of_model(learner.layout.name)
     try:
         book = PeerBook(store.peers(), store.save_peer, store.forget_peer, around.clock, around.rng)
-        if store.fact(LAYOUT) != learner.layout.name:  # peers that learn another model are asked again rarely
-            book.hurry()
+        before = store.fact(LAYOUT)
+        if before != learner.layout.name:
+            book.hurry()  # those whose model was another one than ours were to be asked again rarely
+            if before:
+                log = structlog.get_logger("store")
+                log.info("another model learns here now", model=learner.layout.name, kept=before)
             store.set_fact(LAYOUT, learner.layout.name)
         for address in config.node.peers:
             book.add(peer_of(address) or "", (address,), Trust.TRUSTED)

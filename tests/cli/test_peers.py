@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from cli.app import run
@@ -48,6 +49,26 @@ def test_no_peer_is_found_by_a_name_that_looks_like_anothers_id() -> None:
         find(known, "12D3KooWx")
     with pytest.raises(BadUsage, match="can mean 2 peers"):
         find([peer(0, "ana"), peer(1, "ana")], "ana")
+
+
+def test_why_a_peer_is_not_connected_is_told_as_long_as_the_node_runs(
+    babelmesh_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    why = 'tried again in 300 s: learns another model (b4h80); to learn with it, set [train] model = "b4h80"'
+    with running_node(babelmesh_home) as mesh:
+        assert run(["peers", "add", ANA, BOB]) == 0
+        lines = [msgspec.structs.replace(line, peer=PEER_IDS[2], state=why) for line in mesh.picture.peers[:1]]
+        mesh.picture = msgspec.structs.replace(mesh.picture, peers=tuple(lines))
+        capsys.readouterr()
+        assert run(["peers", "list"]) == 0
+        shown = capsys.readouterr().out
+        words = "".join(letter for letter in shown if letter.isalnum())
+        assert max(map(len, shown.splitlines())) <= 80
+        assert "connected" in words
+        assert "another" in words
+        assert run(["peers", "list", "--json"]) == 0
+        told = {one["peer"]: one["state"] for one in json.loads(capsys.readouterr().out)["peers"]}
+        assert told == {PEER_IDS[1]: None, PEER_IDS[2]: why}
 
 
 @pytest.mark.parametrize("alive", [True, False])

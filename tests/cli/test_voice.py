@@ -95,6 +95,10 @@ def test_a_person_can_hear_what_the_model_does(capsys, repository, in_folder):
     assert facts["rmse_db"] == facts["genesis_rmse_db"] < 2.5
     assert f"{facts['rmse_db']:.2f} dB" in said
     assert read(in_folder / "out.flac").seconds == pytest.approx(facts["seconds"], abs=0.01)
+    assert run(["voice", "reconstruct", recording, "out.flac", "--layout", "b4h80", "--json"]) == 0
+    blocks = json.loads(capsys.readouterr().out)
+    assert (facts["layout"], blocks["layout"]) == ("res64", "b4h80")
+    assert blocks["rmse_db"] < facts["rmse_db"]
     assert run(["voice", "reconstruct", recording, "out.wav", "--model", "odd"]) == 2
 
 
@@ -121,6 +125,8 @@ def test_a_mixture_is_noted_beside_the_facts(capsys):
 
 def test_advice_goes_with_the_amount_of_speech():
     assert len({advice(seconds) for seconds in (1, 8, 20, 45, 600)}) >= 4
+    assert advice(1, "b4h80") == advice(1)
+    assert "0.6 %" in advice(45, "b4h80")
     assert "5 s" in advice(0)
     assert all("squared error" in advice(seconds) for seconds in (8, 45)), "the same unit as node train"
     assert advice(600) == "Plenty to learn from."

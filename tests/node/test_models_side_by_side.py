@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.audio.logmel import LogMel
-from ml.federated.diff import LARGEST_BODY, SNAPSHOT
+from ml.federated.diff import LARGEST_BODY, SNAPSHOT, Encoding, decode, encode
 from ml.voice.genesis import FILES, genesis, shipped
 from ml.voice.measures import Score, score
 from ml.voice.training import Trained, TrainOptions, train, whole
@@ -107,6 +107,21 @@ def test_what_can_be_set_is_what_is_shipped() -> None:
     assert set(MODELS) == set(FILES) == {layout.name for layout in shipped()}
     for model in MODELS:
         assert Config(Path("/a"), Path("/b")).with_(train={"model": model}).train == TrainSettings(model=model)
+
+
+@pytest.mark.parametrize("encoding", Encoding)
+@pytest.mark.parametrize("model", MODELS)
+def test_whatever_is_sent_of_a_model_fits_into_a_message(model: str, encoding: Encoding) -> None:
+    """Numbers that nothing makes shorter, from the start as far away as an update may be."""
+    start, rng = genesis(model), np.random.default_rng(1)
+    layout, apart = start.autoencoder.layout, 45 / np.sqrt(start.autoencoder.layout.parameters)
+    own = {
+        name: one + np.float32(apart) * rng.standard_normal(one.shape).astype(np.float32)
+        for name, one in start.weights.items()
+    }
+    made = encode(own, start.weights, layout, encoding)
+    assert len(made.body) <= LARGEST_BODY
+    np.testing.assert_equal(dict(decode(made.body, start.weights, layout)), dict(made.result))
 
 
 @pytest.mark.parametrize(

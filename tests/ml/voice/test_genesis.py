@@ -11,6 +11,7 @@ from ml.audio.read import read
 from ml.errors import ModelDamaged
 from ml.federated.diff import Encoding, encode
 from ml.voice.genesis import FILES, genesis, parse
+from ml.voice.genesis import shipped as shipped_layouts
 from ml.voice.measures import score
 from ml.weights import digest
 
@@ -92,6 +93,11 @@ def test_a_model_of_another_kind_is_refused(shipped):
         parse(safetensors.numpy.save(tensors, metadata=facts | {"layout": "res65"}))
     with pytest.raises(ModelDamaged, match="which model"):
         parse(safetensors.numpy.save(tensors))
+
+
+def test_the_layouts_of_all_starts_are_known_without_reading_a_file(monkeypatch):
+    monkeypatch.setattr("ml.voice.genesis.FILES", dict.fromkeys(FILES, "not-there.safetensors"))
+    assert [layout.name for layout in shipped_layouts()] == list(FILES)
 
 
 @pytest.mark.parametrize("name", FILES)
