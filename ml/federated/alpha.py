@@ -30,8 +30,8 @@ class AlphaOptions:
     least: float = 0.5
     most: float = 0.9
     slow: float = 0.25
-    """The part of the way to a round's best that alpha goes: 0.05 at most from 0.7. Half or twice of it came within
-    0.1 points of each other (docs/personalisation.md)."""
+    """The part of the way to a round's best that alpha goes: 0.05 at most from 0.7. With 0.1 the gain was
+    0.1 points less, with 0.5 as much (docs/personalisation.md)."""
     probe: float = 0.4
     """One's own weight in the third point; below `least`, so that it is never the mixture itself."""
 

@@ -21,7 +21,8 @@ MEMORY = "rule."
 def remembering(method: Method) -> Method:
     """The method, with a memory for its `rule` if that wants one and has none yet; else the method itself."""
     rule = getattr(method, "rule", None)
-    bare = dataclasses.is_dataclass(method) and not isinstance(method, Remembered)
+    kind: object = type(method)
+    bare = dataclasses.is_dataclass(kind) and kind is not Remembered
     return Remembered(method, rule) if bare and isinstance(rule, Remembering) else method
 
 
