@@ -172,7 +172,7 @@ def start_up() -> dict[str, float]:
         "import cli.app, node.simulation.run\n"
         "from node.simulation.cast import cast\nfrom node.simulation.wish import Cut, Wish\n"
         "stage = cast(Wish(peers=1000), Cut())\n"
-        "stage.main(), stage.alone()\n"
+        "stage.alone(stage.main())\n"
         "import resource\nprint(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]))"
     )
     began = time.perf_counter()

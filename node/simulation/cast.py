@@ -21,6 +21,7 @@ from ml.federated.compression import COMPRESSIONS
 from ml.federated.crowd import Crowd
 from ml.federated.imagined import UTTERANCE, ImaginedOptions, imagined
 from ml.federated.method import Attack, Compression, Ground, Method
+from ml.federated.methods.node_default import NodeAlone
 from ml.federated.methods.table import METHODS
 from ml.federated.people import recorded
 from ml.federated.simulation import Simulation, SimulationSettings, Topology, Traces
@@ -34,6 +35,7 @@ from node.errors import BadRequest
 from node.simulation.outcome import Errors
 from node.simulation.room import need, room_for_speech
 from node.simulation.wish import Cut, Wish, hostile_share
+from node.simulation.within import Within, keeps_control
 
 T = TypeVar("T")
 
@@ -47,7 +49,7 @@ KNOCK = 5.0
 """Seconds to wait for a cluster."""
 CONTROLS: Mapping[str, str] = {"node": "node-alone"}
 """The method of the control: the same without peers where there is such a thing, else local training."""
-PULLS: Mapping[str, float] = {"node": 1.0}
+PULLS: Mapping[str, float] = {"node": 1.0, "node-alone": 1.0}
 """How strongly local training holds to its centre, where that is not the usual: as in a real node."""
 
 
@@ -75,9 +77,11 @@ class Cast:
         """The simulation before its first round."""
         return Simulation(self.ground, self.method, self.settings, self.compression, self.attack, self.engine)
 
-    def alone(self) -> Simulation:
-        """The control: the same people, none hostile to anybody, nobody heard."""
-        return Simulation(self.ground, self.control, self._quiet(), engine=self.engine)
+    def alone(self, main: Simulation) -> Simulation | Within:
+        """The control of this simulation: the same people, none hostile to anybody, nobody heard."""
+        if isinstance(self.control, NodeAlone) and keeps_control(self.method, self.settings):
+            return Within(main, self.control)
+        return Simulation(self.ground, self.control, _quiet(self.settings), engine=self.engine)
 
     def resume(self, folder: Path) -> Simulation:
         """The simulation as it was saved. Raises ModelDamaged."""
@@ -85,11 +89,14 @@ class Cast:
             folder, self.ground, self.method, self.settings, self.compression, self.attack, self.engine
         )
 
-    def resume_alone(self, folder: Path) -> Simulation:
-        """The control as it was saved. Raises ModelDamaged."""
-        return Simulation.resume(folder, self.ground, self.control, self._quiet(), engine=self.engine)
+    def resume_alone(self, folder: Path, main: Simulation) -> Simulation | Within:
+        """The control as it was saved, of a simulation that goes on. Raises ModelDamaged."""
+        begun = self.alone(main)
+        if isinstance(begun, Within):
+            return begun
+        return Simulation.resume(folder, self.ground, self.control, _quiet(self.settings), engine=self.engine)
 
-    def errors(self, simulation: Simulation | None, who: Sequence[int], part: Part) -> Errors:
+    def errors(self, simulation: Simulation | Within | None, who: Sequence[int], part: Part) -> Errors:
         """Mean squared error of these people's models, or of genesis, on a part of their speech, `[len(who)]`."""
         found = np.empty(len(who))
         for first in range(0, len(who), AT_ONCE):
@@ -100,10 +107,6 @@ class Cast:
                 else self.ground.cohort.errors(simulation.personal(some), some, part)
             )
         return found
-
-    def _quiet(self) -> SimulationSettings:
-        """The same rounds at the same times, without a word."""
-        return _quiet(self.settings)
 
 
 def cast(wish: Wish, cut: Cut) -> Cast:
@@ -131,7 +134,8 @@ def cast(wish: Wish, cut: Cut) -> Cast:
         disk=cut.disk,
     )
     control = METHODS[CONTROLS.get(wish.algorithm, "local")]
-    plays = [(method, settings), *([(control, _quiet(settings))] if wish.control else [])]
+    beside = wish.control and not keeps_control(method, settings)
+    plays = [(method, settings), *([(control, _quiet(settings))] if beside else [])]
     first = Ground(
         Cohort(start.autoencoder, [crowd[0]]), flat(start.weights, start.autoencoder.layout), training, wish.seed
     )

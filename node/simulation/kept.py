@@ -18,8 +18,9 @@ from node.errors import BadRequest
 from node.files import make_folder, write_bytes
 from node.simulation.cast import Cast
 from node.simulation.outcome import Outcome, RoundRow
+from node.simulation.within import Within
 
-Found = tuple[list[RoundRow], Simulation, Simulation | None]
+Found = tuple[list[RoundRow], Simulation, Simulation | Within | None]
 
 
 class _State(msgspec.Struct):
@@ -54,9 +55,9 @@ class Kept:
             return None
         folder = self._out / "states" / state.folder
         main = stage.resume(folder / "main")
-        return state.rows, main, stage.resume_alone(folder / "alone") if control else None
+        return state.rows, main, stage.resume_alone(folder / "alone", main) if control else None
 
-    def save(self, rows: list[RoundRow], main: Simulation, alone: Simulation | None) -> None:
+    def save(self, rows: list[RoundRow], main: Simulation, alone: Simulation | Within | None) -> None:
         """Keep this state in place of the one before."""
         states = self._out / "states"
         make_folder(states)
@@ -64,7 +65,7 @@ class Kept:
         shutil.rmtree(folder, ignore_errors=True)
         make_folder(folder)
         main.save(folder / "main")
-        if alone is not None:
+        if isinstance(alone, Simulation):
             alone.save(folder / "alone")
         write_bytes(self._out / "state.json", msgspec.json.encode(_State(self._settings, folder.name, rows)))
         for other in states.iterdir():

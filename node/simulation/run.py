@@ -26,6 +26,7 @@ from node.simulation.outcome import Errors, Final, Outcome, RoundRow, Spread, ga
 from node.simulation.page import page
 from node.simulation.plots import png
 from node.simulation.wish import Cut, Wish, check
+from node.simulation.within import Within
 
 SAVE_EVERY = 20.0
 """Seconds of work that a stop may lose, beside the round that is running."""
@@ -66,7 +67,8 @@ class _Play:
     def __init__(self, stage: Cast, wish: Wish, kept: Kept | None) -> None:
         self._stage, self._wish, self._kept = stage, wish, kept
         self.rows: list[RoundRow] = []
-        self._main, self._alone = stage.main(), stage.alone() if wish.control else None
+        self._main = stage.main()
+        self._alone = stage.alone(self._main) if wish.control else None
         if kept is not None and (found := kept.resume(stage, wish.control)) is not None:
             self.rows, self._main, self._alone = found
         self._saved = time.monotonic()
@@ -76,7 +78,7 @@ class _Play:
         began, worked = time.monotonic(), self._worked()
         facts = self._main.step()
         seconds, cpu = time.monotonic() - began, self._worked() - worked
-        alone = self._alone.step().errors if self._alone is not None else None
+        alone = self._errors_alone()
         row = self._row(facts, alone, seconds, cpu)
         self.rows.append(row)
         if self._kept is not None and time.monotonic() - self._saved > SAVE_EVERY:
@@ -90,6 +92,12 @@ class _Play:
         start = self._stage.errors(None, range(self._stage.people), "held_out")
         start[list(self._main.hostile)] = np.nan
         return start
+
+    def _errors_alone(self) -> Errors | None:
+        """Everybody's errors in the control, which goes a round on when it runs beside."""
+        if isinstance(self._alone, Within):
+            return self._alone.errors()
+        return self._alone.step().errors if self._alone is not None else None
 
     def _worked(self) -> float:
         """Seconds of processor time so far, those of other processes included."""

@@ -13,6 +13,7 @@ import pytest
 from ml.errors import Unavailable
 from ml.federated.compression import COMPRESSIONS
 from ml.federated.methods.node_default import NodeDefault
+from ml.federated.simulation import Simulation
 from ml.federated.simulation.engine import Local
 from ml.federated.simulation.forked import Forked
 from node.errors import BadRequest
@@ -71,8 +72,9 @@ def test_errors_of_genesis_are_those_of_people_who_have_not_learnt() -> None:
 
 
 def test_the_control_hears_nobody() -> None:
-    made = cast(replace(SMALL, hostile="0.5:nan"), Cut(threads=1))
-    alone = made.alone()
+    made = cast(replace(SMALL, hostile="0.5:nan", algorithm="node-mix"), Cut(threads=1))
+    alone = made.alone(made.main())
+    assert isinstance(alone, Simulation)
     facts = [alone.step(), alone.step()]
     assert [one.messages for one in facts] == [0, 0]
     assert alone.hostile == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,11 +53,18 @@ def test_a_disk_takes_the_models_and_not_what_waits(free: Callable[[int], None],
 
 
 def test_the_command_knows_what_it_will_hold(free: Callable[[int], None]) -> None:
-    """The default keeps nine lines and what was published, its control four; four tenths of one wait."""
-    four = 4 * round(14.5 * MODEL)
-    free(REST + four)
-    assert cast(SMALL, Cut(threads=1)).people == 4
-    free(REST + round(0.98 * 4 * 14.4 * MODEL))
+    """Mixing keeps three lines and what was published, its control two; four tenths of one wait."""
+    mixing = Wish(peers=4, seconds=3, algorithm="node-mix")
+    free(REST + round(1.01 * 4 * 6.4 * MODEL))
+    assert cast(mixing, Cut(threads=1)).people == 4
+    free(REST + round(0.99 * 4 * 6.4 * MODEL))
     with pytest.raises(BadRequest, match="4 nodes"):
-        cast(SMALL, Cut(threads=1))
-    assert cast(Wish(peers=4, seconds=3, control=False), Cut(threads=1)).people == 4
+        cast(mixing, Cut(threads=1))
+    assert cast(replace(mixing, control=False), Cut(threads=1)).people == 4
+
+
+def test_the_default_holds_its_control_already(free: Callable[[int], None]) -> None:
+    free(REST + round(1.01 * 4 * 10.4 * MODEL))
+    assert cast(SMALL, Cut(threads=1)).people == 4
+    with pytest.raises(BadRequest, match="4 nodes"):
+        cast(replace(SMALL, bandwidth=64.0), Cut(threads=1))
