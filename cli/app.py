@@ -55,8 +55,12 @@ CONFIG = {
 }
 MODELS = {
     "list": "List the models with licence, size and state.",
-    "pull": "Fetch models from where they are published.",
+    "show": "Show all that is known of a model.",
+    "pull": "Fetch models, or sets of them, from where they are published.",
     "verify": "Check every byte of the models that are here.",
+    "rm": "Remove models from this machine.",
+    "gc": "Remove unfinished fetches and old revisions.",
+    "path": "Print the folder that a model's files lie in.",
 }
 
 

@@ -1,77 +1,316 @@
 """`node models`: the model files that engines need.
 
-Parses, asks the studio's catalogue through the household, prints. Knows nothing of what a model is.
+Parses, asks the household's library, prints. Knows nothing of what a model is.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from cli.common import Common, household
-from cli.render import show_line, show_table, write_json
+from cli.render import console, show_line, show_table, write_json
+
+if TYPE_CHECKING:
+    from ml.models.entry import ModelEntry
+    from ml.models.fetch import FetchOptions, Progress
+    from node.library import Library, ModelLine
+
+STATES = {"present": "here", "missing": "-", "damaged": "damaged"}
+Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 
-def list_(*, common: Common | None = None) -> int:
-    """List the models of the catalogue with licence, size and state."""
+def list_(*names: str, common: Common | None = None) -> int:
+    """List the models of the catalogue with licence, size and state, and the sets.
+
+    Parameters
+    ----------
+    names
+        Names of models or sets; without any, all of the catalogue.
+    """
     common = common or Common()
-    from node.library import model_lines
-
     with household(common) as node:
-        lines = model_lines(node.config.models)
+        lines, sets = node.library.lines(names), node.library.catalogue.sets
     if common.json:
-        write_json({"models": lines})
+        write_json({"models": [_plain(line) for line in lines], "sets": sets})
+        return 0
+    rows = [
+        (line.name, line.task, _short(line.languages), _licence(line), _size(line.bytes), STATES[line.state])
+        for line in lines
+    ]
+    show_table("Models", ("name", "task", "languages", "licence", "size", "state"), rows)
+    if not names:
+        for name, what in sets.items():
+            show_line(f"{name}: {what}")
+        show_line("More of one: node models show NAME. To fetch: node models pull NAME-OR-SET")
+    return 0
+
+
+def show(name: str, /, *, common: Common | None = None) -> int:
+    """Show all that is known of a model: source, files, licence, memory, published figures.
+
+    Parameters
+    ----------
+    name
+        A name of the catalogue.
+    """
+    common = common or Common()
+    with household(common) as node:
+        facts = node.library.details(name)
+    if common.json:
+        write_json(facts)
     else:
-        rows = [(line["name"], line["task"], line["licence"], line["size"], line["state"]) for line in lines]
-        show_table("Models", ("name", "task", "licence", "size", "state"), rows)
+        for key, told in _told(facts):
+            show_line(f"{key + ':':<12}{told}")
     return 0
 
 
 def pull(
     *names: str,
     from_: Annotated[Path | None, Parameter(name="--from")] = None,
+    dry_run: Flag = False,
+    offline: Flag = False,
+    accept_licence: Flag = False,
     common: Common | None = None,
 ) -> int:
-    """Fetch models from where they are published, check and keep them.
+    """Fetch models from where they are published, check and keep them; an interrupted fetch goes on where it stopped.
 
     Parameters
     ----------
     names
-        Names of the catalogue; without any, all that are missing.
+        Names of models or of sets.
     from_
-        Take the published file from here instead of fetching it (for machines without internet).
+        Take the published wheel from here instead of fetching it (for machines without internet).
+    dry_run
+        Only say what would be fetched, with sizes and licences.
+    offline
+        Fetch nothing; say at once what is not here.
+    accept_licence
+        Say yes to the licences of the models named.
     """
     common = common or Common()
-    from node.library import pull_models
+    from ml.models.fetch import FetchOptions
 
+    options = FetchOptions(offline=offline, wheel=from_)
     with household(common) as node:
-        pulled = pull_models(node.config.models, names, from_, lambda text: show_line(text, error=True))
+        if dry_run:
+            return _show_plan(node.library, names, options, as_json=common.json)
+        _hush_retries()
+        ask = (lambda entry: True) if accept_licence else _ask
+        with _bars() as progress:
+            pulled = node.library.pull(names, ask, options, progress)
     if common.json:
-        write_json({"models": pulled})
+        write_json({"models": [_plain(line) for line in pulled]})
     else:
         for line in pulled:
-            show_line(f"{line['name']}: {line['state']}, {line['size']}, licence {line['licence']}")
+            show_line(f"{line.name}: {line.state}, {_size(line.bytes)}, licence {line.licence}")
     return 0
 
 
 def verify(*names: str, common: Common | None = None) -> int:
-    """Check every byte of the models that are here.
+    """Read every byte of the models that are here, and compare.
 
     Parameters
     ----------
     names
-        Names of the catalogue; without any, all of them. The exit code is 2 when one is missing.
+        Names of models or sets; without any, all that are here. The exit code is 2 when a named one is missing.
     """
     common = common or Common()
-    from node.library import verify_models
-
     with household(common) as node:
-        lines = verify_models(node.config.models, names)
+        lines = node.library.verify(names)
     if common.json:
-        write_json({"models": lines})
+        write_json({"models": [_plain(line) for line in lines]})
     else:
         for line in lines:
-            show_line(f"{line['name']}: {line['state']}")
-    return 2 if any(line["state"] == "missing" for line in lines) else 0
+            show_line(f"{line.name}: {line.state}")
+        if not lines:
+            show_line("No model is here: node models pull recommended")
+    return 2 if any(line.state == "missing" for line in lines) else 0
+
+
+def rm(*names: str, common: Common | None = None) -> int:
+    """Remove models from this machine.
+
+    Parameters
+    ----------
+    names
+        Names of models or sets.
+    """
+    common = common or Common()
+    with household(common) as node:
+        freed = node.library.remove(names)
+    if common.json:
+        write_json({"freed": freed})
+    else:
+        show_line(f"{_size(freed)} freed.")
+    return 0
+
+
+def gc(*, common: Common | None = None) -> int:
+    """Remove unfinished fetches and revisions that nothing names any more."""
+    common = common or Common()
+    with household(common) as node:
+        gone = node.library.store.gc()
+    if common.json:
+        write_json({"removed": [{"path": path, "bytes": size} for path, size in gone]})
+    else:
+        for path, size in gone:
+            show_line(f"{path}: {_size(size)}")
+        show_line(f"{_size(sum(size for _, size in gone))} freed.")
+    return 0
+
+
+def path(name: str, /, *, common: Common | None = None) -> int:
+    """Print the folder that a model's files lie in.
+
+    Parameters
+    ----------
+    name
+        A name of the catalogue.
+    """
+    common = common or Common()
+    with household(common) as node:
+        found = node.library.path(name)
+    if common.json:
+        write_json({"path": str(found)})
+    else:
+        show_line(str(found))
+    return 0
+
+
+def _show_plan(library: Library, names: Sequence[str], options: FetchOptions, *, as_json: bool) -> int:
+    planned = library.plan(names, options)
+    missing = [one for one in planned if one.state != "present"]
+    known = sum(one.bytes or 0 for one in missing)
+    unknown = sum(one.bytes is None for one in missing)
+    if as_json:
+        write_json({"models": [_plain(one) for one in planned], "bytes": known, "unknown": unknown})
+        return 0
+    rows = [
+        (
+            one.name,
+            one.licence + ("" if one.use == "any" else " (accepted)" if one.accepted else " (asks first)"),
+            "here" if one.state == "present" else _size(one.bytes),
+            ", ".join(path for path, _ in one.files),
+        )
+        for one in planned
+    ]
+    show_table("Would be fetched", ("name", "licence", "size", "files"), rows)
+    more = f", and {unknown} of unknown size" if unknown else ""
+    show_line(f"{_size(known)} in all{more}.")
+    return 0
+
+
+def _ask(entry: ModelEntry) -> bool:
+    """Ask once about a licence; where nobody can answer, the answer is no."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    sys.stderr.write(f"{entry.name} is under {entry.licence}: {entry.terms}\nDo you accept that? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def _hush_retries() -> None:
+    """Nothing but results on standard output: what waits is shown by the bar."""
+    import logging
+
+    import stamina
+
+    stamina.instrumentation.set_on_retry_hooks([])
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[ModelEntry], Progress]]:
+    """A bar per model on standard error; a line per step where that is no terminal."""
+    if not sys.stderr.isatty():
+        yield _lines
+        return
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=console(error=True)) as bars:
+
+        def of(entry: ModelEntry) -> Progress:
+            task = bars.add_task(entry.name, total=None)
+
+            def show(step: str, done: int = 0, total: int = 0) -> None:
+                bars.update(task, description=f"{entry.name}: {step}")
+                if total:
+                    bars.update(task, completed=done, total=total)
+
+            return show
+
+        yield of
+
+
+def _lines(entry: ModelEntry) -> Progress:
+    said: list[str] = []
+
+    def tell(step: str, done: int = 0, total: int = 0) -> None:
+        if step in said or step == "present":
+            return
+        if not said:
+            show_line(f"{entry.name}: {entry.summary}; licence {entry.licence}", error=True)
+        said.append(step)
+        show_line(f"{entry.name}: {step}" + (f" {_size(total)}" if total else ""), error=True)
+
+    return tell
+
+
+def _told(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    source = facts["source"]
+    where = source.get("repo") or source.get("path") or f"{source['project']}=={source['version']}"
+    yield "name", facts["name"]
+    yield "task", f"{facts['task']} ({facts['engine']})"
+    yield "what", facts["summary"]
+    yield "licence", facts["licence"] + (f": {facts['terms']}" if facts["terms"] else "")
+    yield "source", f"{source['at']}: {where}"
+    yield "revision", facts["revision"] or "the newest at the first fetch, and that one from then on"
+    yield "state", STATES[facts["state"]].replace("-", "not here") + (f", {facts['path']}" if facts["path"] else "")
+    if facts["languages"] or facts["pairs"]:
+        yield "languages", " ".join([*facts["languages"], *facts["pairs"]])
+    if facts["sets"]:
+        yield "sets", ", ".join(facts["sets"])
+    if facts["used_by"]:
+        yield "used by", ", ".join(facts["used_by"])
+    if facts["memory"]:
+        yield "memory", ", ".join(f"{_size(size)} in {dtype}" for dtype, size in facts["memory"].items())
+    for file in facts["files"]:
+        size = f", {_size(file['bytes'])}" if file["bytes"] else ""
+        other = f" (else {file['instead']})" if file["instead"] else ""
+        yield "file", file["path"] + other + size + (", where there is one" if file["optional"] else "")
+    for figure in facts["figures"]:
+        yield "figure", f"{figure['what']}: {figure['value']:g} ({figure['source']})"
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    import msgspec
+
+    return msgspec.to_builtins(value)
+
+
+def _licence(line: ModelLine) -> str:
+    return line.licence if line.use == "any" else f"{line.licence} ({line.use})"
+
+
+def _short(languages: Sequence[str]) -> str:
+    return " ".join(languages) if len(languages) <= 4 else f"{len(languages)} of them"
+
+
+def _size(amount: int | None) -> str:
+    if amount is None:
+        return "?"
+    return f"{amount / 1e9:.2f} GB" if amount >= 10**9 else f"{amount / 1e6:.1f} MB"

@@ -14,6 +14,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from ml.device import Hardware, hardware
 from ml.engines.protocols import EngineHome
 from ml.engines.registry import Registry, discover
 from ml.errors import Unavailable
@@ -21,6 +22,7 @@ from node.config import Config
 from node.dubbing import Dubbing, DubOptions
 from node.engines import load_engines
 from node.jobs import ResultStore
+from node.library import Library, library_of
 from node.voices import VoiceShelf
 
 if TYPE_CHECKING:
@@ -61,6 +63,11 @@ class Node:
 
         return heard(self.config)
 
+    @property
+    def library(self) -> Library:
+        """The models that can be fetched, and those that are here. Raises BadConfig."""
+        return library_of(self.config)
+
     def __enter__(self) -> Self:
         return self
 
@@ -83,10 +90,19 @@ class Node:
 def build(config: Config) -> Node:
     """A node that has loaded nothing yet."""
     broken: list[Unavailable] = []
-    registry = Registry(discover(broken), EngineHome(config.models))
+    specs = (*discover(broken), *library_of(config).engines(_machine))
+    best_first = sorted(specs, key=lambda spec: (-spec.rank, spec.name))
+    registry = Registry(best_first, EngineHome(config.models), _machine)
     results = ResultStore(config.jobs)
     results.prune()
     return Node(config, registry, VoiceShelf(config.voices), results, tuple(broken))
+
+
+def _machine() -> Hardware:
+    """What models may be put on, now."""
+    import psutil
+
+    return hardware(psutil.virtual_memory().available)
 
 
 @dataclass(frozen=True)

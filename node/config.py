@@ -173,9 +173,11 @@ class PrivacySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All that `babelmesh.toml` may say. `models` is the folder of fetched model files, relative to the home."""
+    """All that `babelmesh.toml` may say. `models` is the folder of fetched model files, `catalogues` are files with
+    models of one's own, both relative to the home."""
 
     models: str | None = None
+    catalogues: tuple[str, ...] = ()
     translate: TranslateSettings = TranslateSettings()
     voice: VoiceSettings = VoiceSettings()
     engines: EngineSettings = EngineSettings()
@@ -196,6 +198,7 @@ class Config:
     node: NodeSettings = field(default_factory=NodeSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
     privacy: PrivacySettings = field(default_factory=PrivacySettings)
+    catalogues: tuple[Path, ...] = ()
 
     def with_(self, **sections: Mapping[str, Any]) -> Config:
         """This configuration with some settings replaced: `with_(train={"alpha": 0.9})`.
@@ -280,7 +283,8 @@ def load(home: Path | None, environment: Mapping[str, str]) -> Config:
         models = home / Path(said.models).expanduser()
     else:
         models = Path(platformdirs.user_cache_dir("babelmesh", appauthor=False)) / "models"
-    return Config(home, models, said.translate, said.voice, said.engines, said.node, said.train, said.privacy)
+    own = tuple(home / Path(path).expanduser() for path in said.catalogues)
+    return Config(home, models, said.translate, said.voice, said.engines, said.node, said.train, said.privacy, own)
 
 
 def read(path: Path) -> ConfigFile:

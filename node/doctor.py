@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from ml.engines.checkpoints import unfetched
 from ml.engines.protocols import EngineSpec, Task
 from ml.engines.registry import Registry
 from ml.errors import MlError, Unavailable
@@ -108,7 +109,13 @@ def _jobs(registry: Registry) -> Iterator[Finding]:
 
 def _engines(specs: Iterable[EngineSpec], registry: Registry) -> Iterator[Finding]:
     served = {spec.task for spec in registry.specs() if not spec.missing(registry.home)}
+    waiting = [spec for spec in specs if unfetched(spec, registry.home)]
+    if waiting:
+        detail = f"{len(waiting)} models can be fetched: node models list"
+        yield Finding("engines", "models", "info", detail, "node models pull recommended")
     for spec in specs:
+        if spec in waiting:
+            continue
         what = f"{spec.task}, {spec.licence}: {spec.summary}"
         missing = spec.missing(registry.home)
         if missing:

@@ -1,62 +1,229 @@
-"""The household's view of the model catalogue: what is here, fetching, checking.
+"""The household's view of the model catalogue: what is here, fetching, checking, letting go, and engines made of it.
 
-Plain lines for the door; what a model is stays in `ml.models`.
+Plain values for the door; what a model is stays in `ml.models`, and what runs one in `ml.engines`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ml.errors import ModelDamaged
-from ml.models import store
-from ml.models.catalogue import Catalogue, ModelEntry
-from ml.models.fetch import fetch
-from node.errors import BadRequest
+import msgspec
 
-Line = dict[str, str]
+from ml.device import Hardware, Placement, placements
+from ml.engines.checkpoints import KINDS, specs
+from ml.engines.protocols import EngineSpec
+from ml.errors import EngineFailed, ModelDamaged, Unavailable
+from ml.models.catalogue import Catalogue
+from ml.models.entry import FolderSource, HubSource, ModelEntry
+from ml.models.fetch import USUAL, FetchOptions, Progress, fetch, plan, quiet
+from ml.models.store import ModelStore, State
+from node.config import Config
+from node.errors import BadConfig, BadRequest
 
-
-def _line(entry: ModelEntry, models: Path) -> Line:
-    status = store.status(entry, models)
-    return {
-        "name": entry.name,
-        "task": entry.task,
-        "licence": entry.licence,
-        "size": f"{entry.bytes / 1e6:.1f} MB",
-        "state": status.state,
-        "source": entry.source,
-        "file": str(status.path),
-        "summary": entry.summary,
-    }
+OWN = "catalogue.toml"
+"""A user's own models, in the home."""
 
 
-def model_lines(models: Path) -> list[Line]:
-    """All models of the catalogue."""
-    return [_line(entry, models) for entry in Catalogue.load().model]
+class ModelLine(msgspec.Struct, frozen=True):
+    """What a list says of a model. `bytes` is what it takes on the disk, or shall take; None where it is not known."""
+
+    name: str
+    task: str
+    licence: str
+    use: str
+    state: State
+    bytes: int | None
+    languages: tuple[str, ...]
+    sets: tuple[str, ...]
+    source: str
+    summary: str
+    used_by: tuple[str, ...] = ()
 
 
-def pull_models(models: Path, names: Sequence[str], wheel: Path | None, tell: Callable[[str], None]) -> list[Line]:
-    """Fetch the named models, or all that are missing. Raises BadRequest, Unavailable or ModelDamaged."""
-    catalogue = Catalogue.load()
-    wanted = [catalogue.find(name) for name in names] or list(catalogue.model)
-    if wheel is not None and len(wanted) != 1:
-        raise BadRequest("One file holds one model.", "Name the model that --from is for.")
-    for entry in wanted:
-        if store.status(entry, models).state == "present":
-            continue
-        tell(f"{entry.name}: {entry.summary}; licence {entry.licence}; from {entry.source}")
-        fetch(entry, models, lambda step, name=entry.name: tell(f"{name}: {step}"), wheel=wheel)  # type: ignore[misc]
-    return [_line(entry, models) for entry in wanted]
+class PlannedModel(msgspec.Struct, frozen=True):
+    """What a fetch would bring; `files` are (path, bytes). `bytes` is None where only the hub knows."""
+
+    name: str
+    licence: str
+    use: str
+    state: State
+    files: tuple[tuple[str, int], ...]
+    bytes: int | None
+    accepted: bool
 
 
-def verify_models(models: Path, names: Sequence[str]) -> list[Line]:
-    """Check the named models, or all of the catalogue. Raises ModelDamaged for the first that is not whole."""
-    catalogue = Catalogue.load()
-    lines = [_line(catalogue.find(name), models) for name in names] or model_lines(models)
-    for line in lines:
-        if line["state"] == "damaged":
-            raise ModelDamaged(
-                f"{line['file']} does not hold the published {line['name']} model.", f"node models pull {line['name']}"
-            )
-    return lines
+@dataclass(frozen=True)
+class Library:
+    """The models of a household. `named` are the engines that its settings ask for, as (setting, engine)."""
+
+    store: ModelStore
+    named: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """All known models."""
+        return self.store.catalogue
+
+    def lines(self, names: Sequence[str] = ()) -> tuple[ModelLine, ...]:
+        """The models of these names and sets, or all. Raises Unavailable for an unknown name."""
+        return tuple(self._line(entry) for entry in (self.catalogue.chosen(names) if names else self.catalogue.model))
+
+    def details(self, name: str) -> dict[str, Any]:
+        """All that is known of a model. Raises Unavailable."""
+        entry = self.store.find(name)
+        place = self.store.place(entry)
+        return {
+            **msgspec.to_builtins(entry),
+            "state": self.store.state(name),
+            "revision": self.store.revision(entry),
+            "path": str(place) if place else None,
+            "used_by": list(self._used_by(entry)),
+        }
+
+    def pull(
+        self,
+        names: Sequence[str],
+        accept: Callable[[ModelEntry], bool],
+        options: FetchOptions = USUAL,
+        progress: Callable[[ModelEntry], Progress] = lambda entry: quiet,
+    ) -> tuple[ModelLine, ...]:
+        """Fetch the models of these names and sets; `accept` is asked for licences that limit what may be done.
+
+        Raises BadRequest, Unavailable or ModelDamaged.
+        """
+        wanted = self._wanted(names)
+        if options.wheel is not None and len(wanted) != 1:
+            raise BadRequest("One file holds one model.", "Name the model that --from is for.")
+        for entry in wanted:  # all questions first, so that nobody has to wait for them
+            if not self.store.accepted(entry) and not self.store.present(entry.name):
+                if not accept(entry):
+                    raise BadRequest(
+                        f"{entry.name} is under {entry.licence}: {entry.terms}",
+                        f"If that is fine: node models pull {entry.name} --accept-licence",
+                    )
+                self.store.accept(entry)
+        for entry in wanted:
+            fetch(self.store, entry.name, options, progress(entry))
+        return tuple(self._line(entry) for entry in wanted)
+
+    def plan(self, names: Sequence[str], options: FetchOptions = USUAL) -> tuple[PlannedModel, ...]:
+        """What `pull` would fetch; asks the hubs for sizes that the catalogue lacks. Raises Unavailable."""
+        return tuple(self._planned(entry, options) for entry in self._wanted(names))
+
+    def verify(self, names: Sequence[str] = ()) -> tuple[ModelLine, ...]:
+        """Read the models of these names and sets through, or all that are here. Raises ModelDamaged, Unavailable."""
+        entries = self.catalogue.chosen(names) if names else self.catalogue.model
+        here = [entry for entry in entries if self.store.state(entry.name) != "missing"]
+        for entry in here:
+            if damaged := self.store.verify(entry.name):
+                place = self.store.place(entry)
+                listed = ", ".join(str(place / path) if place else path for path in damaged)
+                remedy = f"node models pull {entry.name}"
+                if isinstance(entry.source, FolderSource):
+                    remedy = "Put the published file back."
+                raise ModelDamaged(f"Of the {entry.name} model, not what was published: {listed}", remedy)
+        return tuple(self._line(entry) for entry in (entries if names else here))
+
+    def remove(self, names: Sequence[str]) -> int:
+        """Let models go; the bytes freed. Raises Unavailable for an unknown name, BadRequest for none."""
+        return sum(self.store.remove(entry.name) for entry in self._wanted(names))
+
+    def path(self, name: str) -> Path:
+        """The folder that the model's files lie in. Raises Unavailable, ModelDamaged."""
+        return self.store.open(name).folder
+
+    def fetchable(self) -> int:
+        """How many models with an engine here are not on this machine."""
+        return sum(entry.engine in KINDS and not self.store.present(entry.name) for entry in self.catalogue.model)
+
+    def engines(self, hardware: Callable[[], Hardware]) -> tuple[EngineSpec, ...]:
+        """An engine for each model that one of ours runs; `hardware` is asked when one is built."""
+
+        def place(entry: ModelEntry) -> Placement:
+            found = placements(entry.memory, hardware())
+            if not found:
+                least = min(entry.memory.values()) / 1e9
+                raise EngineFailed(
+                    f"The {entry.name} model needs {least:.1f} GB, and there are not so many free.",
+                    "Close other programs, or choose a smaller one: node models list",
+                )
+            return found[0]
+
+        return specs(
+            self.catalogue.model,
+            lambda entry, home: self.store.open(entry.name),
+            lambda entry, home: self.store.present(entry.name),
+            place,
+        )
+
+    def _wanted(self, names: Sequence[str]) -> tuple[ModelEntry, ...]:
+        if not names:
+            sets = ", ".join(self.catalogue.sets)
+            raise BadRequest("Say which models: their names, or a set's.", f"Sets: {sets}. See: node models list")
+        return self.catalogue.chosen(names)
+
+    def _line(self, entry: ModelEntry) -> ModelLine:
+        state = self.store.state(entry.name)
+        pin = self.store.pin(entry)
+        size = sum(file.bytes for file in pin.files) if pin else entry.bytes
+        if state != "missing" and not isinstance(entry.source, FolderSource):
+            size = self.store.bytes_of(entry.name)
+        return ModelLine(
+            entry.name,
+            entry.task,
+            entry.licence,
+            entry.use,
+            state,
+            size,
+            entry.languages or tuple(dict.fromkeys(entry.pairs)),
+            entry.sets,
+            _source(entry),
+            entry.summary,
+            self._used_by(entry),
+        )
+
+    def _planned(self, entry: ModelEntry, options: FetchOptions) -> PlannedModel:
+        state = self.store.state(entry.name)
+        files: tuple[tuple[str, int], ...] = ()
+        size: int | None = None
+        try:
+            found = plan(self.store, entry.name, options)
+            files, size = tuple((file.path, file.bytes) for file in found), sum(file.bytes for file in found)
+        except Unavailable:
+            if not options.offline:
+                raise
+        accepted = self.store.accepted(entry)
+        return PlannedModel(entry.name, entry.licence, entry.use, state, files, size, accepted)
+
+    def _used_by(self, entry: ModelEntry) -> tuple[str, ...]:
+        kind = KINDS.get(entry.engine)
+        users = [f"the {kind.task} engine {entry.name}"] if kind else []
+        return (*users, *(f"the setting {setting}" for setting, name in self.named if name == entry.name))
+
+
+def library_of(config: Config) -> Library:
+    """The library of a home: our catalogue, under those that its settings name and the home's own.
+
+    Raises BadConfig naming a catalogue that cannot be used.
+    """
+    own = [*config.catalogues]
+    if (config.home / OWN).is_file():
+        own.append(config.home / OWN)
+    try:
+        catalogue = Catalogue.load(own)
+    except FileNotFoundError as error:
+        raise BadConfig(f"There is no catalogue {error.filename}.", "Mend `catalogues` in babelmesh.toml.") from error
+    except (ValueError, OSError) as error:
+        raise BadConfig(f"A catalogue cannot be used: {error}.", "docs/models.md shows how one is written.") from error
+    said = msgspec.to_builtins(config.engines)
+    named = tuple((f"engines.{task}", str(name)) for task, name in said.items() if name)
+    return Library(ModelStore(config.models, catalogue), named)
+
+
+def _source(entry: ModelEntry) -> str:
+    if isinstance(entry.source, HubSource):
+        return f"hub: {entry.source.repo}"
+    return entry.source.path if isinstance(entry.source, FolderSource) else f"pypi: {entry.source.requirement}"

@@ -37,6 +37,8 @@ def settings(config: Config, environment: Mapping[str, str], home_given: bool = 
     home = "--home" if home_given else "BABELMESH_HOME" if environment.get("BABELMESH_HOME") else "default"
     models = "BABELMESH_MODELS" if environment.get("BABELMESH_MODELS") else _source(text, tree, "models")
     found = [Setting("home", str(config.home), home), Setting("models", str(config.models), models)]
+    own = [str(path) for path in config.catalogues]
+    found.append(Setting("catalogues", own, _source(text, tree, "catalogues")))
     for section in SECTIONS:
         said = msgspec.to_builtins(getattr(config, section))
         if section == "train":

@@ -65,12 +65,21 @@ def specs(
     return tuple(_spec(entry, kinds[entry.engine], find, present, place) for entry in entries if entry.engine in kinds)
 
 
+def unfetched(spec: EngineSpec, home: EngineHome) -> bool:
+    """Whether the engine would run a model of the catalogue that is not here: nothing to mend, only to fetch."""
+    return any(need.name == _need(spec.name) for need in spec.missing(home))
+
+
+def _need(name: str) -> str:
+    return f"the model {name}"
+
+
 def _spec(entry: ModelEntry, kind: Kind, find: Find, present: Present, place: Place) -> EngineSpec:
     packages = tuple(
         Need(name, "python", lambda home, name=name: find_spec(name) is not None, remedy)  # type: ignore[misc]
         for name, remedy in kind.packages
     )
-    model = Need(f"the model {entry.name}", "model", partial(present, entry), f"node models pull {entry.name}")
+    model = Need(_need(entry.name), "model", partial(present, entry), f"node models pull {entry.name}")
 
     def build(home: EngineHome) -> Engine:
         return kind.loadable().load(spec, find(entry, home), place(entry))

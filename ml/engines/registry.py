@@ -98,7 +98,9 @@ class Registry:
             gaps.extend(missing)
         if not gaps:
             raise Unavailable(f"No {task} engine is installed.", "pip install --force-reinstall babelmesh")
-        what = ", ".join(need.name for need in gaps)
+        # What can be mended comes before what could be fetched.
+        gaps.sort(key=lambda need: need.kind == "model" and need.name.startswith("the model "))
+        what = ", ".join(need.name for need in gaps[:3]) + (f" (or {len(gaps) - 3} others)" if len(gaps) > 3 else "")
         raise Unavailable(f"No {task} engine can run here: {what} is missing.", gaps[0].remedy)
 
     def rank(self, wish: Wish, name: str | None = None) -> Ranking:

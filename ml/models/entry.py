@@ -54,16 +54,37 @@ Source = HubSource | WheelSource | FolderSource
 
 
 class ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One file of a model, by its path within it; size and hash where published facts are at hand."""
+    """One file of a model, by its path within it; size and hash where published facts are at hand.
+
+    `instead` is taken where the publisher has no `path` (an old repository without safetensors, say); an `optional`
+    file may be lacking.
+    """
 
     path: str
     bytes: Bytes | None = None
     sha256: Sha256 | None = None
+    instead: str = ""
+    optional: bool = False
 
     def __post_init__(self) -> None:
         """Raises ValueError for a path that could lead out of the model's folder."""
-        if len(self.path) > 200 or not all(_PART.fullmatch(part) for part in self.path.split("/")):
-            raise ValueError(f"{self.path!r} is not a plain relative path")
+        for path in (self.path, *([self.instead] if self.instead else [])):
+            if len(path) > 200 or not all(_PART.fullmatch(part) for part in path.split("/")):
+                raise ValueError(f"{path!r} is not a plain relative path")
+
+
+class LegacyTensors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How an old PyTorch checkpoint among the files becomes safetensors, so that reading it runs no code.
+
+    Of the checkpoint `file`, the tensors in its dictionary `branch` whose names begin with one of `keep` are kept in
+    the file `to`; `tensors_sha256` is their digest (`ml/models/tensors.py`).
+    """
+
+    file: str
+    to: str
+    branch: str
+    keep: tuple[str, ...]
+    tensors_sha256: Sha256
 
 
 class Figure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,6 +120,7 @@ class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     figures: tuple[Figure, ...] = ()
     rank: int = 0
     """Among models of one task that fit, the highest is chosen."""
+    convert: LegacyTensors | None = None
     cpu_rank: int | None = None
     """The same where there is no accelerator; None: as `rank`. A model that is too slow there ranks low."""
 
@@ -108,6 +130,8 @@ class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             raise ValueError(f"{self.name}: say in `terms` what its licence asks")
         if not isinstance(self.source, FolderSource) and not self.files:
             raise ValueError(f"{self.name}: name its files")
+        if self.convert and self.convert.file not in {file.path for file in self.files}:
+            raise ValueError(f"{self.name}: {self.convert.file} is none of its files")
 
     @property
     def bytes(self) -> int | None:

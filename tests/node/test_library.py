@@ -1,40 +1,147 @@
-"""The model catalogue as the household tells it."""
+"""The model catalogue as the household tells it, and engines made of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
-from ml.errors import ModelDamaged, Unavailable
+from ml.device import Hardware
+from ml.engines.checkpoints import unfetched
+from ml.engines.protocols import EngineHome
+from ml.errors import EngineFailed, ModelDamaged, Unavailable
 from ml.models.catalogue import Catalogue
-from node.errors import BadRequest
-from node.library import model_lines, pull_models, verify_models
+from ml.models.entry import FolderSource, ModelEntry, ModelFile
+from ml.models.fetch import FetchOptions
+from ml.models.store import ModelStore
+from node.config import Config, EngineSettings
+from node.errors import BadConfig, BadRequest
+from node.library import Library, library_of
 
 
-def test_missing_models_are_listed_with_licence_and_size(tmp_path):
-    (line,) = [line for line in model_lines(tmp_path) if line["name"] == "resemblyzer"]
-    assert line["state"] == "missing"
-    assert line["licence"] == "Apache-2.0"
-    assert verify_models(tmp_path, [])[0]["state"] == "missing"
+def config_of(folder: Path, **more: object) -> Config:
+    return Config(folder / "home", folder / "models", **more)  # type: ignore[arg-type]
 
 
-def test_what_is_here_is_not_fetched_again(models_dir):
-    told: list[str] = []
-    (line,) = pull_models(models_dir, ["resemblyzer"], None, told.append)
-    assert line["state"] == "present"
-    assert told == []
-    assert verify_models(models_dir, ["resemblyzer"])[0]["state"] == "present"
+def entry(name: str = "mine", **more: object) -> ModelEntry:
+    told = {
+        "name": name,
+        "task": "speaker",
+        "engine": "wavlm-xvector",
+        "summary": "for tests",
+        "licence": "CC-BY-NC-4.0",
+        "source": FolderSource("/nowhere"),
+        "files": (ModelFile("config.json"),),
+        "use": "non-commercial",
+        "terms": "Not for money.",
+        "memory": {"float32": 10**9},
+        **more,
+    }
+    return ModelEntry(**told)  # type: ignore[arg-type]
 
 
-def test_damage_is_named(tmp_path):
-    entry = Catalogue.load().find("resemblyzer")
-    (tmp_path / entry.file_name).write_bytes(b"nothing")
-    assert model_lines(tmp_path)[0]["state"] == "damaged"
-    with pytest.raises(ModelDamaged, match=str(tmp_path)):
-        verify_models(tmp_path, [])
+def library(folder: Path, *entries: ModelEntry) -> Library:
+    return Library(ModelStore(folder / "models", Catalogue(entries or (entry(),), {"all": "everything"})))
 
 
-def test_wrong_requests(tmp_path):
+def yes(entry: ModelEntry) -> bool:
+    return True
+
+
+def no(entry: ModelEntry) -> bool:
+    return False
+
+
+def test_missing_models_are_listed_with_licence_and_size(tmp_path: Path) -> None:
+    (line,) = library_of(config_of(tmp_path)).lines(["resemblyzer"])
+    assert (line.state, line.licence, line.bytes) == ("missing", "Apache-2.0", 17090379)
+    assert library_of(config_of(tmp_path)).verify() == ()
+    assert not (tmp_path / "models").exists()
+
+
+def test_what_is_here_is_not_fetched_again(models_dir: Path, tmp_path: Path) -> None:
+    steps: list[str] = []
+    here = library_of(Config(tmp_path, models_dir))
+    (line,) = here.pull(["resemblyzer"], no, progress=lambda entry: lambda step, *_: steps.append(step))
+    assert line.state == "present"
+    assert steps == ["present"]
+    assert [line.name for line in here.verify(["resemblyzer"])] == ["resemblyzer"]
+
+
+def test_damage_is_named(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "resemblyzer.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ModelDamaged, match=str(tmp_path)) as caught:
+        library_of(config_of(tmp_path)).verify()
+    assert caught.value.remedy == "node models pull resemblyzer"
+
+
+def test_wrong_requests(tmp_path: Path) -> None:
+    here = library_of(config_of(tmp_path))
     with pytest.raises(Unavailable, match="no model called"):
-        pull_models(tmp_path, ["nothing"], None, print)
-    with pytest.raises(Unavailable):
-        pull_models(tmp_path, ["resemblyzer"], tmp_path / "no.whl", lambda text: None)
-    with pytest.raises(BadRequest):
-        pull_models(tmp_path, ["resemblyzer", "resemblyzer"], tmp_path / "no.whl", print)
+        here.pull(["nothing"], yes)
+    with pytest.raises(Unavailable, match="no wheel"):
+        here.pull(["resemblyzer"], yes, FetchOptions(wheel=tmp_path / "no.whl"))
+    for ask in (here.plan, here.remove, lambda names: here.pull(names, yes)):
+        with pytest.raises(BadRequest, match="which models") as caught:
+            ask([])
+        assert "embedded" in caught.value.remedy
+    two = library(tmp_path, entry("a", use="any"), entry("b", use="any"))
+    with pytest.raises(BadRequest, match="One file"):
+        two.pull(["a", "b"], yes, FetchOptions(wheel=tmp_path / "no.whl"))
+
+
+def test_a_licence_that_asks_is_asked_once(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json").write_text("{}")
+    here = library(tmp_path, entry(source=FolderSource(str(tmp_path / "mine" / "missing"))))
+    with pytest.raises(BadRequest, match="Not for money") as caught:
+        here.pull(["mine"], no)
+    assert "--accept-licence" in caught.value.remedy
+    with pytest.raises(Unavailable, match="not whole"):
+        here.pull(["mine"], yes)
+    with pytest.raises(Unavailable, match="not whole"):
+        here.pull(["mine"], no)  # the yes is kept
+    assert here.plan(["mine"])[0].accepted
+
+
+def test_a_home_has_models_of_its_own(tmp_path: Path) -> None:
+    config = config_of(tmp_path, engines=EngineSettings(speaker="mine"), catalogues=(tmp_path / "more.toml",))
+    with pytest.raises(BadConfig, match=r"more\.toml"):
+        library_of(config)
+    told = '[[model]]\nname="{}"\ntask="speaker"\nengine="wavlm-xvector"\nsummary="X"\nlicence="Y"\n'
+    told += 'source={{at="folder",path="m"}}\n'
+    (tmp_path / "more.toml").write_text(told.format("mine"))
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "catalogue.toml").write_text(told.format("other"))
+    here = library_of(config)
+    assert here.details("mine")["source"]["path"] == str(tmp_path / "m")
+    assert here.details("other")["path"] == str(tmp_path / "home" / "m")
+    assert here.lines(["mine"])[0].used_by == ("the speaker engine mine", "the setting engines.speaker")
+    (tmp_path / "home" / "catalogue.toml").write_text("[[model]]\nname=3\n")
+    with pytest.raises(BadConfig, match=r"home/catalogue\.toml"):
+        library_of(config)
+
+
+def test_an_entry_becomes_an_engine_where_there_is_room(tmp_path: Path) -> None:
+    here = library(tmp_path)
+    asked: list[int] = []
+
+    def machine() -> Hardware:
+        asked.append(1)
+        return Hardware(10**8)
+
+    (spec,) = here.engines(machine)
+    assert (spec.name, spec.task, spec.use) == ("mine", "speaker", "non-commercial")
+    home = EngineHome(tmp_path / "models")
+    assert unfetched(spec, home)
+    assert asked == []
+    assert here.fetchable() == 1
+    with pytest.raises(Unavailable, match="not whole"):
+        spec.factory(home)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "config.json").write_text("{}")
+    (spec,) = library(tmp_path, entry(source=FolderSource(str(tmp_path / "there")))).engines(machine)
+    assert not unfetched(spec, home)
+    with pytest.raises(EngineFailed, match=r"needs 1\.0 GB"):
+        spec.factory(home)

@@ -23,7 +23,7 @@ def test_no_setting_of_the_file_is_left_out(tmp_path: Path) -> None:
     listed = {item.key for item in settings(load(tmp_path, {}), {})}
     tree = msgspec.to_builtins(ConfigFile())
     expected = {f"{section}.{key}" for section, keys in tree.items() if isinstance(keys, dict) for key in keys}
-    assert listed == expected | {"home", "models"}
+    assert listed == expected | {"home", "models", "catalogues"}
 
 
 def test_the_file_the_environment_and_the_command_line_are_named(tmp_path: Path) -> None:

@@ -18,8 +18,6 @@ from ml.engines import resemblyzer
 from ml.engines.protocols import EngineHome
 from ml.engines.resemblyzer import ResemblyzerEncoder, window_starts
 from ml.errors import BadAudio, EngineFailed, ModelDamaged, Unavailable
-from ml.models import store
-from ml.models.catalogue import Catalogue
 from ml.types import Audio
 
 RATE = 16_000
@@ -40,7 +38,7 @@ def made_up() -> Tensors:
 def published(models_dir: Path) -> Tensors:
     """The published weights. Skips where they were not fetched."""
     try:
-        return store.read(Catalogue.load().find(resemblyzer.MODEL), models_dir)
+        return dict(resemblyzer.weights(models_dir))
     except Unavailable as missing:
         pytest.skip(f"needs the model: {missing.remedy}")
 

@@ -13,7 +13,20 @@ import msgspec
 import numpy as np
 import torch
 
-from ml.models.catalogue import ModelEntry
+from ml.models.catalogue import Catalogue
+from ml.models.entry import HubSource, ModelEntry, ModelFile
+from ml.models.fetch import FetchOptions
+from ml.models.hub import HubOptions
+from ml.models.store import ModelStore
+from tests.ml.models.hub_server import Hub
+
+REPO = "someone/listener"
+FILES = {
+    "config.json": b'{"layers": 2}',
+    "model.safetensors": bytes(range(256)) * 1200,
+    "tokenizer/vocab.txt": b"a b c\n" * 300,
+    "README.md": b"nobody asked for this",
+}
 
 
 @dataclass(frozen=True)
@@ -58,3 +71,28 @@ def pack_wheel(folder: Path, member: str, data: bytes) -> Path:
 def changed(entry: ModelEntry, **fields: object) -> ModelEntry:
     """The entry with other fields."""
     return msgspec.structs.replace(entry, **fields)
+
+
+def hub_entry(**fields: object) -> ModelEntry:
+    """What a catalogue says of the repository `REPO`, without sizes, hashes or a commit."""
+    told = {
+        "name": "listener",
+        "task": "asr",
+        "engine": "none",
+        "summary": "hears nothing",
+        "licence": "MIT",
+        "source": HubSource(REPO),
+        "files": tuple(ModelFile(path) for path in FILES if path != "README.md"),
+        **fields,
+    }
+    return ModelEntry(**told)  # type: ignore[arg-type]
+
+
+def store_of(folder: Path, *entries: ModelEntry) -> ModelStore:
+    """A store in `folder` with a catalogue of these models, or of the repository's."""
+    return ModelStore(folder, Catalogue(entries or (hub_entry(),)))
+
+
+def options_for(hub: Hub, **fields: object) -> FetchOptions:
+    """Fetch from this hub; what stands still is given up soon."""
+    return FetchOptions(hub=HubOptions(hub.endpoint, timeout=0.5), **fields)  # type: ignore[arg-type]

@@ -1,63 +1,151 @@
+"""The list of models holds together, and a user's own lie over it."""
+
 from __future__ import annotations
 
-from importlib.resources import files
+from pathlib import Path
 
-import msgspec
 import pytest
 
 from ml.engines import resemblyzer
+from ml.engines.checkpoints import KINDS
+from ml.engines.protocols import MORE_TASKS, TASKS
 from ml.errors import Unavailable
-from ml.models.catalogue import Catalogue
+from ml.models.catalogue import LARGEST, Catalogue
+from ml.models.entry import FolderSource, HubSource, ModelEntry, WheelSource
+
+OURS = Catalogue.load()
+OWN = """
+[sets]
+mine = "what I use"
+
+[[model]]
+name = "my-whisper"
+task = "asr"
+engine = "whisper"
+summary = "Whisper, tuned to my voice"
+licence = "my own"
+source = { at = "folder", path = "tuned/whisper" }
+files = [{ path = "model.safetensors" }]
+sets = ["mine"]
+"""
 
 
-def toml() -> str:
-    return files("ml.models").joinpath("catalogue.toml").read_text()
+@pytest.mark.parametrize("entry", OURS.model, ids=lambda entry: entry.name)
+def test_every_entry_is_licensed_and_whole(entry: ModelEntry) -> None:
+    assert entry.licence
+    assert entry.summary[0].isupper() or entry.summary[0].isdigit()
+    assert not entry.summary.endswith(".")
+    assert entry.task in (*TASKS, *MORE_TASKS, "lips")
+    assert set(entry.sets) <= OURS.sets.keys()
+    assert set(entry.memory) <= {"float32", "bfloat16", "float16", "int8"}
+    assert len({file.path for file in entry.files}) == len(entry.files)
+    assert OURS.find(entry.name) is entry
+    if entry.engine in KINDS:
+        assert entry.task == KINDS[entry.engine].task
+        assert entry.memory
+    for figure in entry.figures:
+        assert figure.source
+    for pair in entry.pairs:
+        source, _, target = pair.partition("-")
+        assert source
+        assert target
+    if isinstance(entry.source, WheelSource):
+        assert all(file.bytes and file.sha256 for file in entry.files)
 
 
-def test_every_entry_is_pinned_licensed_and_named_once() -> None:
-    catalogue = Catalogue.load()
-    assert catalogue.model
-    for entry in catalogue.model:
-        assert entry.licence
-        assert len({entry.archive_sha256, entry.member_sha256, entry.tensors_sha256}) == 3
-        assert entry.bytes < entry.member_bytes
-        assert entry.requirement in entry.source
-        assert not entry.member.startswith("/")
-        assert catalogue.find(entry.name) is entry
+@pytest.mark.parametrize("entry", OURS.model, ids=lambda entry: entry.name)
+def test_weights_that_could_hold_a_program_are_named_only_where_there_is_nothing_else(entry: ModelEntry) -> None:
+    for file in entry.files:
+        assert not file.path.endswith((".pkl", ".pickle", ".py"))
 
 
-def test_the_engines_model_is_in_the_catalogue() -> None:
-    entry = Catalogue.load().find(resemblyzer.MODEL)
-    assert (entry.requirement, entry.member) == ("resemblyzer==0.1.4", "resemblyzer/pretrained.pt")
-    assert entry.file_name == "resemblyzer.safetensors"
+def test_less_than_float32_takes_less() -> None:
+    for entry in OURS.model:
+        for dtype, size in entry.memory.items():
+            assert size <= entry.memory.get("float32", size), (entry.name, dtype)
+
+
+def test_nothing_in_a_set_limits_what_may_be_done() -> None:
+    """A set is pulled without looking: no licence in it asks anything of a user."""
+    for entry in OURS.model:
+        assert not entry.sets or entry.use == "any", entry.name
+
+
+def test_every_set_has_members() -> None:
+    assert all(OURS.members(name) for name in OURS.sets)
+    assert [entry.name for entry in OURS.members("embedded")] == ["resemblyzer"]
+
+
+def test_the_embedded_engines_model_is_pinned() -> None:
+    entry = OURS.find(resemblyzer.MODEL)
+    assert isinstance(entry.source, WheelSource)
+    assert entry.source.requirement == "resemblyzer==0.1.4"
+    assert entry.convert
+    assert entry.convert.to == "resemblyzer.safetensors"
     assert entry.licence == "Apache-2.0"
 
 
-def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(Unavailable, match="'nonesuch'") as failure:
-        Catalogue.load().find("nonesuch")
+def test_an_unknown_name_lists_those_near_it() -> None:
+    with pytest.raises(Unavailable, match="'resemblizer'") as failure:
+        OURS.find("resemblizer")
     assert "resemblyzer" in failure.value.remedy
+
+
+def test_names_and_sets_are_chosen_each_once() -> None:
+    entries = OURS.chosen(["embedded", "resemblyzer"])
+    assert [entry.name for entry in entries] == ["resemblyzer"]
+    with pytest.raises(Unavailable):
+        OURS.chosen(["embedded", "nonesuch"])
 
 
 @pytest.mark.parametrize(
     ("old", "new", "field"),
     [
-        ('name = "resemblyzer"', 'name = "../evil"', "name"),
-        ('licence = "Apache-2.0"', "", "licence"),
-        ('licence = "Apache-2.0"', 'licence = "Apache-2.0"\nurl = "x"', "url"),
-        ('source = "pypi:', 'source = "https:', "source|pypi"),
-        ("archive_bytes = 15747704", "archive_bytes = -1", "archive_bytes"),
-        ("member_bytes = 17090379", 'member_bytes = "many"', "member_bytes"),
-        ('archive_sha256 = "8f12', 'archive_sha256 = "8F12', "archive_sha256"),
-        ('format = "torch-legacy"', 'format = "pickle"', "format"),
+        ('name = "my-whisper"', 'name = "../evil"', "name"),
+        ('licence = "my own"', "", "licence"),
+        ('licence = "my own"', 'licence = "x"\nurl = "x"', "url"),
+        ('path = "model.safetensors"', 'path = "../model"', "relative path"),
+        ('at = "folder"', 'at = "https"', "https"),
+        ('sets = ["mine"]', "memory = { float32 = -1 }", "memory"),
+        ('sets = ["mine"]', 'rank = "high"', "rank"),
     ],
 )
-def test_a_wrong_entry_is_refused_by_the_name_of_its_field(old: str, new: str, field: str) -> None:
-    assert old in toml()
-    with pytest.raises(msgspec.ValidationError, match=field):
-        Catalogue.parse(toml().replace(old, new).encode())
+def test_a_wrong_entry_is_refused_by_the_name_of_its_file_and_field(
+    tmp_path: Path, old: str, new: str, field: str
+) -> None:
+    assert old in OWN
+    path = tmp_path / "catalogue.toml"
+    path.write_text(OWN.replace(old, new))
+    with pytest.raises(ValueError, match=field) as caught:
+        Catalogue.load([path])
+    assert str(path) in str(caught.value)
+
+
+def test_a_list_that_is_no_toml_or_huge_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.toml"
+    path.write_text("[[model]\n")
+    with pytest.raises(ValueError, match=str(path)):
+        Catalogue.read(path)
+    path.write_text("#" * (LARGEST + 1))
+    with pytest.raises(ValueError, match="too large"):
+        Catalogue.read(path)
 
 
 def test_two_models_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="same name"):
-        Catalogue.parse((toml() + toml()[toml().index("[[model]]") :]).encode())
+        Catalogue.parse((OWN + OWN[OWN.index("[[model]]") :]).encode())
+    with pytest.raises(ValueError, match="of a model and of a set"):
+        Catalogue.parse(OWN.replace("mine =", "my-whisper =").replace('"mine"', '"my-whisper"').encode())
+
+
+def test_ones_own_lies_over_ours(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.toml", tmp_path / "b.toml"
+    first.write_text(OWN)
+    second.write_text(
+        OWN.replace("my-whisper", "resemblyzer").replace('"folder", path = "tuned/whisper"', '"hub", repo = "a/b"')
+    )
+    merged = Catalogue.load([first, second])
+    assert len(merged.model) == len(OURS.model) + 1
+    assert merged.find("my-whisper").source == FolderSource(str(tmp_path / "tuned" / "whisper"))
+    assert merged.find("resemblyzer").source == HubSource("a/b")
+    assert {entry.name for entry in merged.members("mine")} == {"my-whisper", "resemblyzer"}

@@ -62,3 +62,20 @@ def test_a_path_never_leads_out_of_its_folder(path: str) -> None:
 @given(st.lists(st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,8}", fullmatch=True), min_size=1, max_size=5))
 def test_plain_paths_are_taken(parts: list[str]) -> None:
     assert ModelFile("/".join(parts)).path == "/".join(parts)
+
+
+def test_what_is_taken_instead_stays_in_the_folder_too() -> None:
+    assert ModelFile("model.safetensors", instead="pytorch_model.bin").instead
+    with pytest.raises(ValueError, match="relative path"):
+        ModelFile("model.safetensors", instead="../pytorch_model.bin")
+
+
+def test_what_is_converted_is_one_of_the_files() -> None:
+    how = (
+        'convert = { file = "%s", to = "x.safetensors", branch = "b", keep = ["a"], tensors_sha256 = "'
+        + "0" * 64
+        + '" }'
+    )
+    assert read(ENTRY % ("a" * 40, "b" * 64) + how % "config.json").convert
+    with pytest.raises(msgspec.ValidationError, match="none of its files"):
+        read(ENTRY % ("a" * 40, "b" * 64) + how % "other.pt")

@@ -1,106 +1,204 @@
+"""The folder of models: whole or named damaged, and let go without a trace."""
+
 from __future__ import annotations
 
+import os
+import shutil
+import threading
 from pathlib import Path
 
-import numpy as np
 import pytest
-import safetensors
-import safetensors.numpy
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ml.errors import ModelDamaged, Unavailable
-from ml.models import store
-from tests.ml.models.published import Published, changed
+from ml.models import record as records
+from ml.models.entry import HubSource, ModelFile
+from ml.models.fetch import fetch
+from ml.models.record import RECORD, Record
+from ml.models.store import ModelStore
+from tests.ml.models.hub_server import COMMIT, Hub
+from tests.ml.models.published import REPO, hub_entry, options_for, store_of
 
 
-def test_what_is_kept_is_what_is_read(published: Published, tmp_path: Path) -> None:
-    path = store.write(published.entry, tmp_path, published.tensors)
-    read = store.read(published.entry, tmp_path)
-    assert read.keys() == published.tensors.keys()
-    assert all(np.array_equal(read[name], array) for name, array in published.tensors.items())
-    assert store.status(published.entry, tmp_path) == store.Status("present", path.stat().st_size, path)
-    assert [file.name for file in tmp_path.iterdir()] == ["tiny.safetensors"]
+@pytest.fixture
+def kept(hub: Hub, tmp_path: Path) -> ModelStore:
+    """A store with the hub's model in it."""
+    store = store_of(tmp_path / "models")
+    fetch(store, "listener", options_for(hub))
+    return store
 
 
-def test_the_file_says_where_it_comes_from(published: Published, tmp_path: Path) -> None:
-    path = store.write(published.entry, tmp_path, published.tensors)
-    with safetensors.safe_open(path, framework="numpy") as file:
-        facts = file.metadata()
-    assert facts["source"] == published.entry.source
-    assert facts["licence"] == "CC0-1.0"
-    assert facts["member_sha256"] == published.entry.member_sha256
+def folder_of(store: ModelStore) -> Path:
+    return store.folder / "listener" / COMMIT
 
 
-def test_a_missing_model_names_the_command_that_gets_it(published: Published, tmp_path: Path) -> None:
-    assert store.status(published.entry, tmp_path / "nowhere").state == "missing"
-    with pytest.raises(Unavailable) as failure:
-        store.read(published.entry, tmp_path)
-    assert failure.value.remedy == "node models pull tiny"
+def test_an_empty_store_has_nothing(tmp_path: Path) -> None:
+    store = store_of(tmp_path / "nowhere")
+    assert store.state("listener") == "missing"
+    assert store.place(store.find("listener")) is None
+    assert store.gc() == ()
+    for ask in (store.open, store.verify):
+        with pytest.raises(Unavailable) as caught:
+            ask("listener")
+        assert caught.value.remedy == "node models pull listener"
+    assert not store.folder.exists()
 
 
-@pytest.mark.parametrize("where", [0, 20, -1])
-def test_one_changed_byte_is_seen(published: Published, tmp_path: Path, where: int) -> None:
-    path = store.write(published.entry, tmp_path, published.tensors)
-    data = bytearray(path.read_bytes())
-    data[where] ^= 1
-    path.write_bytes(data)
-    assert store.status(published.entry, tmp_path).state == "damaged"
-    with pytest.raises(ModelDamaged, match=r"tiny\.safetensors") as failure:
-        store.read(published.entry, tmp_path)
-    assert "node models pull" in failure.value.remedy
+def test_opening_reads_no_file_that_is_as_it_was(kept: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(folder: Path, path: str) -> None:
+        raise AssertionError(path)
+
+    monkeypatch.setattr(records, "describe", read)
+    assert kept.open("listener").revision == COMMIT
+    assert kept.present("listener")
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff" * 100, b"\0" * 100])
-def test_any_other_file_under_the_name_is_damaged(published: Published, tmp_path: Path, data: bytes) -> None:
-    store.path_of(published.entry, tmp_path).write_bytes(data)
-    assert store.status(published.entry, tmp_path).state == "damaged"
+def test_a_file_with_another_time_is_read_through_once(kept: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.utime(folder_of(kept) / "config.json", ns=(1, 1))
+    kept.open("listener")
+    monkeypatch.setattr(records, "describe", None)
+    kept.open("listener")
 
 
-def test_a_huge_file_is_refused_unread(published: Published, tmp_path: Path) -> None:
-    with store.path_of(published.entry, tmp_path).open("wb") as file:
-        file.truncate(10**12)  # sparse: nothing is written
-    with pytest.raises(ModelDamaged, match="larger"):
-        store.read(published.entry, tmp_path)
+@pytest.mark.parametrize("path", ["config.json", "model.safetensors", "tokenizer/vocab.txt"])
+def test_a_changed_file_is_named(kept: ModelStore, path: str) -> None:
+    file = folder_of(kept) / path
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    os.utime(file, ns=(1, 1))
+    assert kept.present("listener")  # it has its size
+    with pytest.raises(ModelDamaged, match=path) as caught:
+        kept.open("listener")
+    assert caught.value.remedy == "node models pull listener"
+    assert kept.verify("listener") == (path,)
 
 
-def test_other_tensors_are_never_kept(published: Published, tmp_path: Path) -> None:
-    other = {name: array + 1 for name, array in published.tensors.items()}
-    with pytest.raises(ModelDamaged):
-        store.write(published.entry, tmp_path, other)
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize("change", ["longer", "gone"])
+def test_another_size_is_seen_without_reading(kept: ModelStore, change: str) -> None:
+    file = folder_of(kept) / "config.json"
+    file.unlink() if change == "gone" else file.write_bytes(file.read_bytes() + b" ")
+    assert kept.state("listener") == "damaged"
+    with pytest.raises(ModelDamaged, match=r"config\.json"):
+        kept.open("listener")
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_no_litter(
-    published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_bytes_that_change_under_the_same_time_are_found_by_verify_and_not_loaded_from_then_on(
+    kept: ModelStore,
 ) -> None:
-    path = store.write(published.entry, tmp_path, published.tensors)
-    before = path.read_bytes()
-
-    def full(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        store.write(published.entry, tmp_path, published.tensors)
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
+    file = folder_of(kept) / "model.safetensors"
+    facts = file.stat()
+    file.write_bytes(b"\0" * facts.st_size)
+    os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    kept.open("listener")
+    assert kept.verify("listener") == ("model.safetensors",)
+    with pytest.raises(ModelDamaged, match=r"model\.safetensors"):
+        kept.open("listener")
 
 
-arrays = st.lists(st.integers(-5, 5), min_size=1, max_size=4).map(lambda values: np.array(values, np.float32))
+def test_a_record_that_cannot_be_read_is_damage(kept: ModelStore) -> None:
+    (folder_of(kept) / RECORD).write_text("{")
+    assert kept.state("listener") == "damaged"
+    with pytest.raises(ModelDamaged, match="record"):
+        kept.open("listener")
 
 
-@given(st.dictionaries(st.text("ab", min_size=1, max_size=2), arrays, min_size=2, max_size=4))
-def test_the_digest_knows_names_shapes_types_and_values_but_not_order(tensors: dict[str, np.ndarray]) -> None:
-    total = store.digest(tensors)
-    name, array = next(iter(tensors.items()))
-    assert store.digest(dict(reversed(tensors.items()))) == total
-    assert store.digest({**tensors, name: array + 1}) != total
-    assert store.digest({**tensors, name: array.astype(np.int32)}) != total
-    assert store.digest({**tensors, name: array[None]}) != total
-    assert store.digest({(k + "x" if k == name else k): v for k, v in tensors.items()}) != total
+def test_a_hash_that_is_published_later_holds(kept: ModelStore) -> None:
+    entry = hub_entry(files=(ModelFile("model.safetensors", sha256="1" * 64), ModelFile("config.json")))
+    with pytest.raises(ModelDamaged, match=r"model\.safetensors"):
+        store_of(kept.folder, entry).open("listener")
 
 
-def test_a_digest_pins_the_entry(published: Published, tmp_path: Path) -> None:
-    store.write(published.entry, tmp_path, published.tensors)
-    assert store.status(changed(published.entry, tensors_sha256="0" * 64), tmp_path).state == "damaged"
+def test_a_catalogue_that_asks_for_more_makes_it_missing(kept: ModelStore) -> None:
+    entry = hub_entry(files=(ModelFile("config.json"), ModelFile("extra.json")))
+    assert store_of(kept.folder, entry).state("listener") == "missing"
+
+
+def test_a_read_only_folder_is_as_good(kept: ModelStore) -> None:
+    os.utime(folder_of(kept) / "config.json", ns=(1, 1))
+    folder_of(kept).chmod(0o500)
+    try:
+        assert kept.open("listener").file("config.json").is_file()
+    finally:
+        folder_of(kept).chmod(0o700)
+
+
+def test_a_copied_store_works_and_is_not_taken_for_damaged(kept: ModelStore, tmp_path: Path) -> None:
+    shutil.copytree(kept.folder, tmp_path / "copy", copy_function=shutil.copyfile)
+    assert store_of(tmp_path / "copy").open("listener").revision == COMMIT
+
+
+def test_versions_lie_side_by_side_and_the_old_one_is_let_go(kept: ModelStore, hub: Hub) -> None:
+    new = "d" * 40
+    newer = store_of(kept.folder, hub_entry(source=HubSource(REPO, new)))
+    assert newer.state("listener") == "missing"
+    hub.commit = new
+    fetch(newer, "listener", options_for(hub))
+    assert {path.name for path in (kept.folder / "listener").iterdir() if path.is_dir()} == {COMMIT, new}
+    before = newer.bytes_of("listener")
+    ((gone, size),) = newer.gc()
+    assert gone == f"listener/{COMMIT}"
+    assert newer.bytes_of("listener") == before - size
+    assert newer.present("listener")
+
+
+def test_unfinished_fetches_are_let_go_but_not_somebody_elses_files(kept: ModelStore) -> None:
+    partial = kept.folder / "listener" / ".partial" / COMMIT / "part"
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(b"12345")
+    (kept.folder / "photographs").mkdir()
+    (kept.folder / "photographs" / "mother.jpg").write_bytes(b"x")
+    assert kept.gc() == (("listener/.partial", 5),)
+    assert kept.present("listener")
+    assert (kept.folder / "photographs" / "mother.jpg").exists()
+
+
+def test_what_another_process_works_on_is_left_alone(kept: ModelStore) -> None:
+    (kept.folder / "listener" / ".partial" / COMMIT).mkdir(parents=True)
+    with kept.alone("listener"):
+        assert kept.gc() == ()
+    assert kept.gc() != ()
+
+
+def test_a_model_that_no_catalogue_names_is_let_go(kept: ModelStore) -> None:
+    other = store_of(kept.folder, hub_entry(name="other"))
+    assert [path for path, _ in other.gc()] == [f"listener/{COMMIT}"]
+    assert not (kept.folder / "listener").exists()
+
+
+def test_removing_frees_what_it_took(kept: ModelStore) -> None:
+    took = kept.bytes_of("listener")
+    assert took > 300_000
+    assert kept.remove("listener") == took
+    assert kept.state("listener") == "missing"
+    assert kept.revision(kept.find("listener")) is None
+    assert kept.remove("listener") == 0
+
+
+def test_a_pin_of_another_repository_is_not_kept_to(kept: ModelStore) -> None:
+    moved = store_of(kept.folder, hub_entry(source=HubSource("else/where")))
+    assert moved.state("listener") == "missing"
+
+
+def test_a_licence_is_said_yes_to_as_it_is(tmp_path: Path) -> None:
+    entry = hub_entry(use="non-commercial", terms="Not for money.")
+    store = store_of(tmp_path / "models", entry)
+    assert not store.accepted(entry)
+    store.accept(entry)
+    assert store.accepted(entry)
+    stricter = hub_entry(use="non-commercial", terms="Not on Sundays either.")
+    assert not store_of(tmp_path / "models", stricter).accepted(stricter)
+    store.remove("listener")
+    assert not store.accepted(entry)
+    assert store.accepted(hub_entry())
+
+
+def test_many_readers_at_once_agree(kept: ModelStore) -> None:
+    os.utime(folder_of(kept) / "config.json", ns=(1, 1))
+    found: list[str] = []
+    threads = [threading.Thread(target=lambda: found.append(kept.open("listener").revision)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [COMMIT] * 6
+    assert records.read(folder_of(kept) / RECORD, Record) is not None
