@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from ml.voice.genesis import FILES, genesis, shipped
 from ml.voice.measures import Score, score
 from ml.voice.training import Trained, TrainOptions, train, whole
 from ml.weights import Layout, Weights
+from node.app import Surroundings, assemble
 from node.config import MODELS, Config, PrivacySettings, TrainSettings
 from node.frames import FrameShelf
 from node.learner import Plan, Progress, VoiceLearner
@@ -28,7 +30,8 @@ from node.stats import LAYOUT, collect
 from node.store import Store
 from node.store.rows import Role, Verdict
 from node.weights import shelf_of
-from tests.fakes import VectorLearner, fake_identity, run_virtually
+from p2p.peers import PeerRecord, Trust
+from tests.fakes import MemoryNetwork, MemoryTransport, VectorLearner, fake_identity, run_virtually
 from tests.p2p.simulated.swarm import Member, Swarm
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
@@ -228,6 +231,22 @@ class Other(VectorLearner):
     @property
     def origin(self) -> Weights:
         return {"v": np.full((4, 8), 0.1, np.float32)}
+
+
+def test_peers_are_only_asked_again_at_once_when_the_model_has_changed(tmp_path: Path) -> None:
+    """Somebody who learnt another model was to be left in peace for a quarter of an hour; now it may be the same."""
+    peer, waits, seen = fake_identity(2).peer_id, 2_000_000_000.0, []
+    for kind in (VectorLearner, VectorLearner, Other, Other):
+        with Store.open(tmp_path / "node.db") as store:
+            store.save_peer(PeerRecord(peer=peer, trust=Trust.TRUSTED, failures=3, next_dial_at=waits))
+        transport = MemoryTransport(MemoryNetwork(random.Random(1)), fake_identity(1).peer_id)
+        around = Surroundings(fake_identity(1), transport, kind(1), rng=random.Random(1))
+        mesh = assemble(Config(tmp_path, tmp_path), around)
+        record = mesh.parts.book.get(peer)
+        mesh.parts.store.close()
+        assert record is not None
+        seen.append(record.next_dial_at)
+    assert seen == [0.0, waits, 0.0, waits], "the first start knows of no model before it"
 
 
 LIVES = st.lists(st.tuples(st.sampled_from([VectorLearner, Other]), st.floats(0.5, 200), st.booleans()), max_size=6)

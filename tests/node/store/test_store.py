@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -395,6 +395,8 @@ def seen(store: Store) -> tuple[object, ...]:
 
 @settings(max_examples=25, deadline=None)
 @given(steps=STEPS_OF_A_LINE)
+@example(steps=[(line, "shadow", number) for line in LINES for number in range(3)])
+@example(steps=[("one", "update", 1), ("two", "update", 2), ("two", "judge", 0)])
 def test_two_lines_in_one_memory_are_as_each_in_its_own(steps: list[tuple[str, str, int]]) -> None:
     with tempfile.TemporaryDirectory(dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None) as folder:
         together = Store.open(Path(folder) / "both.db")
