@@ -59,7 +59,8 @@ def _attacks(axes: Any, rows: Sequence[Row]) -> None:
     axes.grid(axis="y", lw=0.3)
     axes.set(xlabel="how much worse the worst honest person is, % of the error (left of 0: better)")
     axes.set_title("30 % hostile: nobody may be 1 % worse (red line)", fontsize=11)
-    axes.legend(fontsize=8, title="the worst honest person is worse ...", title_fontsize=8)
+    axes.set_ylim(-1 - len(names) / 7, len(names))
+    axes.legend(fontsize=8, title="the worst honest person is worse ...", title_fontsize=8, loc="lower left", ncols=2)
 
 
 def _shares(axes: Any, rows: Sequence[Row]) -> None:
@@ -73,7 +74,7 @@ def _shares(axes: Any, rows: Sequence[Row]) -> None:
     axes.axhline(0, color="black", lw=0.8)
     axes.annotate("below: peers do more harm than good", (0.98, 0.02), xycoords="axes fraction", ha="right", fontsize=8)
     axes.set(xlabel="hostile people, %", ylabel="what peers add, points of gain")
-    axes.set_title("What is left of what peers add (over the same people without peers)", fontsize=11)
+    axes.set_title("What peers still add, against the same people without peers", fontsize=11)
     if names:
         axes.legend(fontsize=8)
 

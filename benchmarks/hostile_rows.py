@@ -237,7 +237,8 @@ def made(count: int) -> list[Person]:
         def said(rng: np.random.Generator = rng, tilt: np.ndarray = tilt) -> LogMel:
             latents = rng.normal(0, 1, (200, 32)).astype(np.float32)
             noise = rng.normal(0, 0.3, (200, 80)).astype(np.float32)
-            return start.autoencoder.decode(start.weights, latents) + tilt + noise
+            spoken: LogMel = start.autoencoder.decode(start.weights, latents) + tilt + noise
+            return spoken
 
         people.append(Person(f"made {at}", "made", split([said() for _ in range(8)]), (said(), said())))
     return people
