@@ -45,6 +45,9 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
+    "wav2vec2-ctc": Kind("asr", "ml.engines.wav2vec2:Wav2Vec2Recogniser"),
+    "wav2vec2-align": Kind("align", "ml.engines.wav2vec2_align:Wav2Vec2Aligner"),
+    "hubert": Kind("features", "ml.engines.hubert:HubertFeatures"),
     "whisper": Kind("asr", "ml.engines.whisper:WhisperRecogniser"),
     "wavlm-xvector": Kind("speaker", "ml.engines.wavlm:WavLmEncoder"),
 }

@@ -24,11 +24,13 @@ from ml.engines.isolated_worker import Recipe
 from ml.engines.protocols import (
     MORE_TASKS,
     TASKS,
+    Aligner,
     Asr,
     AsrOptions,
     Engine,
     EngineHome,
     EngineSpec,
+    FeatureExtractor,
     Mt,
     SpeakerEncoder,
     Tts,
@@ -49,6 +51,7 @@ ALONE = isolate(
 SPECS = FOUND | {spec.name: spec for spec in tiny_specs()} | ISOLATED | {ALONE.name: ALONE}
 HOME = EngineHome(USER_MODELS)
 PROTOCOLS: dict[str, type] = {"asr": Asr, "mt": Mt, "tts": Tts, "speaker": SpeakerEncoder}
+PROTOCOLS |= {"align": Aligner, "features": FeatureExtractor}
 HELLO = {"en": "Good morning, my friend.", "es": "Buenos días, amigo mío.", "fr": "Bonjour, mon ami."}
 HELLO |= {"ca": "Bon dia, amic meu.", "it": "Buongiorno, amico mio.", "pt": "Bom dia, meu amigo."}
 
@@ -111,6 +114,10 @@ def use(engine: Engine) -> object:
         return engine.translate(HELLO.get(source, "a"), source, target)
     if isinstance(engine, Tts):
         return engine.speak("1 2 3", engine.capabilities().languages[0], Delivery())
+    if isinstance(engine, Aligner):
+        return engine.align(Audio(flac("lj.flac")[: 2 * SAMPLE_RATE]), "The invention", "en")
+    if isinstance(engine, FeatureExtractor):
+        return engine.features(Audio(flac("lj.flac")[: 2 * SAMPLE_RATE]))
     assert isinstance(engine, SpeakerEncoder)
     return engine.embed(Audio(flac("lj.flac")[: 2 * SAMPLE_RATE]))
 
@@ -424,4 +431,54 @@ class TestSpeaker:
         for samples, rate in ((np.zeros(16, np.float32), SAMPLE_RATE), (flac("lj.flac"), 8000)):
             with pytest.raises(BadAudio) as failure:
                 engines(name).embed(Audio(samples, rate))
+            assert failure.value.remedy
+
+
+# ---- align
+
+
+@pytest.mark.parametrize("name", of_task("align"))
+class TestAlign:
+    TEXT = "The invention of movable metal letters, in the middle"
+
+    def test_every_word_has_its_place_in_order(self, engines: Callable[[str], Engine], name: str) -> None:
+        audio = Audio(flac("lj.flac"))
+        found = engines(name).align(audio, self.TEXT, "en")
+        assert [word.text for word in found.words] == self.TEXT.split()
+        for marks in (found.words, found.phonemes):
+            assert all(0 <= mark.start < mark.end <= audio.seconds + 0.03 for mark in marks)
+            assert all(a.end <= b.start + 1e-6 for a, b in pairwise(marks))
+        assert all(0 <= word.confidence <= 1 for word in found.words)
+        assert found == engines(name).align(audio, self.TEXT, "en")
+
+    def test_what_cannot_be_aligned_is_refused(self, engines: Callable[[str], Engine], name: str) -> None:
+        engine, audio = engines(name), Audio(flac("lj.flac"))
+        with pytest.raises(UnsupportedLanguage):
+            engine.align(audio, self.TEXT, "xx")
+        for text in ("", " ?! ", "far too many words for it " * 20):
+            with pytest.raises(BadText) as failure:
+                engine.align(audio.cut(0.0, 1.0), text, "en")
+            assert failure.value.remedy
+        for spoilt in (Audio(audio.samples, 8000), Audio(np.zeros(0, np.float32)), Audio(audio.samples * np.nan)):
+            with pytest.raises(BadAudio):
+                engine.align(spoilt, self.TEXT, "en")
+
+
+# ---- features
+
+
+@pytest.mark.parametrize("name", of_task("features"))
+class TestFeatures:
+    def test_there_is_a_row_of_numbers_for_each_moment(self, engines: Callable[[str], Engine], name: str) -> None:
+        engine, audio = engines(name), Audio(flac("lj.flac"))
+        found = engine.features(audio)
+        assert (found.dtype, found.ndim) == (np.float32, 2)
+        assert np.isfinite(found).all()
+        assert abs(len(found) - audio.seconds * engine.rate) < 2
+        np.testing.assert_array_equal(found, engine.features(audio))
+
+    def test_unusable_audio_is_refused(self, engines: Callable[[str], Engine], name: str) -> None:
+        for samples, rate in ((np.zeros(16, np.float32), SAMPLE_RATE), (flac("lj.flac"), 8000)):
+            with pytest.raises(BadAudio) as failure:
+                engines(name).features(Audio(samples, rate))
             assert failure.value.remedy

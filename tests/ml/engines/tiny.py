@@ -28,6 +28,8 @@ from ml.models.entry import FolderSource, ModelEntry
 
 MODULES = (
     "tests.ml.engines.tiny_wavlm",
+    "tests.ml.engines.tiny_wav2vec2",
+    "tests.ml.engines.tiny_hubert",
     "tests.ml.engines.tiny_whisper",
 )
 """Where the tiny checkpoints are described."""
