@@ -43,7 +43,7 @@ MEET_MIX = ("none", "flip10", "alie", "backdoor", "adaptive-flip", "adaptive-ste
 ROUNDS, LONG, FEW, OLD = 12, 30, 4, 6
 """Rounds of the main table, of the long runs, of the table of rules, of 70/30."""
 RIVALS = tuple(name for name in RULES if name != "reputation")
-"""`reputation` needs a method that keeps its memory; the default keeps none."""
+"""`reputation` has a section of its own in docs/robustness.md."""
 
 
 def plan(quick: bool) -> list[Case]:
