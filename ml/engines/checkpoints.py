@@ -27,16 +27,23 @@ class Loadable(Protocol):
         ...
 
 
+Package = tuple[str, str]
+"""What is imported, and the way to get it."""
+USUAL: tuple[Package, ...] = (
+    ("torch", "pip install -c constraints.txt torch"),
+    ("transformers", "pip install -c constraints.txt transformers"),
+)
+PIECES: Package = ("sentencepiece", "pip install -c constraints.txt sentencepiece")
+CT2: Package = ("ctranslate2", "pip install -c constraints.txt ctranslate2")
+
+
 @dataclass(frozen=True)
 class Kind:
     """What runs a kind of checkpoint: `body` is "module:class", `packages` are (import name, way to get it)."""
 
     task: Task
     body: str
-    packages: tuple[tuple[str, str], ...] = (
-        ("torch", "pip install -c constraints.txt torch"),
-        ("transformers", "pip install -c constraints.txt transformers"),
-    )
+    packages: tuple[Package, ...] = USUAL
 
     def loadable(self) -> Loadable:
         """The class; imports its module."""
@@ -49,6 +56,11 @@ KINDS: Mapping[str, Kind] = {
     "wav2vec2-align": Kind("align", "ml.engines.wav2vec2_align:Wav2Vec2Aligner"),
     "hubert": Kind("features", "ml.engines.hubert:HubertFeatures"),
     "whisper": Kind("asr", "ml.engines.whisper:WhisperRecogniser"),
+    "marian": Kind("mt", "ml.engines.marian:MarianTranslator", (*USUAL, PIECES)),
+    "nllb": Kind("mt", "ml.engines.nllb:NllbTranslator"),
+    "m2m100": Kind("mt", "ml.engines.nllb:M2m100Translator", (*USUAL, PIECES)),
+    "madlad": Kind("mt", "ml.engines.madlad:MadladTranslator"),
+    "ct2-marian": Kind("mt", "ml.engines.ct2_marian:Ct2MarianTranslator", (*USUAL, PIECES, CT2)),
     "wavlm-xvector": Kind("speaker", "ml.engines.wavlm:WavLmEncoder"),
 }
 """By the `engine` of a catalogue entry."""

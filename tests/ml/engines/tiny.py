@@ -28,6 +28,10 @@ from ml.models.entry import FolderSource, ModelEntry
 
 MODULES = (
     "tests.ml.engines.tiny_wavlm",
+    "tests.ml.engines.tiny_marian",
+    "tests.ml.engines.tiny_nllb",
+    "tests.ml.engines.tiny_madlad",
+    "tests.ml.engines.tiny_ct2_marian",
     "tests.ml.engines.tiny_wav2vec2",
     "tests.ml.engines.tiny_hubert",
     "tests.ml.engines.tiny_whisper",
