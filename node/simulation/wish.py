@@ -34,7 +34,7 @@ class Wish:
     churn: float = 0.0
     "Share of the nodes that are away in a round, 0 to 1."
     hostile: str = ""
-    "SHARE:ATTACK, for instance 0.2:sign-flip; docs/robustness.md has the attacks."
+    "SHARE:ATTACK, for instance 0.2:flip; docs/robustness.md has the attacks."
     compression: str = "node"
     "How models travel: node is what a real node does; docs/compression.md has the others."
     bandwidth: float | None = None
@@ -85,7 +85,7 @@ def hostile_share(wish: Wish) -> tuple[float, str]:
     if not (0 <= value <= 0.9 and attack):
         raise BadRequest(
             f"--hostile {wish.hostile} says neither how many nor what they do.",
-            "Give a share up to 0.9 and an attack, for instance --hostile 0.2:sign-flip",
+            "Give a share up to 0.9 and an attack, for instance --hostile 0.2:flip",
         )
     return value, attack
 
