@@ -31,7 +31,6 @@ FEDERATED = (
     "compression",
     "leakage",
     "hostile",
-    "hostile_default",
     "privacy",
 )
 """What docs/ shows of learning together: `make bench-federated`."""
