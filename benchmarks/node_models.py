@@ -173,7 +173,8 @@ def main() -> None:
     limit_threads()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     everybody = recorded(wishes.speakers)
-    people = everybody[:: max(1, len(everybody) // wishes.people)][: wishes.people]
+    places = np.linspace(0, len(everybody) - 1, min(wishes.people, len(everybody))).round().astype(int)
+    people = [everybody[place] for place in places]  # evenly from all groups, which their names order
     rows = [asyncio.run(measure(model, people, wishes)) for model in wishes.models]
     print(
         f"{len(people)} people, {rows[0]['speech_s']:.0f} s of speech each, {wishes.rounds} rounds, {PEERS} peers each"
