@@ -181,7 +181,7 @@ class Cohort:
     def train_last(
         self, start: Stack, who: Sequence[int], options: TrainOptions, towards: Stack | None = None
     ) -> Stack:
-        """The `last` weights of `train`, bit for bit, for who does not ask how good they are: a third less work."""
+        """The `last` weights of `train`, bit for bit, for who does not ask how good they are."""
 
         def learn(run: LocalTraining, chosen: list[int]) -> Stack:
             return run.learn_last(start[chosen], None if towards is None else towards[chosen])

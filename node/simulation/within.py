@@ -1,8 +1,8 @@
 """A control that needs no run of its own: the default keeps it for every person, beside what it learns with peers.
 
 `NodeDefault` trains the same lines around genesis as its control would, on the same speech with the same seeds: where
-the same people are there in the same rounds, it is the same to the last bit. So it is read, and a third of the work of
-a simulation is saved. Knows nothing of files or reports.
+the same people are there in the same rounds, it is the same to the last bit. So it is read, and two trainings of seven
+are saved. Knows nothing of files or reports.
 """
 
 from __future__ import annotations
