@@ -270,7 +270,7 @@ def advice(seconds: float, model: str = "res64") -> str:
     if seconds < 5:
         return "Learning needs 5 s of speech in two utterances; half a minute is a start, a minute is good."
     if model == "b4h80":
-        return "Enough to begin with; b4h80 is good for everybody from its start, and learning takes away less than 1 % more."
+        return "Enough to begin with; b4h80 is good from its start, and learning takes away less than 1 % more."
     if seconds < 30:
         return "Enough to begin with: expect 1 to 3 % less squared error than everybody's start; 40 s bring about 4 %."
     if seconds < 120:
