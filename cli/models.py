@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from cli.common import Common, household
-from cli.render import console, show_line, show_table, write_json
+from cli.render import console, show_line, write_json
 
 if TYPE_CHECKING:
     from ml.models.entry import ModelEntry
@@ -40,10 +40,10 @@ def list_(*names: str, common: Common | None = None) -> int:
         write_json({"models": [_plain(line) for line in lines], "sets": sets})
         return 0
     rows = [
-        (line.name, line.task, _short(line.languages), _licence(line), _size(line.bytes), STATES[line.state])
+        (line.name, line.task, _short(line.languages), _licence(line), _about(line), STATES[line.state])
         for line in lines
     ]
-    show_table("Models", ("name", "task", "languages", "licence", "size", "state"), rows)
+    _show("Models", ("name", "task", "languages", "licence", "size", "state"), rows)
     if not names:
         for name, what in sets.items():
             show_line(f"{name}: {what}")
@@ -200,7 +200,7 @@ def _show_plan(library: Library, names: Sequence[str], options: FetchOptions, *,
         )
         for one in planned
     ]
-    show_table("Would be fetched", ("name", "licence", "size", "files"), rows)
+    _show("Would be fetched", ("name", "licence", "size", "files"), rows)
     more = f", and {unknown} of unknown size" if unknown else ""
     show_line(f"{_size(known)} in all{more}.")
     return 0
@@ -284,8 +284,7 @@ def _told(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "languages", " ".join([*facts["languages"], *facts["pairs"]])
     if facts["sets"]:
         yield "sets", ", ".join(facts["sets"])
-    if facts["used_by"]:
-        yield "used by", ", ".join(facts["used_by"])
+    yield "used by", ", ".join(facts["used_by"]) or "no engine of this version of Babelmesh"
     if facts["memory"]:
         yield "memory", ", ".join(f"{_size(size)} in {dtype}" for dtype, size in facts["memory"].items())
     for file in facts["files"]:
@@ -296,6 +295,20 @@ def _told(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "figure", f"{figure['what']}: {figure['value']:g} ({figure['source']})"
 
 
+def _show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table whose names stay whole however narrow the terminal: they are copied into the next command."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False)
+    table.add_column(columns[0], no_wrap=True, min_width=max((len(row[0]) for row in rows), default=0))
+    for column in columns[1:]:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console().print(table)
+
+
 def _plain(value: Any) -> Any:  # noqa: ANN401
     import msgspec
 
@@ -304,6 +317,10 @@ def _plain(value: Any) -> Any:  # noqa: ANN401
 
 def _licence(line: ModelLine) -> str:
     return line.licence if line.use == "any" else f"{line.licence} ({line.use})"
+
+
+def _about(line: ModelLine) -> str:
+    return f"> {_size(line.at_least)}" if line.bytes is None and line.at_least > 10**6 else _size(line.bytes)
 
 
 def _short(languages: Sequence[str]) -> str:

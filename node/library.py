@@ -41,6 +41,8 @@ class ModelLine(msgspec.Struct, frozen=True):
     source: str
     summary: str
     used_by: tuple[str, ...] = ()
+    at_least: int = 0
+    """Bytes of the files whose size is known, where it is not known of all."""
 
 
 class PlannedModel(msgspec.Struct, frozen=True):
@@ -183,6 +185,7 @@ class Library:
             _source(entry),
             entry.summary,
             self._used_by(entry),
+            0 if size else sum(file.bytes or 0 for file in entry.files),
         )
 
     def _planned(self, entry: ModelEntry, options: FetchOptions) -> PlannedModel:
