@@ -30,6 +30,7 @@ from ml.federated.simulation.checkpoint import VERSION, Index, load, read_index,
 from ml.federated.simulation.chunks import Rows, parts, people_at_a_time
 from ml.federated.simulation.clock import Clock
 from ml.federated.simulation.engine import Engine, Local
+from ml.federated.simulation.footprint import hears
 from ml.federated.simulation.forked import Forked
 from ml.federated.simulation.publications import Publications
 from ml.federated.simulation.settings import RoundFacts, SimulationSettings
@@ -74,7 +75,7 @@ class Simulation:
         channel = Channel(ground.genesis, ground.cohort.layout, compression, _first(compression))
         self._publications = Publications.none(channel, people, settings.disk)
         self._work, self._engine = Work(ground, method, channel), engine or Local(settings.threads)
-        self._heard = settings.topology != "gossip" or settings.received > 0
+        self._heard = hears(settings)
         self._about = about(ground, method, settings, compression, attack)
         self._errors = np.full(people, np.nan)
         self._size = 0.0
