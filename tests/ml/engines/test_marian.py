@@ -11,12 +11,12 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from ml.device import Placement
-from ml.engines.marian import MarianText, MarianTranslator
+from ml.engines.marian import ABSENT, MarianText, MarianTranslator
 from ml.engines.protocols import BatchMt, EngineHome
 from ml.errors import EngineFailed, ModelDamaged
 from ml.models.checkpoint import Checkpoint
 from tests.ml.engines.tiny import checkpoint, tiny_specs
-from tests.ml.engines.tiny_translation import FRENCH, PAIRS
+from tests.ml.engines.tiny_translation import FRENCH, PAIRS, published
 
 HOME = EngineHome(Path("nowhere"))
 
@@ -131,3 +131,14 @@ def test_smaller_numbers_say_the_same(engine, dtype: str) -> None:
     for source, _ in PAIRS[:4]:
         assert made.translate(source, "en", "es").text == engine.translate(source, "en", "es").text
     assert dtype in made.capabilities().version
+
+
+def test_the_network_is_that_of_the_published_checkpoints() -> None:
+    told, tensors, count = published("opus-mt-en-de")
+    assert tensors == told["tensors"]
+    assert count == told["parameters"]
+    sinusoids = 2 * 512 * 512
+    assert (count + sinusoids) * 4 / 1e6 == pytest.approx(told["megabytes"], rel=0.005)
+    layers = told["config"]["encoder_layers"]
+    whole = sum(layers if "layers.*." in name else 1 for name in tensors)
+    assert whole + len(ABSENT) == told["tensors_loaded"], "the published hold the sinusoids, too"

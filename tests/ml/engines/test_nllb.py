@@ -15,7 +15,7 @@ from ml.engines.nllb import M2m100Translator, NllbTranslator
 from ml.errors import ModelDamaged
 from ml.models.checkpoint import Checkpoint
 from tests.ml.engines.tiny import checkpoint, tiny_specs
-from tests.ml.engines.tiny_translation import PAIRS
+from tests.ml.engines.tiny_translation import PAIRS, published
 
 KINDS: dict[str, Any] = {"tiny-nllb": NllbTranslator, "tiny-m2m100": M2m100Translator}
 
@@ -86,3 +86,12 @@ def test_a_pair_without_a_token_is_damage(tmp_path: Path) -> None:
         path.write_text(path.read_text().replace("spa_Latn", "xxx_Latn"))
     with pytest.raises(ModelDamaged, match="'es'"):
         NllbTranslator.load(spec, Checkpoint(found.entry, tmp_path / "copy", found.revision), Placement())
+
+
+@pytest.mark.parametrize("name", ["nllb-200-distilled-600M", "m2m100_418M"])
+def test_the_network_is_that_of_the_published_checkpoints(name: str) -> None:
+    told, tensors, count = published(name)
+    assert tensors == told["tensors"]
+    assert count == told["parameters"]
+    if "millions" in told:
+        assert count / 1e6 == pytest.approx(told["millions"], rel=0.03)

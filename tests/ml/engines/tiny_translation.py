@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from tests.conftest import ROOT
 
 PAIRS = (
     ("Good morning, my friend.", "Buenos días, amigo mío."),
@@ -90,3 +94,24 @@ def save(network: Any, folder: Path) -> None:
         network.save_pretrained(folder)
     finally:
         transformers.utils.logging.enable_progress_bar()
+
+
+def published(name: str) -> tuple[dict[str, Any], dict[str, list[int]], int]:
+    """What is published of a checkpoint (tests/golden/checkpoints), and the tensors and parameters of the network that
+    transformers makes of its configuration, without memory for them. `layers.*.` stands for all layers alike; a tensor
+    that is another one by a second name is left out, and so are sinusoids."""
+    import torch
+    import transformers
+
+    told: dict[str, Any] = json.loads((ROOT / "tests" / "golden" / "checkpoints" / f"{name}.json").read_text())
+    kind = getattr(transformers, told["class"])
+    with torch.device("meta"):
+        network = kind(kind.config_class(**told["config"]))
+    network.tie_weights()
+    named = dict(network.named_parameters())  # each table once
+    tensors: dict[str, list[int]] = {}
+    for key, tensor in (named | dict(network.named_buffers())).items():
+        if "embed_positions" not in key:
+            tensors.setdefault(re.sub(r"layers\.\d+\.", "layers.*.", key), list(tensor.shape))
+    count = sum(tensor.numel() for key, tensor in named.items() if "embed_positions" not in key)
+    return told, tensors, count
