@@ -52,6 +52,11 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
+    "faster-whisper": Kind(
+        "asr",
+        "ml.engines.faster_whisper:FasterWhisperRecogniser",
+        (("faster_whisper", "pip install -c constraints.txt faster-whisper"),),
+    ),
     "wav2vec2-ctc": Kind("asr", "ml.engines.wav2vec2:Wav2Vec2Recogniser"),
     "wav2vec2-align": Kind("align", "ml.engines.wav2vec2_align:Wav2Vec2Aligner"),
     "hubert": Kind("features", "ml.engines.hubert:HubertFeatures"),

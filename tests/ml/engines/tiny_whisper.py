@@ -6,6 +6,7 @@ the checkpoint's own files say.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +55,16 @@ def tokenizer() -> Any:
 
 def build(folder: Path) -> None:
     """Save one, trained for some seconds."""
-    from transformers import GenerationConfig, WhisperFeatureExtractor
+    from transformers import WhisperFeatureExtractor
 
-    words, extractor = tokenizer(), WhisperFeatureExtractor(feature_size=80, chunk_length=WINDOW)
-    network = learnt(words, extractor)
+    save(folder, learnt(), WhisperFeatureExtractor(feature_size=80, chunk_length=WINDOW))
+
+
+def save(folder: Path, network: Any, extractor: Any) -> None:
+    """As the published repositories have it."""
+    from transformers import GenerationConfig
+
+    words = tokenizer()
     number = words.convert_tokens_to_ids
     end = number("<|endoftext|>")
     network.generation_config = GenerationConfig(
@@ -81,14 +88,16 @@ def build(folder: Path) -> None:
     words.save_vocabulary(str(folder))
 
 
-def learnt(words: Any, extractor: Any, steps: int = 90) -> Any:
+@cache
+def learnt(steps: int = 112) -> Any:
     """A network that says what lj.flac says, and of its beginnings the words that they hold."""
     import soundfile
     import torch
-    from transformers import WhisperConfig, WhisperForConditionalGeneration
+    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
 
     from tests.conftest import ROOT
 
+    words, extractor = tokenizer(), WhisperFeatureExtractor(feature_size=80, chunk_length=WINDOW)
     torch.manual_seed(0)
     number = words.convert_tokens_to_ids
     end_mark = number("<|endoftext|>")
@@ -114,21 +123,29 @@ def learnt(words: Any, extractor: Any, steps: int = 90) -> Any:
     network = WhisperForConditionalGeneration(config)
     samples, rate = soundfile.read(ROOT / "examples" / "audio" / "lj.flac", dtype="float32")
     parts = SAID.split(" ")[1:]
-    start_marks = [number(f"<|{name}|>") for name in ("startoftranscript", "en", "transcribe", "notimestamps")]
+    prompts = [  # as multilingual models are asked, and as English ones are
+        [number(f"<|{name}|>") for name in ("startoftranscript", "en", "transcribe", "notimestamps")],
+        [number(f"<|{name}|>") for name in ("startoftranscript", "notimestamps")],
+    ]
     sounds, texts = [], []
     for second in (1, 2, 3, 4, 5, 6, 7, 9):  # the words that were said by then, as if all letters took as long
         said = [word for i, word in enumerate(parts) if len(" ".join(parts[: i + 1])) / len(SAID) < second / SECONDS]
         sounds.append(extractor(samples[: second * rate], sampling_rate=rate, return_tensors="pt").input_features)
         numbers = words("".join(" " + word for word in said), add_special_tokens=False).input_ids
-        texts.append([*start_marks, *numbers, end_mark])
+        texts.append([*numbers, end_mark])
     features, longest = torch.cat(sounds), max(map(len, texts))
-    given = torch.tensor([[*text, *[end_mark] * (longest - len(text))] for text in texts])
-    wanted = torch.tensor([[-100, text[1], -100, -100, *text[4:], *[-100] * (longest - len(text))] for text in texts])
+    forms = []
+    for prompt in prompts:
+        full = [[*prompt, *text, *[end_mark] * (longest - len(text))] for text in texts]
+        skip = [-100 if len(prompt) == 2 else prompt[1], *[-100] * (len(prompt) - 2)]  # the language is told, too
+        wanted = [[*skip, *text, *[-100] * (longest - len(text))] for text in texts]
+        forms.append((torch.tensor(full)[:, :-1], torch.tensor(wanted)))
     learning = torch.optim.Adam(network.parameters(), 3e-3)
     for step in range(steps):
+        given, wanted = forms[step % 2]
         which = torch.tensor([step % 7, 7])
-        logits = network(features[which], decoder_input_ids=given[which][:, :-1]).logits
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), wanted[which][:, 1:].flatten())
+        logits = network(features[which], decoder_input_ids=given[which]).logits
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), wanted[which].flatten())
         learning.zero_grad()
         loss.backward()
         learning.step()
