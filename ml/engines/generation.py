@@ -59,19 +59,23 @@ def generate(
 ) -> list[list[Draft]]:
     """The best hypotheses of each row, best first. `limits` are the most tokens of each. Deterministic."""
     import torch
+    from transformers.modeling_outputs import BaseModelOutput
 
     device = next(network.parameters()).device
     width = max(len(row) for row in rows)
     ids = torch.tensor([[*row, *[frame.pad] * (width - len(row))] for row in rows], device=device)
     mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=device)
     with torch.inference_mode():
+        read = network.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
         found = network.generate(
-            input_ids=ids, attention_mask=mask, generation_config=_config(network, max(limits), frame, search)
+            encoder_outputs=BaseModelOutput(last_hidden_state=read),
+            attention_mask=mask,
+            generation_config=_config(network, max(limits), frame, search),
         )
     prefix = 1 if frame.forced is None else 2
     drafts: list[list[Draft]] = [[] for _ in rows]
     kept = [_tokens(line[prefix:], frame, limits[index // search.best]) for index, line in enumerate(found.tolist())]
-    scores = _scores(network, ids, mask, [tokens for tokens, _ in kept], [ended for _, ended in kept], frame, search)
+    scores = _scores(network, read, mask, [tokens for tokens, _ in kept], [ended for _, ended in kept], frame, search)
     for index, ((tokens, ended), score) in enumerate(zip(kept, scores, strict=True)):
         drafts[index // search.best].append(Draft(tokens, score, ended))
     return drafts
@@ -110,14 +114,15 @@ def _tokens(line: Row, frame: Frame, limit: int) -> tuple[tuple[int, ...], bool]
 
 def _scores(
     network: Any,  # noqa: ANN401
-    ids: Any,  # noqa: ANN401
+    read: Any,  # noqa: ANN401
     mask: Any,  # noqa: ANN401
     rows: Sequence[Row],
     ended: Sequence[bool],
     frame: Frame,
     search: Search,
 ) -> list[float]:
-    """exp(mean log p) of each row's tokens and its end, as the bare network sees them; forced tokens do not count."""
+    """exp(mean log p) of each row's tokens and its end, as the bare network sees them; forced tokens do not count.
+    `read` is what the encoder made of the sources."""
     import torch
 
     head = [frame.start] if frame.forced is None else [frame.start, frame.forced]
@@ -132,15 +137,15 @@ def _scores(
             targets = [[*rows[index], *([frame.end] if ended[index] else [])] for index in part]
             inputs = [[*head, *target[:-1]] for target in targets]
             width = max(len(line) for line in inputs)
-            fed = torch.tensor([[*line, *[frame.pad] * (width - len(line))] for line in inputs], device=ids.device)
-            of = torch.tensor([index // search.best for index in part], device=ids.device)
-            logits = network(input_ids=ids[of], attention_mask=mask[of], decoder_input_ids=fed).logits
+            fed = torch.tensor([[*line, *[frame.pad] * (width - len(line))] for line in inputs], device=read.device)
+            of = torch.tensor([index // search.best for index in part], device=read.device)
+            logits = network(encoder_outputs=(read[of],), attention_mask=mask[of], decoder_input_ids=fed).logits
             for line, target in zip(logits, targets, strict=True):
                 if not target:
                     found.append(0.0)
                     continue
                 seen = line[len(head) - 1 : len(head) - 1 + len(target)].float().log_softmax(-1)
-                wanted = torch.tensor(target, device=ids.device)
+                wanted = torch.tensor(target, device=read.device)
                 mean = seen.gather(1, wanted[:, None]).mean().item()
                 found.append(min(1.0, math.exp(mean)) if math.isfinite(mean) else 0.0)
     return found
