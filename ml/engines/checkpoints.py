@@ -66,6 +66,7 @@ KINDS: Mapping[str, Kind] = {
     "m2m100": Kind("mt", "ml.engines.nllb:M2m100Translator", (*USUAL, PIECES)),
     "madlad": Kind("mt", "ml.engines.madlad:MadladTranslator"),
     "ct2-marian": Kind("mt", "ml.engines.ct2_marian:Ct2MarianTranslator", (*USUAL, PIECES, CT2)),
+    "hifigan": Kind("vocoder", "ml.engines.hifigan:HifiGanVocoder"),
     "wavlm-xvector": Kind("speaker", "ml.engines.wavlm:WavLmEncoder"),
 }
 """By the `engine` of a catalogue entry."""

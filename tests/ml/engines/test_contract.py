@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from ml.audio.logmel import HOP, log_mel
 from ml.engines.isolated import isolate
 from ml.engines.isolated_worker import Recipe
 from ml.engines.protocols import (
@@ -34,6 +35,8 @@ from ml.engines.protocols import (
     Mt,
     SpeakerEncoder,
     Tts,
+    Vocoder,
+    VoiceConverter,
 )
 from ml.engines.registry import discover
 from ml.errors import BadAudio, BadText, EngineFailed, Unavailable, UnsupportedLanguage
@@ -52,6 +55,7 @@ SPECS = FOUND | {spec.name: spec for spec in tiny_specs()} | ISOLATED | {ALONE.n
 HOME = EngineHome(USER_MODELS)
 PROTOCOLS: dict[str, type] = {"asr": Asr, "mt": Mt, "tts": Tts, "speaker": SpeakerEncoder}
 PROTOCOLS |= {"align": Aligner, "features": FeatureExtractor}
+PROTOCOLS |= {"vocoder": Vocoder, "conversion": VoiceConverter}
 HELLO = {"en": "Good morning, my friend.", "es": "Buenos días, amigo mío.", "fr": "Bonjour, mon ami."}
 HELLO |= {"ca": "Bon dia, amic meu.", "it": "Buongiorno, amico mio.", "pt": "Bom dia, meu amigo."}
 
@@ -118,6 +122,10 @@ def use(engine: Engine) -> object:
         return engine.align(Audio(flac("lj.flac")[: 2 * SAMPLE_RATE]), "The invention", "en")
     if isinstance(engine, FeatureExtractor):
         return engine.features(Audio(flac("lj.flac")[: 2 * SAMPLE_RATE]))
+    if isinstance(engine, Vocoder):
+        return engine.sound(log_mel(flac("lj.flac")[:SAMPLE_RATE]))
+    if isinstance(engine, VoiceConverter):
+        return engine.convert(Audio(flac("lj.flac")[:SAMPLE_RATE]), Audio(flac("demo.flac")[: 2 * SAMPLE_RATE]))
     assert isinstance(engine, SpeakerEncoder)
     return engine.embed(Audio(flac("lj.flac")[: 2 * SAMPLE_RATE]))
 
@@ -227,6 +235,8 @@ def told(result: Any) -> object:
     """What an engine said, in a form that compares."""
     if isinstance(result, np.ndarray):
         return result.tobytes()
+    if isinstance(result, Audio):
+        return result.samples.tobytes()
     if hasattr(result, "audio"):
         return result.audio.samples.tobytes(), result.words, result.phonemes
     return result
@@ -482,3 +492,52 @@ class TestFeatures:
             with pytest.raises(BadAudio) as failure:
                 engines(name).features(Audio(samples, rate))
             assert failure.value.remedy
+
+
+# ---- vocoder
+
+
+@pytest.mark.parametrize("name", of_task("vocoder"))
+class TestVocoder:
+    def test_a_spectrum_becomes_the_sound_that_has_it(self, engines: Callable[[str], Engine], name: str) -> None:
+        mel = log_mel(flac("lj.flac")[: 4 * SAMPLE_RATE])
+        made = engines(name).sound(mel)
+        assert (made.rate, made.samples.dtype, made.samples.shape) == (SAMPLE_RATE, np.float32, (len(mel) * HOP,))
+        assert np.isfinite(made.samples).all()
+        assert np.abs(made.samples).max() <= 1.0
+        np.testing.assert_array_equal(made.samples, engines(name).sound(mel).samples)
+        knowing(name)
+        again = log_mel(made.samples)
+        assert np.corrcoef(again.ravel(), mel.ravel())[0, 1] > 0.7
+        assert np.sqrt(np.mean((again - mel) ** 2)) < 1.5, "nepers"
+
+    def test_what_is_no_spectrum_is_refused(self, engines: Callable[[str], Engine], name: str) -> None:
+        for mel in (np.zeros((0, 80), np.float32), np.zeros((4, 79), np.float32), np.full((4, 80), np.nan, np.float32)):
+            with pytest.raises(BadAudio) as failure:
+                engines(name).sound(mel)
+            assert failure.value.remedy
+
+
+# ---- conversion
+
+
+@pytest.mark.parametrize("name", of_task("conversion"))
+class TestConversion:
+    def test_speech_stays_speech(self, engines: Callable[[str], Engine], name: str) -> None:
+        engine, said, voice = engines(name), Audio(flac("lj.flac")[: 2 * SAMPLE_RATE]), Audio(flac("demo.flac"))
+        made = engine.convert(said, voice)
+        assert (made.rate, made.samples.dtype, made.samples.ndim) == (SAMPLE_RATE, np.float32, 1)
+        assert np.isfinite(made.samples).all()
+        assert np.abs(made.samples).max() <= 1.0
+        assert made.seconds > 0
+        np.testing.assert_array_equal(made.samples, engine.convert(said, voice).samples)
+        knowing(name)
+        assert 0.6 * said.seconds < made.seconds < 1.7 * said.seconds
+
+    def test_unusable_audio_is_refused(self, engines: Callable[[str], Engine], name: str) -> None:
+        good = Audio(flac("lj.flac")[: 2 * SAMPLE_RATE])
+        for bad in (Audio(np.zeros(16, np.float32)), Audio(good.samples, 8000), Audio(good.samples * np.nan)):
+            for pair in ((good, bad), (bad, good)):
+                with pytest.raises(BadAudio) as failure:
+                    engines(name).convert(*pair)
+                assert failure.value.remedy
