@@ -52,6 +52,7 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
+    "parakeet-tdt": Kind("asr", "ml.engines.parakeet:ParakeetRecogniser"),
     "faster-whisper": Kind(
         "asr",
         "ml.engines.faster_whisper:FasterWhisperRecogniser",
