@@ -1,4 +1,8 @@
-"""Marian translators in int8 on CTranslate2, quicker on a CPU than PyTorch by a factor; the same checkpoints.
+"""Marian translators in int8 on CTranslate2; the same checkpoints, quicker on a CPU.
+
+CPU time of a sentence of 20 tokens, one thread, a network of opus-mt's size with random weights and fixed lengths:
+greedy 165 ms alone and 16 in a batch of 32 (PyTorch: float32 524 and 74, int8 168 and 37); 4 beams 182 and 57
+(PyTorch: 911 and 157, 265 and 107).
 
 The checkpoint is converted on this machine on first use, from its own files, and kept beside its folder
 (`NAME.REVISION.ct2-int8`), so that a later start reads only that. What is converted is read whole first

@@ -59,13 +59,12 @@ def masked(sentence: str, terms: Sequence[str], mark: str) -> str | None:
 
 
 def unmasked(text: str, targets: Sequence[str], mark: str) -> str | None:
-    """The translation with each placeholder as its target term; None where one did not survive."""
-    for number, target in sorted(enumerate(targets, 1), reverse=True):
-        name = re.compile(re.escape(mark.format(number)) + r"(?!\d)", re.IGNORECASE)
-        if not name.search(text):
-            return None
-        text = name.sub(lambda _, target=target: target, text)  # type: ignore[misc]
-    return text
+    """The translation with each placeholder as its target term; None where one did not survive, or others came."""
+    before, after = (re.escape(part) for part in mark.split("{}"))
+    name = re.compile(rf"{before}(\d{{1,4}})(?!\d){after}", re.IGNORECASE)
+    if {int(number) for number in name.findall(text)} != set(range(1, len(targets) + 1)):
+        return None
+    return name.sub(lambda found: targets[int(found[1]) - 1], text)
 
 
 def _word(term: str) -> re.Pattern[str]:

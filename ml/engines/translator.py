@@ -22,7 +22,7 @@ from ml.engines.glossary import MARKS, checked, masked, missing, unmasked, wante
 from ml.engines.protocols import Capabilities, EngineSpec
 from ml.engines.sentences import Piece, clean, cut, halves, join
 from ml.errors import BadText, EngineFailed, UnsupportedLanguage
-from ml.languages import find
+from ml.languages import find, known
 from ml.types import Translation
 
 AGAIN = 3
@@ -83,10 +83,10 @@ class Translator:
         self._lock = threading.Lock()
 
     def capabilities(self) -> Capabilities:
-        """The pairs of the model, and the longest text in characters."""
+        """The pairs of the model, the languages it reads or writes, and the longest text in characters."""
         return Capabilities(
             version=self._version,
-            languages=tuple(sorted({source for source, _ in self._pairs})),
+            languages=tuple(sorted({code for pair in self._pairs for code in pair})),
             formats=("text/plain",),
             pairs=tuple(self._pairs),
             longest=float(self._options.longest_text),
@@ -136,6 +136,9 @@ class Translator:
     def _pair(self, source: str, target: str) -> tuple[str, str]:
         pair = (find(source).tag, find(target).tag)
         exact = next((one for one in ((source, target), (pair[0], target), pair) if one in self._pairs), None)
+        if exact is None:  # a model of one region serves its language: en-pt-BR is asked for Portuguese
+            like = (one for one in self._pairs if all(map(known, one)))
+            exact = next((one for one in like if (find(one[0]).tag, find(one[1]).tag) == pair), None)
         if exact is None:
             targets = sorted(goal for start, goal in self._pairs if start == pair[0])
             names = ", ".join(targets[:12]) + (" and more" if len(targets) > 12 else "") or "nothing"

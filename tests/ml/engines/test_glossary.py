@@ -33,6 +33,8 @@ def test_a_placeholder_brings_its_term(mark: str) -> None:
     assert not any(term in veiled for term in terms)
     assert unmasked(veiled, list(terms.values()), mark) == "We use " + ", ".join(terms.values()) + "."
     assert unmasked(veiled.replace(mark.format(3) + ",", "3,"), list(terms.values()), mark) is None
+    assert unmasked(veiled + mark.format(13), list(terms.values()), mark) is None
+    assert unmasked(f"{mark.format(1)} {mark.format(2)}", [mark.format(2), "b"], mark) == f"{mark.format(2)} b"
 
 
 @settings(deadline=None)

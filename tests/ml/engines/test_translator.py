@@ -154,7 +154,22 @@ def test_pairs_and_codes() -> None:
             made.prepare(*pair)
         assert refusal.value.remedy
     able = made.capabilities()
-    assert (able.languages, able.pairs[0]) == (("en", "es"), ("en", "es"))
+    assert (able.languages, able.pairs[0]) == (("en", "es", "pt", "zh"), ("en", "es"))
+
+
+def test_a_model_of_one_region_serves_its_language() -> None:
+    class Brazilian(Echo):
+        def pairs(self) -> Iterable[tuple[str, str]]:
+            return [("en", "pt-BR"), ("en", "roa")]
+
+        def say(self, sentences: Sequence[str], source: str, target: str, search: Search) -> list[list[Said]]:
+            return [[Said(f"{source}-{target}", 1.0, 1, True)] for _ in sentences]
+
+    made = engine(Brazilian())
+    for target in ("pt", "pt-BR", "por"):
+        assert made.translate("a", "en-US", target).text == "en-pt-BR"
+    with pytest.raises(UnsupportedLanguage):
+        made.prepare("en", "es")
 
 
 def test_what_cannot_be_translated_is_refused_before_any_work() -> None:
