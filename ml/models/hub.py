@@ -25,6 +25,8 @@ BUSY = (408, 425, 429, 500, 502, 503, 504)
 """HTTP answers after which it is worth asking again."""
 LONGEST_PAUSE = 120.0
 """Seconds that a hub may ask us to wait; for more, a person comes back."""
+UNREACHED = 3
+"""Times that a hub which does not answer at all is called: a machine without a network shall hear of it soon."""
 _ENOUGH = 1 << 16  # bytes that a connection must have brought for its end not to count as a failure
 
 
@@ -56,8 +58,8 @@ def look(source: HubSource, revision: str | None, options: HubOptions) -> Offer:
     """What the repository holds at `revision`, or at its newest commit. Raises Unavailable."""
     from huggingface_hub import HfApi
 
-    # Few attempts: a machine without a network shall hear of it soon.
-    for attempt in _attempts(min(options.attempts, 3)):
+    _say_no_more_than_needed()
+    for attempt in _attempts(options.attempts):
         with attempt, _plainly(source, options):
             api = HfApi(endpoint=options.endpoint)
             info = api.model_info(source.repo, revision=revision, files_metadata=True, timeout=options.timeout)
@@ -89,6 +91,7 @@ def download(
     """
     from huggingface_hub import hf_hub_url
 
+    _say_no_more_than_needed()
     url = hf_hub_url(source.repo, file.path, revision=commit, endpoint=options.endpoint)
     resumed = target.exists() and target.stat().st_size > 0
     if resumed and target.stat().st_size > file.bytes:
@@ -161,6 +164,13 @@ def _more(
         return True
 
 
+def _say_no_more_than_needed() -> None:
+    """Requests tell the hub's client and its version, and nothing of what else is installed or who called it."""
+    from huggingface_hub import constants
+
+    constants.HF_HUB_DISABLE_TELEMETRY = True
+
+
 def _is(target: Path, file: PinnedFile) -> bool:
     if target.stat().st_size != file.bytes:
         return False
@@ -175,10 +185,18 @@ def _is(target: Path, file: PinnedFile) -> bool:
 
 
 def _attempts(count: int) -> Any:  # noqa: ANN401 - stamina's iterator of context managers
+    """Tries with growing pauses between them; a hub that nobody answers for is given up sooner."""
     import stamina
 
+    unreached = 0
+
+    def patient(error: Exception) -> bool | float:
+        nonlocal unreached
+        unreached += isinstance(error, _Unreachable)
+        return False if unreached >= UNREACHED else patience(error)
+
     return stamina.retry_context(
-        on=patience, attempts=count, timeout=None, wait_initial=1.0, wait_max=30.0, wait_jitter=0.5
+        on=patient, attempts=count, timeout=None, wait_initial=1.0, wait_max=30.0, wait_jitter=0.5
     )
 
 
@@ -193,6 +211,10 @@ class _Passing(Unavailable):
     def __init__(self, sentence: str, remedy: str, pause: bool | float = True) -> None:
         super().__init__(sentence, remedy)
         self.pause = pause
+
+
+class _Unreachable(_Passing):
+    """Nobody answers at the hub's address."""
 
 
 class _plainly:
@@ -241,7 +263,7 @@ def told(error: Exception, source: HubSource, path: str = "") -> MlError | None:
         return _Passing(f"The hub did not send {what} in time.", again)
     if isinstance(error, httpx2.ConnectError):
         remedy = "Check the network and HTTPS_PROXY; HF_ENDPOINT names a mirror. " + again
-        return _Passing(f"The hub cannot be reached: {str(error)[:200]}.", remedy)
+        return _Unreachable(f"The hub cannot be reached: {str(error)[:200]}.", remedy)
     if isinstance(error, (httpx2.NetworkError, httpx2.RemoteProtocolError)):
         return _Passing(f"The connection to the hub was cut while {what} came.", again)
     strange: tuple[type[Exception], ...] = () if path else (KeyError, TypeError)  # of an answer that is no hub's

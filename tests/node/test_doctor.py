@@ -194,3 +194,17 @@ def test_looking_at_this_machine_finds_every_area(tmp_path: Path) -> None:
     assert {finding.area for finding in found} == {
         *("jobs", "engines", "data", "programs", "sound", "accelerator", "machine", "storage", "network")
     }
+
+
+def test_models_that_could_be_fetched_are_one_line_and_nothing_is_wrong(tmp_path: Path) -> None:
+    """A model of the catalogue that is not here is no fault of the machine."""
+    config = Config(tmp_path, tmp_path / "models")
+    names = ("whisper-huge", "whisper-vast")
+    far = tuple(
+        replace(EAR, name=name, needs=(absent(f"the model {name}", f"node models pull {name}"),)) for name in names
+    )
+    found = examine(config, Registry((*far, *ALL), EngineHome(config.models)), machine=GOOD)
+    (told,) = [one for one in found if one.name == "models" and one.area == "engines"]
+    assert (told.state, told.detail) == ("info", "2 models can be fetched: node models list")
+    assert not [one for one in found if one.name in names]
+    assert next(one for one in found if one.name == "translate a recording").detail == "ear -> words -> voice"

@@ -44,6 +44,7 @@ class Hub:
     troubles: list[Trouble] = field(default_factory=list)
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
+    agents: list[str] = field(default_factory=list)
     endpoint: str = ""
     lies: dict[str, str] = field(default_factory=dict)
     """Paths whose SHA-256 is told wrongly."""
@@ -89,6 +90,7 @@ class _Answers(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         self.hub.asked.append((self.command, path, self.headers.get("Range", "")))
         self.hub.tokens.append(self.headers.get("Authorization", ""))
+        self.hub.agents.append(self.headers.get("User-Agent", ""))
         trouble = self.hub.trouble(path)
         if trouble and trouble.status:
             self._send(trouble.status, b"{}", trouble.headers)
@@ -100,6 +102,8 @@ class _Answers(BaseHTTPRequestHandler):
                 self._send(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
             else:
                 self._send(200, json.dumps(_describe(self.hub, repo, self.hub.repos[repo])).encode(), {})
+        elif path.startswith("/api/"):
+            self._send(404, b"{}", {})
         elif not path.startswith("/blob/"):
             self._send(302, b"", {"Location": "/blob" + path, "X-Repo-Commit": self.hub.commit})
         else:

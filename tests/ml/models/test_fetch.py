@@ -234,6 +234,19 @@ def test_only_the_damaged_file_is_fetched_again(hub: Hub, tmp_path: Path) -> Non
     assert sorted(path.name for path in (tmp_path / "listener").iterdir()) == [COMMIT, "pin.json"]
 
 
+def test_a_catalogue_that_asks_for_more_brings_it_from_the_same_commit(hub: Hub, tmp_path: Path) -> None:
+    few = store_of(tmp_path, hub_entry(files=(ModelFile(LARGE), ModelFile("config.json"))))
+    fetch(few, "listener", options_for(hub))
+    hub.asked.clear()
+    more = store_of(tmp_path, hub_entry(files=(ModelFile(LARGE), ModelFile("README.md"))))
+    assert more.state("listener") == "missing"
+    assert {file.path for file in plan(more, "listener", options_for(hub))} == {LARGE, "README.md"}
+    made = fetch(more, "listener", options_for(hub))
+    assert made.revision == COMMIT
+    assert set(contents(made.folder)) == {LARGE, "README.md"}
+    assert hub.got(LARGE) == []
+
+
 def test_a_token_goes_to_the_hub(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_mine")
     fetch(store_of(tmp_path), "listener", options_for(hub))

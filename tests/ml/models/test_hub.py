@@ -6,11 +6,13 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import stamina
 from huggingface_hub import errors
 
 from ml.errors import ModelDamaged, Unavailable
+from ml.models import hub as hub_module
 from ml.models.entry import HubSource
-from ml.models.hub import HubOptions, download, look, patience, told
+from ml.models.hub import UNREACHED, HubOptions, download, look, patience, told
 from ml.models.record import PinnedFile
 from tests.ml.models.hub_server import COMMIT, Hub, Trouble
 from tests.ml.models.published import FILES, REPO
@@ -116,3 +118,23 @@ def test_a_whole_file_is_not_asked_for_again(hub: Hub, tmp_path: Path) -> None:
     file = look(SOURCE, None, HubOptions(hub.endpoint)).files["model.safetensors"]
     download(SOURCE, COMMIT, file, tmp_path / "part", HubOptions(hub.endpoint))
     assert hub.got("model.safetensors") == []
+
+
+def test_a_hub_that_nobody_answers_for_is_given_up_soon(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tried: list[str] = []
+
+    def refuse(url: str, *rest: object) -> bool:
+        tried.append(url)
+        raise httpx2.ConnectError("refused")
+
+    monkeypatch.setattr(hub_module, "_more", refuse)
+    with stamina.set_testing(True, attempts=9, cap=True), pytest.raises(Unavailable, match="cannot be reached"):
+        download(SOURCE, COMMIT, PinnedFile("a", 5), tmp_path / "part", HubOptions("http://127.0.0.1:9", attempts=9))
+    assert len(tried) == UNREACHED
+
+
+def test_the_hub_hears_no_more_than_it_must(hub: Hub, tmp_path: Path) -> None:
+    file = look(SOURCE, None, HubOptions(hub.endpoint)).files["config.json"]
+    download(SOURCE, COMMIT, file, tmp_path / "part", HubOptions(hub.endpoint))
+    assert all("torch" not in agent and agent.startswith("unknown/None; hf_hub/") for agent in hub.agents), hub.agents
+    assert [path for _, path, _ in hub.asked if "agent" in path] == []

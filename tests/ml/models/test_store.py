@@ -147,9 +147,12 @@ def test_unfinished_fetches_are_let_go_but_not_somebody_elses_files(kept: ModelS
     partial.write_bytes(b"12345")
     (kept.folder / "photographs").mkdir()
     (kept.folder / "photographs" / "mother.jpg").write_bytes(b"x")
+    (kept.folder / "empty").mkdir()
+    before = {path.name for path in kept.folder.iterdir()}
     assert kept.gc() == (("listener/.partial", 5),)
     assert kept.present("listener")
     assert (kept.folder / "photographs" / "mother.jpg").exists()
+    assert {path.name for path in kept.folder.iterdir()} == before
 
 
 def test_what_another_process_works_on_is_left_alone(kept: ModelStore) -> None:
