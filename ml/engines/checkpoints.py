@@ -52,6 +52,7 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
+    "whisper-translate": Kind("ast", "ml.engines.whisper_translate:WhisperTranslator"),
     "parakeet-tdt": Kind("asr", "ml.engines.parakeet:ParakeetRecogniser"),
     "faster-whisper": Kind(
         "asr",

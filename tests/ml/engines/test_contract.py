@@ -28,6 +28,7 @@ from ml.engines.protocols import (
     Aligner,
     Asr,
     AsrOptions,
+    Ast,
     Engine,
     EngineHome,
     EngineSpec,
@@ -54,6 +55,7 @@ ALONE = isolate(
 SPECS = FOUND | {spec.name: spec for spec in tiny_specs()} | ISOLATED | {ALONE.name: ALONE}
 HOME = EngineHome(USER_MODELS)
 PROTOCOLS: dict[str, type] = {"asr": Asr, "mt": Mt, "tts": Tts, "speaker": SpeakerEncoder}
+PROTOCOLS |= {"ast": Ast}
 PROTOCOLS |= {"align": Aligner, "features": FeatureExtractor}
 PROTOCOLS |= {"vocoder": Vocoder, "conversion": VoiceConverter}
 HELLO = {"en": "Good morning, my friend.", "es": "Buenos días, amigo mío.", "fr": "Bonjour, mon ami."}
@@ -113,6 +115,8 @@ def use(engine: Engine) -> object:
         session = engine.listen(AsrOptions())
         session.accept(flac("lj.flac")[: 2 * SAMPLE_RATE])
         return session.finish()
+    if isinstance(engine, Ast):
+        return engine.translate_speech(Audio(flac("lj.flac")[: 2 * SAMPLE_RATE]), *engine.capabilities().pairs[0])
     if isinstance(engine, Mt):
         source, target = engine.capabilities().pairs[0]
         return engine.translate(HELLO.get(source, "a"), source, target)
@@ -541,3 +545,61 @@ class TestConversion:
                 with pytest.raises(BadAudio) as failure:
                     engines(name).convert(*pair)
                 assert failure.value.remedy
+
+
+# ---- ast
+
+
+@pytest.mark.parametrize("name", of_task("ast"))
+class TestAst:
+    def test_speech_becomes_text_of_another_language(self, engines: Callable[[str], Engine], name: str) -> None:
+        knowing(name)
+        engine, audio = engines(name), Audio(flac("lj.flac"))
+        source, target = next(pair for pair in engine.capabilities().pairs if "en" in pair)
+        done = engine.translate_speech(audio, source, target)
+        assert done.text == done.text.strip() != ""
+        assert (done.source, done.target, done.route, done.engine) == (source, target, (source, target), name)
+        assert 0 < done.confidence <= 1
+        assert engine.translate_speech(audio, source, target) == done
+
+    def test_speech_of_any_length_is_translated(self, engines: Callable[[str], Engine], name: str) -> None:
+        engine, lj = engines(name), flac("lj.flac")
+        pair = engine.capabilities().pairs[0]
+        pause = np.zeros(SAMPLE_RATE, np.float32)
+        long = np.concatenate([lj, pause] * 5)
+        done = engine.translate_speech(Audio(long), *pair)
+        assert (done.source, done.target) == pair
+        knowing(name)
+        assert len(done.text) > 2 * len(engine.translate_speech(Audio(lj), *pair).text)
+
+    def test_silence_is_no_text(self, engines: Callable[[str], Engine], name: str) -> None:
+        engine = engines(name)
+        done = engine.translate_speech(Audio(np.zeros(SAMPLE_RATE, np.float32)), *engine.capabilities().pairs[0])
+        assert (done.text, done.confidence) == ("", 0.0)
+
+    def test_the_language_need_not_be_told_where_the_engine_says_so(
+        self, engines: Callable[[str], Engine], name: str
+    ) -> None:
+        engine, audio = engines(name), Audio(flac("lj.flac"))
+        target = engine.capabilities().pairs[0][1]
+        if engine.capabilities().detects:
+            done = engine.translate_speech(audio, None, target)
+            assert done.source in {"und", *engine.capabilities().languages}
+        else:
+            with pytest.raises(UnsupportedLanguage) as failure:
+                engine.translate_speech(audio, None, target)
+            assert failure.value.remedy
+
+    def test_unknown_pairs_are_unsupported(self, engines: Callable[[str], Engine], name: str) -> None:
+        engine, audio = engines(name), Audio(flac("lj.flac"))
+        source, target = engine.capabilities().pairs[0]
+        for pair in ((source, "xx"), ("xx", target), (source, source), (None, "xx")):
+            with pytest.raises(UnsupportedLanguage):
+                engine.translate_speech(audio, *pair)
+
+    def test_unusable_audio_is_refused(self, engines: Callable[[str], Engine], name: str) -> None:
+        engine, lj = engines(name), flac("lj.flac")
+        for spoilt in (Audio(lj, 8000), Audio(np.zeros(0, np.float32)), Audio(lj * np.nan)):
+            with pytest.raises(BadAudio) as failure:
+                engine.translate_speech(spoilt, *engine.capabilities().pairs[0])
+            assert failure.value.remedy
