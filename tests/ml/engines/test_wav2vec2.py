@@ -15,11 +15,12 @@ import torch
 from ml.device import Placement
 from ml.engines.loading import load_network
 from ml.engines.protocols import AsrOptions, EngineHome
-from ml.engines.wav2vec2 import CONTEXT, WINDOW, CtcEar, CtcNetwork, Symbols, Wav2Vec2Recogniser
+from ml.engines.wav2vec2 import CONTEXT, UNUSED, WINDOW, CtcEar, CtcNetwork, Symbols, Wav2Vec2Recogniser
 from ml.errors import ModelDamaged
 from ml.models.checkpoint import Checkpoint
 from ml.types import SAMPLE_RATE, Samples
 from tests.conftest import ROOT
+from tests.ml.engines.published import expected, facts
 from tests.ml.engines.tiny import checkpoint, tiny_specs
 from tests.ml.engines.tiny_wav2vec2 import LETTERS, PHONES
 from tests.ml.engines.tiny_whisper import SAID
@@ -132,3 +133,25 @@ def test_a_network_that_tells_phones_is_no_recogniser() -> None:
     (spec,) = tiny_specs(["tiny-wav2vec2"])
     with pytest.raises(ModelDamaged, match="phones"):
         Wav2Vec2Recogniser.load(spec, checkpoint("tiny-phones"), Placement())
+
+
+def test_the_published_file_has_the_size_that_our_networks_tensors_make() -> None:
+    told = facts("wav2vec2-base-960h")
+    assert expected(told) == (told["parameters"], told["tensors"], told["bytes"])
+    assert set(told["absent"]) <= set(UNUSED), "and what it lacks is what we do without"
+
+
+def test_the_published_names_of_tensors_are_read(copy: Checkpoint, lj: Samples) -> None:
+    from safetensors.torch import load_file, save_file
+
+    told = facts("wav2vec2-base-960h")
+    tensors = {}
+    for key, tensor in load_file(copy.folder / "model.safetensors").items():
+        for new, old in told["renamed"].items():
+            key = key.replace(new, old)
+        if key not in told["absent"]:
+            tensors[key] = tensor
+    assert any(key.endswith("weight_g") for key in tensors)
+    save_file(tensors, copy.folder / "model.safetensors", {"format": "pt"})
+    ear = CtcEar(CtcNetwork.load(copy, Placement()), ("en",))
+    assert " ".join(word.text for word in ear.hear(lj, AsrOptions()).words) == HEARD

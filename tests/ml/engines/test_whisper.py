@@ -20,6 +20,7 @@ from ml.errors import BadText, EngineFailed, ModelDamaged
 from ml.models.checkpoint import Checkpoint
 from ml.types import SAMPLE_RATE, Samples
 from tests.conftest import ROOT
+from tests.ml.engines.published import expected, facts
 from tests.ml.engines.tiny import checkpoint, tiny_specs
 from tests.ml.engines.tiny_whisper import SAID
 
@@ -159,3 +160,9 @@ def test_attention_is_given_back_as_it_was(ear: WhisperEar, lj: Samples) -> None
     ear.hear(lj, AsrOptions())
     assert ear._network.config._attn_implementation == before
     assert not torch.is_grad_enabled() or all(not p.requires_grad for p in ear._network.parameters())
+
+
+@pytest.mark.parametrize("name", ["whisper-tiny", "whisper-small"])
+def test_the_published_files_have_the_size_that_our_networks_tensors_make(name: str) -> None:
+    told = facts(name)
+    assert expected(told) == (told["parameters"], told["tensors"], told["bytes"])
