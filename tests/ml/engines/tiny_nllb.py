@@ -13,6 +13,14 @@ LINES = [line for pair in PAIRS for line in pair]
 FAIRSEQ = ("<s>", "<pad>", "</s>", "<unk>")
 """The first tokens of both, in fairseq's order; the decoder starts with "</s>"."""
 
+SPECIAL = {"bos_token": "<s>", "eos_token": "</s>", "sep_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+
+
+def _configure(folder: Path, **more: object) -> None:
+    """tokenizer_config.json with what the files of 2021 and 2022 have besides."""
+    told = {"src_lang": None, "tgt_lang": None, "sp_model_kwargs": {}, "special_tokens_map_file": None}
+    (folder / "tokenizer_config.json").write_text(json.dumps({**SPECIAL, **told, "tokenizer_file": None, **more}))
+
 
 def _network(size: int) -> Any:
     import torch
@@ -80,10 +88,11 @@ def build_nllb(folder: Path) -> None:
         single=["eng_Latn", "$A", "</s>"], special_tokens=[("eng_Latn", first), ("</s>", 2)]
     )
     inner.save(str(folder / "tokenizer.json"))
-    special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
-    configured = {**special, "mask_token": "<mask>", "additional_special_tokens": FAIRSEQ_LANGUAGE_CODES}
-    (folder / "special_tokens_map.json").write_text(json.dumps(configured))
-    (folder / "tokenizer_config.json").write_text(json.dumps({**special, "tokenizer_class": "NllbTokenizer"}))
+    (folder / "special_tokens_map.json").write_text(
+        json.dumps({**SPECIAL, "mask_token": "<mask>", "additional_special_tokens": FAIRSEQ_LANGUAGE_CODES})
+    )
+    mask = {"__type": "AddedToken", "content": "<mask>", "lstrip": True, "normalized": True, "rstrip": False}
+    _configure(folder, tokenizer_class="NllbTokenizer", mask_token={**mask, "single_word": False}, cls_token="<s>")  # noqa: S106
     words = PreTrainedTokenizerFast.from_pretrained(folder)
     size = inner.get_vocab_size()
     _finish(folder, words, first, inner.token_to_id("spa_Latn"), size + 1)  # the published have one more, too
@@ -110,14 +119,15 @@ def build_m2m100(folder: Path) -> None:
     the vocabulary."""
     import sentencepiece
     from transformers import M2M100Tokenizer
+    from transformers.models.m2m_100.tokenization_m2m_100 import FAIRSEQ_LANGUAGE_CODES
 
     folder.joinpath("sentencepiece.bpe.model").write_bytes(pieces(LINES, 220, model_type="unigram"))
     model = sentencepiece.SentencePieceProcessor(model_file=str(folder / "sentencepiece.bpe.model"))
     names = [*FAIRSEQ, *(model.id_to_piece(index) for index in range(3, len(model)))]
     (folder / "vocab.json").write_text(json.dumps({name: index for index, name in enumerate(names)}))
-    (folder / "tokenizer_config.json").write_text(
-        json.dumps({"tokenizer_class": "M2M100Tokenizer", "language_codes": "m2m100"})
-    )
+    tokens = [f"__{code}__" for code in FAIRSEQ_LANGUAGE_CODES["m2m100"]]
+    (folder / "special_tokens_map.json").write_text(json.dumps({**SPECIAL, "additional_special_tokens": tokens}))
+    _configure(folder, tokenizer_class="M2M100Tokenizer", language_codes="m2m100", num_madeup_words=8)
     words = M2M100Tokenizer.from_pretrained(folder)
     _finish(folder, words, words.get_lang_id("en"), words.get_lang_id("es"), len(names) + 100 + 8)
 
