@@ -169,7 +169,14 @@ def _nobody(wish: Wish, passed: Sequence[Passed]) -> MlError:
     languages = " to ".join(one for one in (wish.source, wish.target) if one)
     what = f"No {wish.task} engine can serve" + (f" {languages}" if languages else "")
     if passed and all(one.language for one in passed):
-        names = ", ".join(f"{one.spec.name} knows {', '.join(one.spec.languages) or 'others'}" for one in passed)
-        return UnsupportedLanguage(f"{what}: {names}.", "For engines of more languages: node models list")
+        at_hand = sorted(passed, key=lambda one: any(need.kind == "model" for need in one.spec.needs))[:3]
+        names = ", ".join(f"{one.spec.name} knows {_languages(one.spec)}" for one in at_hand)
+        more = f" and {len(passed) - 3} others" if len(passed) > 3 else ""
+        return UnsupportedLanguage(f"{what}: {names}{more}.", "For engines of more languages: node models list")
     first = next((one for one in passed if one.remedy), passed[0])
     return Unavailable(f"{what}: {first.spec.name}: {first.reason}.", first.remedy or "node models list")
+
+
+def _languages(spec: EngineSpec) -> str:
+    known = spec.languages or tuple(f"{source} to {target}" for source, target in spec.pairs)
+    return ", ".join(known) or "others" if len(known) <= 6 else f"{len(known)} others"

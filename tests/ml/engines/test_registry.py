@@ -181,3 +181,27 @@ def test_a_licence_with_terms_is_never_a_default():
     assert registry.choose("mt").name == "free"
     assert registry.choose("mt", "unfree").name == "unfree"
     assert registry.pick(Wish("mt"), "unfree").why == "asked for by name"
+
+
+def fetchable(name: str, **more: object) -> EngineSpec:
+    """An engine whose model is not here."""
+    need = Need(f"the model {name}", "model", lambda home: False, f"node models pull {name}")
+    return replace(spec(name, rank=9), needs=(need,), **more)
+
+
+def test_what_can_be_mended_is_told_before_what_could_be_fetched():
+    far = [fetchable(f"far-{number}") for number in range(5)]
+    with pytest.raises(Unavailable, match=r"a thing, the model far-0, .* \(or 3 others\)") as caught:
+        Registry([*far, spec("near", present=False)], HOME).choose("mt")
+    assert caught.value.remedy == "apt install thing"
+
+
+def test_nobody_for_a_language_stays_one_sentence_however_many_models_there_are():
+    many = tuple(f"l{number}" for number in range(100))
+    far = [fetchable(f"far-{number}", languages=many) for number in range(20)]
+    pair = fetchable("pair", languages=(), pairs=(("en", "es"),))
+    with pytest.raises(UnsupportedLanguage) as caught:
+        Registry([*far, pair, spec("near")], HOME).pick(Wish("mt", "zu", "zu"))
+    assert "near knows en, far-0 knows 100 others" in caught.value.sentence
+    assert "and 19 others" in caught.value.sentence
+    assert len(caught.value.sentence) < 200
