@@ -69,6 +69,7 @@ KINDS: Mapping[str, Kind] = {
     "madlad": Kind("mt", "ml.engines.madlad:MadladTranslator"),
     "ct2-marian": Kind("mt", "ml.engines.ct2_marian:Ct2MarianTranslator", (*USUAL, PIECES, CT2)),
     "hifigan": Kind("vocoder", "ml.engines.hifigan:HifiGanVocoder"),
+    "vits": Kind("tts", "ml.engines.vits:VitsVoice"),
     "wavlm-xvector": Kind("speaker", "ml.engines.wavlm:WavLmEncoder"),
 }
 """By the `engine` of a catalogue entry."""

@@ -15,6 +15,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from ml.device import Placement
 from ml.types import Audio, Delivery, Phoneme, Samples, Speech, Transcript, Translation, Word
 
 Task = Literal["asr", "mt", "tts", "speaker", "ast", "align", "features", "vocoder", "conversion"]
@@ -75,6 +76,8 @@ class EngineSpec:
     """What the licence allows; an engine that is not for any use runs only when it is asked for by name."""
     pairs: tuple[tuple[str, str], ...] = ()
     """(source, target) of a translator of fixed directions; none: what its languages say."""
+    at: Callable[[EngineHome, Placement], Engine] | None = None
+    """Builds it at a given place, for engines that leave the choice to others; `factory` chooses by itself."""
 
     def missing(self, home: EngineHome) -> tuple[Need, ...]:
         """The needs that are not met on this machine."""
@@ -96,6 +99,8 @@ class Capabilities:
     pairs: tuple[tuple[str, str], ...] = ()
     longest: float | None = None
     latency: dict[str, float] | None = None
+    times: bool = True
+    """Whether speech comes with the times of its words; where not, `Speech.words` is empty."""
     clones: bool = False
     """Whether speech can be had in the voice of `Delivery.reference`."""
     detects: bool = False

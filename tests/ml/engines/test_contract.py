@@ -55,8 +55,7 @@ ALONE = isolate(
 SPECS = FOUND | {spec.name: spec for spec in tiny_specs()} | ISOLATED | {ALONE.name: ALONE}
 HOME = EngineHome(USER_MODELS)
 PROTOCOLS: dict[str, type] = {"asr": Asr, "mt": Mt, "tts": Tts, "speaker": SpeakerEncoder}
-PROTOCOLS |= {"ast": Ast}
-PROTOCOLS |= {"align": Aligner, "features": FeatureExtractor}
+PROTOCOLS |= {"align": Aligner, "features": FeatureExtractor, "ast": Ast}
 PROTOCOLS |= {"vocoder": Vocoder, "conversion": VoiceConverter}
 HELLO = {"en": "Good morning, my friend.", "es": "Buenos días, amigo mío.", "fr": "Bonjour, mon ami."}
 HELLO |= {"ca": "Bon dia, amic meu.", "it": "Buongiorno, amico mio.", "pt": "Bom dia, meu amigo."}
@@ -121,7 +120,7 @@ def use(engine: Engine) -> object:
         source, target = engine.capabilities().pairs[0]
         return engine.translate(HELLO.get(source, "a"), source, target)
     if isinstance(engine, Tts):
-        return engine.speak("1 2 3", engine.capabilities().languages[0], Delivery())
+        return engine.speak("one two three", engine.capabilities().languages[0], Delivery())
     if isinstance(engine, Aligner):
         return engine.align(Audio(flac("lj.flac")[: 2 * SAMPLE_RATE]), "The invention", "en")
     if isinstance(engine, FeatureExtractor):
@@ -374,52 +373,66 @@ class TestMt:
 class TestTts:
     @pytest.mark.parametrize("language", HELLO)
     def test_text_becomes_sound_with_times(self, engines: Callable[[str], Engine], name: str, language: str) -> None:
+        able = engines(name).capabilities()
+        if language not in able.languages:
+            pytest.skip(f"it does not speak {language}")
         speech = engines(name).speak(HELLO[language], language, Delivery())
         samples = speech.audio.samples
         assert (speech.audio.rate, samples.dtype, samples.ndim) == (SAMPLE_RATE, np.float32, 1)
         assert (speech.text, speech.language, speech.engine) == (HELLO[language], language, name)
         assert np.isfinite(samples).all()
-        assert 0.05 < np.abs(samples).max() <= 1.0
-        assert 0.5 < speech.audio.seconds < 6.0
-        assert [word.text for word in speech.words] == HELLO[language].split()
+        assert 0 < np.abs(samples).max() <= 1.0
+        assert [word.text for word in speech.words] == (HELLO[language].split() if able.times else [])
         for marks in (speech.words, speech.phonemes):
             assert all(0 <= mark.start < mark.end <= speech.audio.seconds for mark in marks)
             assert all(a.end <= b.start + 1e-6 for a, b in pairwise(marks))
         spoken = sum(p.end - p.start for p in speech.phonemes if p.symbol)
         assert not speech.phonemes or spoken > 0.6 * speech.audio.seconds
         assert not any(set(p.symbol) & set("\u02c8\u02cc()[]") for p in speech.phonemes)
+        knowing(name)
+        assert np.abs(samples).max() > 0.05
+        assert 0.5 < speech.audio.seconds < 6.0
+
+    @staticmethod
+    def spoken(engine: Engine) -> str:
+        """A language that the engine speaks and this suite can greet in."""
+        return next(language for language in ("es", *HELLO) if language in engine.capabilities().languages)
 
     def test_the_same_words_sound_the_same(self, engines: Callable[[str], Engine], name: str) -> None:
         engine = engines(name)
-        first = engine.speak(HELLO["es"], "es", Delivery(f0_hz=120.0))
-        engine.speak(HELLO["en"], "en", Delivery(speed=1.4))
-        again = engine.speak(HELLO["es"], "es", Delivery(f0_hz=120.0))
+        language = self.spoken(engine)
+        first = engine.speak(HELLO[language], language, Delivery(f0_hz=120.0))
+        engine.speak("others", language, Delivery(speed=1.4))
+        again = engine.speak(HELLO[language], language, Delivery(f0_hz=120.0))
         np.testing.assert_array_equal(first.audio.samples, again.audio.samples)
 
     def test_faster_is_shorter(self, engines: Callable[[str], Engine], name: str) -> None:
+        language = self.spoken(engines(name))
         slow, normal, fast = (
-            engines(name).speak(HELLO["en"], "en", Delivery(speed=speed)).audio.seconds for speed in (0.8, 1.0, 1.25)
+            engines(name).speak(HELLO[language], language, Delivery(speed=speed)).audio.seconds
+            for speed in (0.8, 1.0, 1.25)
         )
         assert slow > normal > fast
 
     @pytest.mark.parametrize("text", ["", "  \n", "?!...", "\0"])
     def test_nothing_to_say_is_refused(self, engines: Callable[[str], Engine], name: str, text: str) -> None:
         with pytest.raises(BadText) as failure:
-            engines(name).speak(text, "es", Delivery())
+            engines(name).speak(text, self.spoken(engines(name)), Delivery())
         assert failure.value.remedy
 
     def test_bad_requests_are_refused(self, engines: Callable[[str], Engine], name: str) -> None:
         engine = engines(name)
+        language = self.spoken(engine)
         with pytest.raises(UnsupportedLanguage):
             engine.speak("hola", "xx", Delivery())
         with pytest.raises(BadText):
-            engine.speak("hola", "es", Delivery(voice="nonesuch"))
+            engine.speak("hola", language, Delivery(voice="nonesuch"))
         with pytest.raises(BadText):
-            engine.speak("hola", "es", Delivery(speed=float("nan")))
+            engine.speak("hola", language, Delivery(speed=float("nan")))
         longest = engine.capabilities().longest
         if longest is not None:
             with pytest.raises(BadText):
-                engine.speak("a" * (int(longest) + 1), "es", Delivery())
+                engine.speak("a" * (int(longest) + 1), language, Delivery())
 
 
 # ---- speaker
