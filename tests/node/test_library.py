@@ -137,8 +137,9 @@ def test_an_entry_becomes_an_engine_where_there_is_room(tmp_path: Path) -> None:
     assert unfetched(spec, home)
     assert asked == []
     assert here.fetchable() == 1
+    (roomy,) = here.engines(lambda: Hardware(10**11))
     with pytest.raises(Unavailable, match="not whole"):
-        spec.factory(home)
+        roomy.factory(home)
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "config.json").write_text("{}")
     (spec,) = library(tmp_path, entry(source=FolderSource(str(tmp_path / "there")))).engines(machine)
