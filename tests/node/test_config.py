@@ -86,7 +86,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
     [
         ('[translate]\nto = "es"\nkeep_backround = true\n', ":3: translate.keep_backround is not", "keep_background"),
         ("[translat]\n", ":1: translat is not", "Did you mean translate?"),
-        ("\nzebra = 1\n", ":2: zebra is not", "Known here: models, catalogues, translate, voice, engines, node, train, privacy."),
+        ("\nzebra = 1\n", ":2: zebra is not", "Known here: models, catalogues, translate, voice, engines, node, train"),
         ("translate.colour = 1\n", ":1: translate.colour is not", "Known here: to,"),
         ('[translate]\nto = "Spanish"\n', ':2: translate.to: expected a language code like "es"', "value"),
         ("[voice]\n\nprofile = 3\n", ":3: voice.profile: expected text, got a whole number", "value"),
