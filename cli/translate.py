@@ -77,6 +77,9 @@ class Wishes:
     tts: str | None = None
     "Synthesiser by name."
 
+    ast: str | None = None
+    "Go straight from speech to the other language with this engine; then there is no transcript."
+
 
 def translate(*inputs: Path, wishes: Wishes | None = None, common: Common | None = None) -> int:
     """Translate recordings into another language, in a voice tinted with the speaker's.
@@ -107,6 +110,9 @@ def _options(node: Node, wishes: Wishes) -> DubOptions:
     if target is None:
         raise BadUsage("Say into which language.", "node translate ... --to es")
     names = said.engines
+    if wishes.ast is not None and (wishes.asr or wishes.mt):
+        raise BadUsage("With --ast there is neither recogniser nor translator.", "Leave --asr and --mt out, or --ast.")
+    straight = wishes.ast or (None if wishes.asr or wishes.mt else names.ast)
     return DubOptions(
         target=target,
         source=wishes.from_,
@@ -118,7 +124,7 @@ def _options(node: Node, wishes: Wishes) -> DubOptions:
         vtt=wishes.vtt or said.translate.vtt,
         notes=read_guide(wishes.notes),
         grammar=read_guide(wishes.grammar),
-        engines=EngineNames(wishes.asr or names.asr, wishes.mt or names.mt, wishes.tts or names.tts),
+        engines=EngineNames(wishes.asr or names.asr, wishes.mt or names.mt, wishes.tts or names.tts, straight),
     )
 
 

@@ -76,6 +76,8 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mt: str | None = None
     tts: str | None = None
     speaker: str | None = None
+    ast: str | None = None
+    """Straight from speech to text of the other language, in place of `asr` and `mt`; only ever used by name."""
 
 
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]

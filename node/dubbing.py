@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -21,20 +23,21 @@ from ml.audio.endpoint import Endpointer
 from ml.audio.read import blocks, probe
 from ml.audio.vad import SileroActivity, SileroNetwork
 from ml.audio.write import AudioWriter
-from ml.engines.protocols import AsrOptions
-from ml.errors import BadAudio
+from ml.engines.protocols import AsrOptions, Engine, Task
+from ml.errors import BadAudio, BadText
+from ml.speech.interpret import Interpret
 from ml.speech.items import Utterance
 from ml.speech.recognise import Recognise
 from ml.speech.segment import Segmenter, Slots
 from ml.speech.speak import Speak
-from ml.speech.stage import Stage
+from ml.speech.stage import Stage, UtteranceStage
 from ml.speech.subtitles import Cue, cues, to_srt, to_vtt
 from ml.speech.timeline import Timeline
 from ml.speech.tint import AsSpoken, Matcher, Tint
 from ml.speech.translate import Translate
 from ml.voice.match import MatchOptions, Method, VoiceMatcher
 from ml.voice.profile import VoiceProfile, build_profile
-from node.engines import EngineNames, Engines, Languages, describe, source_language
+from node.engines import EngineNames, Engines, Languages, describe, source_language, spoken_language
 from node.files import write_text
 from node.jobs import Remembering, ResultStore
 from node.listening import Heard, speech_of
@@ -81,18 +84,17 @@ class Dubbing:
 
     def __init__(self, options: DubOptions, engines: Engines, voices: VoiceShelf, store: ResultStore) -> None:
         """`engines` are running; `store` keeps what is done until a job is finished."""
-        if engines.asr is None or engines.tts is None:
-            raise ValueError("a dubbing needs ears and a mouth")
+        if engines.tts is None:
+            raise ValueError("a dubbing needs a mouth")
         self._options, self._engines, self._voices, self._store = options, engines, voices, store
-        self._asr, self._tts = engines.asr, engines.tts
+        self._tts = engines.tts
         self._finished: list[str] = []
-        self.source, self._source_note = source_language(options.source, self._asr)
         self._warnings = list(engines.warnings)
-        with ThreadPoolExecutor(1) as pool:
-            ready = pool.submit(self._asr.prepare, self._asr_options())
-            self._translate = Translate(engines.mt, self.source, options.target)
-            self._network = SileroNetwork.load()
-            ready.result()
+        self.source: str | None = None
+        """The input's language; None: the engine tells it, utterance by utterance."""
+        self._source_note: str | None = None
+        self._route: tuple[str, ...] = ()
+        self._hearing = self._straight() if engines.ast is not None else self._by_words()
 
     def dub(self, source: Path, output: Path, progress: Progress, cold_start: float = 0.0) -> Report:
         """Translate one recording. Raises BadAudio when there is no speech in it, and what the engines raise."""
@@ -104,8 +106,7 @@ class Dubbing:
         remembering = [
             Remembering(stage, self._store)
             for stage in (
-                Recognise(self._asr, self._asr_options()),
-                self._translate,
+                *self._hearing,
                 Speak(self._tts, self._options.target, matcher.delivery),
                 Tint(matcher),
             )
@@ -137,11 +138,12 @@ class Dubbing:
                 writer.write(block)
             warnings.extend(sound.warnings)
         if not any(line.target_text for line in lines):
-            warnings.append("No words were recognised: the result is silent. A clearer recording or --notes may help.")
+            notes = "" if self._engines.ast else " or --notes"
+            warnings.append(f"No words were recognised: the result is silent. A clearer recording{notes} may help.")
         report = Report(
             input=str(source),
             output=str(output),
-            source=self.source,
+            source=self.source or _heard_in(lines),
             target=self._options.target,
             source_note=self._source_note,
             input_seconds=round(heard.seconds, 3),
@@ -152,7 +154,7 @@ class Dubbing:
             utterances=tuple(lines),
             compute={stage: round(seconds, 4) for stage, seconds in tally.by_stage.items()},
             clipped=writer.clipped,
-            subtitles=self._write_subtitles(output, captions),
+            subtitles=self._write_subtitles(output, self.source or _heard_in(lines), captions, warnings),
             warnings=tuple(warnings),
             resumed=sum(1 for line in lines if line.resumed),
         )
@@ -165,8 +167,35 @@ class Dubbing:
         self._store.drop(self._finished)
         self._finished.clear()
 
-    def _asr_options(self) -> AsrOptions:
-        return AsrOptions(self.source, live=False, notes=self._options.notes, grammar=self._options.grammar)
+    def _by_words(self) -> tuple[UtteranceStage, ...]:
+        """From sound to words to words of the other language; all that is slow to load is loaded."""
+        asr, mt, options = self._engines.asr, self._engines.mt, self._options
+        if asr is None or mt is None:
+            raise ValueError("a dubbing needs ears and a translator")
+        source, self._source_note = source_language(options.source, asr)
+        self.source = source
+        wishes = AsrOptions(source, live=False, notes=options.notes, grammar=options.grammar)
+        with ThreadPoolExecutor(1) as pool:
+            ready = pool.submit(asr.prepare, wishes)
+            translate = Translate(mt, source, options.target)
+            self._network = SileroNetwork.load()
+            ready.result()
+        self._route = translate.route
+        return Recognise(asr, wishes), translate
+
+    def _straight(self) -> tuple[UtteranceStage, ...]:
+        """From sound straight to words of the other language."""
+        ast, options = self._engines.ast, self._options
+        if ast is None:
+            raise ValueError("a dubbing needs an interpreter")
+        if options.notes is not None or options.grammar is not None:
+            raise BadText(
+                f"{ast.spec.name} makes no transcript, so it takes neither notes nor a grammar.",
+                "Leave them out, or translate with a recogniser (without --ast).",
+            )
+        self.source, self._source_note = spoken_language(options.source, ast, options.target)
+        self._network = SileroNetwork.load()
+        return (Interpret(ast, self.source, options.target),)
 
     def _voice(
         self, source: Path, progress: Progress, length: float | None, warnings: list[str]
@@ -196,18 +225,32 @@ class Dubbing:
 
     def _engine_lines(self) -> tuple[EngineLine, ...]:
         engines = self._engines
-        lines = [
-            describe(self._asr, "asr", engines),
-            describe(engines.mt, "mt", engines, self._translate.route),
-            describe(self._tts, "tts", engines),
-        ]
-        if engines.speaker is not None:
-            lines.append(describe(engines.speaker, "speaker", engines))
-        return tuple(lines)
+        taking: tuple[tuple[Task, Engine | None], ...] = (
+            ("asr", engines.asr),
+            ("mt", engines.mt),
+            ("ast", engines.ast),
+            ("tts", engines.tts),
+            ("speaker", engines.speaker),
+        )
+        return tuple(
+            describe(engine, task, engines, self._route if task == "mt" else ())
+            for task, engine in taking
+            if engine is not None
+        )
 
-    def _write_subtitles(self, output: Path, captions: tuple[list[Cue], list[Cue]]) -> tuple[str, ...]:
+    def _write_subtitles(
+        self, output: Path, source: str, captions: tuple[list[Cue], list[Cue]], warnings: list[str]
+    ) -> tuple[str, ...]:
         written = []
-        for language, entries in zip((self.source, self._options.target), captions, strict=True):
+        both = list(zip((source, self._options.target), captions, strict=True))
+        if self._engines.ast is not None and not captions[0]:
+            both = both[1:]
+            if self._options.srt or self._options.vtt:
+                warnings.append(
+                    f"{self._engines.ast.spec.name} does not tell what was said, only what it means in"
+                    f" {self._options.target!r}: there are no subtitles of the source."
+                )
+        for language, entries in both:
             for wanted, suffix, render in ((self._options.srt, "srt", to_srt), (self._options.vtt, "vtt", to_vtt)):
                 if wanted:
                     path = subtitle_path(output, self._options.target, language, suffix)
@@ -262,6 +305,12 @@ def _caption(utterance: Utterance, captions: tuple[list[Cue], list[Cue]]) -> Non
     if utterance.translation is not None:
         seconds = utterance.dub.audio.seconds if utterance.dub is not None else utterance.end - utterance.start
         captions[1].extend(cues(utterance.translation.text, utterance.start, utterance.start + seconds))
+
+
+def _heard_in(lines: Sequence[UtteranceLine]) -> str:
+    """The language that most utterances were heard in, where the engine told; else "und"."""
+    told = Counter(line.route[0] for line in lines if line.route)
+    return told.most_common(1)[0][0] if told else "und"
 
 
 def report_path(output: Path) -> Path:

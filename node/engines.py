@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from ml.engines.choice import Wish
-from ml.engines.protocols import Asr, Engine, Mt, SpeakerEncoder, Task, Tts
+from ml.engines.protocols import Asr, Ast, Engine, Mt, SpeakerEncoder, Task, Tts
 from ml.engines.registry import Pick, Registry
 from ml.errors import ModelDamaged, Unavailable, UnsupportedLanguage
+from ml.languages import find
 from node.report import EngineLine
 
 
@@ -25,14 +26,17 @@ class EngineNames:
     asr: str | None = None
     mt: str | None = None
     tts: str | None = None
+    ast: str | None = None
+    """Speech straight to the other language: with it there is neither recogniser nor translator. Only by name."""
 
 
 @dataclass(frozen=True)
 class Engines:
     """The running engines of a job. What a job does not need is None."""
 
-    mt: Mt
+    mt: Mt | None = None
     asr: Asr | None = None
+    ast: Ast | None = None
     tts: Tts | None = None
     speaker: SpeakerEncoder | None = None
     warnings: tuple[str, ...] = ()
@@ -57,9 +61,13 @@ def load_engines(
     """
     asked = languages or Languages()
     source = None if asked.source == "auto" else asked.source
-    wanted = {"mt": (Wish("mt", source, asked.target), names.mt)}
-    if hear:
-        wanted["asr"] = (Wish("asr", source), names.asr)
+    wanted: dict[Task, tuple[Wish, str | None]] = {}
+    if hear and names.ast is not None:
+        wanted["ast"] = (Wish("ast", source, asked.target), names.ast)
+    else:
+        wanted["mt"] = (Wish("mt", source, asked.target), names.mt)
+        if hear:
+            wanted["asr"] = (Wish("asr", source), names.asr)
     if speak:
         wanted["tts"] = (Wish("tts", target=asked.target), names.tts)
         wanted["speaker"] = (Wish("speaker"), None)
@@ -78,7 +86,8 @@ def load_engines(
                 warnings.extend(picks[task].troubles)
     loaded: dict[Task, Engine] = {task: pick.engine for task, pick in picks.items()}
     return Engines(
-        mt=cast(Mt, loaded["mt"]),
+        mt=cast("Mt | None", loaded.get("mt")),
+        ast=cast("Ast | None", loaded.get("ast")),
         asr=cast("Asr | None", loaded.get("asr")),
         tts=cast("Tts | None", loaded.get("tts")),
         speaker=cast("SpeakerEncoder | None", loaded.get("speaker")),
@@ -102,6 +111,30 @@ def source_language(asked: str, asr: Asr) -> tuple[str, str | None]:
             f"{asr.spec.name} does not understand speech in {asked!r}.", f"It knows: {', '.join(known)}."
         )
     return asked, None
+
+
+def spoken_language(asked: str, ast: Ast, target: str) -> tuple[str | None, str | None]:
+    """The input's language for an engine that goes straight to `target`, None where the engine tells it by itself, and
+    a remark when it was assumed. Raises UnsupportedLanguage."""
+    able = ast.capabilities()
+    known = sorted({source for source, to in able.pairs if to == find(target).tag})
+    if not known:
+        targets = ", ".join(sorted({to for _, to in able.pairs}))
+        raise UnsupportedLanguage(f"{ast.spec.name} does not translate speech to {target!r}.", f"It knows: {targets}.")
+    if asked == "auto":
+        if able.detects:
+            return None, None
+        if len(known) == 1:
+            return known[0], f"The input is taken as {known[0]!r}: {ast.spec.name} goes to {target!r} from no other."
+        raise UnsupportedLanguage(
+            f"{ast.spec.name} knows several languages and does not tell them apart.",
+            f"Say which with --from, one of: {', '.join(known)}.",
+        )
+    if find(asked).tag not in known:
+        raise UnsupportedLanguage(
+            f"{ast.spec.name} does not translate speech from {asked!r} to {target!r}.", f"From: {', '.join(known)}."
+        )
+    return find(asked).tag, None
 
 
 def describe(engine: Engine, task: Task, engines: Engines, route: tuple[str, ...] = ()) -> EngineLine:

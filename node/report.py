@@ -107,10 +107,10 @@ def utterance_line(u: Utterance, compute: Mapping[str, float], resumed: Sequence
     """What the report keeps of an utterance: words and figures, no sound."""
     heard, said = u.transcript, u.translation
     engines = {}
-    if heard is not None:
+    if heard is not None and (said is None or heard.engine != said.engine):
         engines["asr"] = heard.engine
     if said is not None:
-        engines["mt"] = said.engine
+        engines["ast" if heard is None or heard.engine == said.engine else "mt"] = said.engine
     if u.speech is not None:
         engines["tts"] = u.speech.engine
     return UtteranceLine(

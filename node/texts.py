@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml.audio.write import AudioWriter
-from ml.engines.protocols import Mt
 from ml.errors import BadText
 from ml.speech.tint import AsSpoken, Matcher
 from ml.types import Translation
 from node.dubbing import DubOptions, voice_matcher
-from node.engines import load_engines
+from node.engines import Engines, load_engines
 
 if TYPE_CHECKING:
     from node.app import Node
@@ -55,7 +54,7 @@ def _checked(text: str) -> str:
 def translate_text(node: Node, text: str, options: DubOptions) -> TextResult:
     """Translate a text, line by line. Raises BadText, UnsupportedLanguage or Unavailable."""
     engines = load_engines(node.registry, options.engines, options.languages, hear=False, speak=False)
-    return _result(text, _translated(engines.mt, text, options))
+    return _result(text, _translated(engines, text, options))
 
 
 def say_text(node: Node, text: str, options: DubOptions, output: Path) -> TextResult:
@@ -65,7 +64,7 @@ def say_text(node: Node, text: str, options: DubOptions, output: Path) -> TextRe
     matcher: Matcher = AsSpoken()
     if options.voice is not None:
         matcher = voice_matcher(node.voices.get(options.voice), engines, options)
-    result = _result(text, _translated(engines.mt, text, options))
+    result = _result(text, _translated(engines, text, options))
     with AudioWriter(output) as writer:
         for line in result.text.splitlines():
             if any(c.isalnum() for c in line):
@@ -74,8 +73,10 @@ def say_text(node: Node, text: str, options: DubOptions, output: Path) -> TextRe
     return replace(result, output=str(output), seconds=round(writer.seconds, 3))
 
 
-def _translated(mt: Mt, text: str, options: DubOptions) -> list[Translation | None]:
+def _translated(engines: Engines, text: str, options: DubOptions) -> list[Translation | None]:
     """A translation for each line; lines without a word have none."""
+    mt = engines.mt
+    assert mt is not None  # noqa: S101 - without ears it is always asked for
     source = "en" if options.source == "auto" else options.source
     mt.prepare(source, options.target)
     return [

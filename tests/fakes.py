@@ -135,6 +135,31 @@ class CountingAsr:
         return
 
 
+class CountingAst:
+    """Says how long the sound was, in Spanish: "2.5 segundos"; with `tells` also in English. Knows "en" when nobody
+    says the language, and "de" when told."""
+
+    def __init__(self, *, tells: bool = False, detects: bool = True) -> None:
+        self.spec = fake_spec("straight", "ast")
+        self.calls = 0
+        self._tells, self._detects = tells, detects
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities("1", ("de", "en", "es"), pairs=(("en", "es"), ("de", "es")), detects=self._detects)
+
+    def translate_speech(self, audio: Audio, source: str | None, target: str) -> Translation:
+        self.calls += 1
+        if target != "es":
+            raise UnsupportedLanguage(f"no {target}", "es")
+        loud = np.abs(audio.samples).max(initial=0) > 0.01
+        text, heard = (f"{audio.seconds:.1f} {unit}" if loud else "" for unit in ("segundos", "seconds"))
+        route = (source or "en", target)
+        return Translation(text, heard if self._tells else "", route[0], target, "straight", route, 0.8)
+
+    def close(self) -> None:
+        return
+
+
 class UpperMt:
     """Translates into capitals."""
 

@@ -2,21 +2,23 @@
 
 import json
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cli.app import run
 from ml.audio.read import read
+from node.config import EngineSettings
 from node.store import Store
-from tests.fakes import fake_node
+from tests.fakes import CountingAst, fake_node
 
 
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch, babelmesh_home):
     @contextmanager
     def household(common):
-        with fake_node(babelmesh_home) as node:
+        with fake_node(babelmesh_home, ast=CountingAst()) as node:
             yield node
 
     monkeypatch.setattr("cli.translate.household", household)
@@ -65,7 +67,7 @@ def test_settings_of_the_home_are_used(capsys, babelmesh_home, monkeypatch):
 
     @contextmanager
     def household(common):
-        with fake_node(babelmesh_home) as node:
+        with fake_node(babelmesh_home, ast=CountingAst()) as node:
             yield replace(node, config=replace(node.config, translate=TranslateSettings(target="es")))
 
     monkeypatch.setattr("cli.translate.household", household)
@@ -89,3 +91,31 @@ def test_a_history_that_fails_is_said_once_and_spoils_nothing(demo, in_folder, b
     assert run(["translate", demo, str(copy), "--to", "es", "-o", "results"]) == 0
     assert len(list((in_folder / "results").glob("*.es.flac"))) == 2
     assert capsys.readouterr().err.count("not in the node's history") == 1
+
+
+def test_speech_goes_straight_to_the_other_language_when_asked(capsys, demo, in_folder):
+    assert run(["translate", demo, "--to", "es", "-o", "out.wav", "--no-own-voice", "--ast", "fake-ast"]) == 0
+    shown = capsys.readouterr().out
+    assert "ast straight" in shown
+    assert "segundos" in shown
+
+
+def test_the_settings_may_name_it_and_a_recogniser_named_here_outranks_them(capsys, demo, in_folder, monkeypatch):
+    @contextmanager
+    def household(common):
+        with fake_node(in_folder / "home", ast=CountingAst()) as node:
+            node.config = replace(node.config, engines=EngineSettings(ast="fake-ast"))
+            yield node
+
+    monkeypatch.setattr("cli.translate.household", household)
+    line = ["translate", demo, "--to", "es", "-o", "out.wav", "--no-own-voice"]
+    assert run(line) == 0
+    assert "segundos" in capsys.readouterr().out
+    assert run([*line, "--asr", "fake-asr"]) == 0
+    assert "SECONDS" in capsys.readouterr().out
+
+
+def test_straight_and_by_words_exclude_each_other(capsys, demo):
+    for option in ("--asr", "--mt"):
+        assert run(["translate", demo, "--to", "es", "--ast", "fake-ast", option, "fake", "--json"]) == 2
+        assert "neither recogniser nor translator" in json.loads(capsys.readouterr().out)["error"]

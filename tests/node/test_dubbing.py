@@ -10,9 +10,10 @@ import pytest
 
 from ml.audio.read import read
 from ml.audio.write import AudioWriter
-from ml.errors import BadAudio, UnsupportedLanguage
+from ml.errors import BadAudio, BadText, UnsupportedLanguage
 from node.dubbing import DubOptions, report_path, subtitle_path, write_report
-from tests.fakes import CountingAsr, ToneTts, fake_node
+from node.engines import EngineNames
+from tests.fakes import CountingAsr, CountingAst, ToneTts, fake_node
 
 PLAIN = DubOptions("es", own_voice=False)
 
@@ -145,3 +146,63 @@ def test_a_stopped_batch_finds_its_finished_recordings_again(tmp_path, demo):
     assert (first.utterances, again.utterances) == (3, 0)
     assert report.resumed == 3
     assert list((home / "jobs").iterdir()) == []
+
+
+STRAIGHT = EngineNames(ast="fake-ast")
+
+
+def test_speech_goes_straight_to_the_other_language(tmp_path, demo):
+    ast, asr = CountingAst(), CountingAsr()
+    options = DubOptions("es", own_voice=False, srt=True, vtt=True, engines=STRAIGHT)
+    report, steps = dub(tmp_path / "home", demo, tmp_path / "out.es.wav", options, ast=ast, asr=asr)
+    assert (ast.calls, asr.utterances) == (3, 0)
+    assert {stage for stage, _ in steps} == {"listen", "slots", "interpret", "speak", "voice"}
+    assert {engine.task: engine.name for engine in report.engines} == {
+        "ast": "straight",
+        "tts": "tone",
+        "speaker": "level",
+    }
+    assert report.source == "en", "the engine tells it"
+    for line in report.utterances:
+        assert (line.source_text, line.recognition_confidence) == ("", None)
+        assert line.target_text.endswith(" segundos")
+        assert line.engines == {"ast": "straight", "tts": "tone"}
+        assert line.route == ("en", "es")
+    assert [Path(path).name for path in report.subtitles] == ["out.es.srt", "out.es.vtt"]
+    assert any("no subtitles of the source" in warning for warning in report.warnings)
+    assert sorted(path.name for path in tmp_path.glob("*.srt")) == ["out.es.srt"]
+
+
+def test_what_the_engine_heard_is_kept_where_it_tells(tmp_path, demo):
+    options = DubOptions("es", source="en", own_voice=False, srt=True, engines=STRAIGHT)
+    report, _ = dub(tmp_path / "home", demo, tmp_path / "out.es.wav", options, ast=CountingAst(tells=True))
+    assert all(line.source_text.endswith(" seconds") for line in report.utterances)
+    assert all("asr" not in line.engines and "mt" not in line.engines for line in report.utterances)
+    assert [Path(path).name for path in report.subtitles] == ["out.en.srt", "out.es.srt"]
+    assert not any("subtitles" in warning for warning in report.warnings)
+
+
+def test_a_straight_job_goes_on_where_it_stopped(tmp_path, demo):
+    home, out = tmp_path / "home", tmp_path / "out.wav"
+
+    class Failing(ToneTts):
+        def speak(self, *given):
+            if self.calls == 2:
+                raise RuntimeError("told to fail")
+            return super().speak(*given)
+
+    options = DubOptions("es", own_voice=False, engines=STRAIGHT)
+    with pytest.raises(RuntimeError):
+        dub(home, demo, out, options, ast=CountingAst(), tts=Failing())
+    ast = CountingAst()
+    report, _ = dub(home, demo, out, options, ast=ast)
+    assert ast.calls <= 1
+    assert report.utterances[0].resumed[0] == "interpret"
+
+
+@pytest.mark.parametrize("guide", ["notes", "grammar"])
+def test_what_teaches_a_recogniser_is_refused_without_one(tmp_path, demo, guide):
+    options = DubOptions("es", engines=STRAIGHT, **{guide: "words"})
+    with pytest.raises(BadText, match="no transcript"):
+        dub(tmp_path / "home", demo, tmp_path / "out.wav", options, ast=CountingAst())
+    assert not (tmp_path / "out.wav").exists()

@@ -4,8 +4,8 @@ import pytest
 
 from ml.engines.registry import Registry
 from ml.errors import ModelDamaged, Unavailable, UnsupportedLanguage
-from node.engines import EngineNames, describe, load_engines, source_language
-from tests.fakes import CountingAsr, UpperMt, fake_registry
+from node.engines import EngineNames, describe, load_engines, source_language, spoken_language
+from tests.fakes import CountingAsr, CountingAst, fake_registry
 
 
 def test_all_engines_of_a_dubbing(tmp_path):
@@ -63,3 +63,37 @@ def test_a_damaged_speaker_model_stops_nobody_either(tmp_path):
     engines = load_engines(registry, EngineNames())
     assert engines.speaker is None
     assert "node models pull" in engines.warnings[0]
+
+
+def test_straight_needs_neither_ears_nor_a_translator_and_comes_only_by_name(tmp_path):
+    registry = fake_registry(tmp_path, asr=None, mt=None, ast=CountingAst())
+    engines = load_engines(registry, EngineNames(ast="fake-ast"))
+    assert (engines.asr, engines.mt) == (None, None)
+    assert engines.ast is not None
+    assert engines.why["ast"]
+    with pytest.raises(Unavailable):
+        load_engines(registry, EngineNames())
+    assert load_engines(fake_registry(tmp_path, ast=CountingAst()), EngineNames()).ast is None
+    with pytest.raises(Unavailable, match="nonesuch"):
+        load_engines(fake_registry(tmp_path, ast=CountingAst()), EngineNames(ast="nonesuch"))
+
+
+def test_text_is_never_interpreted(tmp_path):
+    registry = fake_registry(tmp_path, ast=CountingAst())
+    engines = load_engines(registry, EngineNames(ast="fake-ast"), hear=False)
+    assert engines.ast is None
+    assert engines.mt is not None
+
+
+def test_the_language_of_speech_that_goes_straight(tmp_path):
+    assert spoken_language("auto", CountingAst(), "es") == (None, None)
+    assert spoken_language("deu", CountingAst(), "es-MX") == ("de", None)
+    deaf = CountingAst(detects=False)
+    with pytest.raises(UnsupportedLanguage) as failure:
+        spoken_language("auto", deaf, "es")
+    assert "de, en" in failure.value.remedy
+    with pytest.raises(UnsupportedLanguage):
+        spoken_language("fr", deaf, "es")
+    with pytest.raises(UnsupportedLanguage) as failure:
+        spoken_language("en", deaf, "de")
+    assert "es" in failure.value.remedy
