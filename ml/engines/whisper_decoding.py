@@ -155,7 +155,8 @@ class Decoder:
                 scores = torch.tensor([score for score, _, _ in grown], device=device)
                 ids = torch.tensor([[tokens[-1]] for tokens in said], device=device)
                 if beams > 1:
-                    cache.reorder_cache(torch.tensor([beam for _, beam, _ in grown], device=device))
+                    order: Any = torch.tensor([beam for _, beam, _ in grown], device=device)
+                    cache.reorder_cache(order)
             else:
                 done += [(float(score) / (len(tokens) + 1), tokens) for score, tokens in zip(scores, said, strict=True)]
         mean, tokens = max(done)
