@@ -6,14 +6,16 @@ Asking imports torch, which takes a second: only what is about to compute asks. 
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Literal
 
-from ml.errors import Unavailable
+from ml.errors import OutOfMemory, Unavailable
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,11 @@ class Placement:
     device: str = "cpu"
     dtype: str = "float32"
     why: str = "asked for"
+
+    @property
+    def where(self) -> str:
+        """Device and numbers, for a person."""
+        return f"{self.device} in {self.dtype}"
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,16 @@ class Hardware:
 
     memory: int
     gpu: Gpu | None = None
+
+    def pool(self, device: str) -> str:
+        """Which memory a device computes in; an Apple GPU shares the main one with the CPU."""
+        return device if device == "cuda" else "cpu"
+
+    def free(self, pool: str) -> int:
+        """Bytes that are free in a memory."""
+        if pool == "cpu":
+            return self.memory
+        return self.gpu.memory if self.gpu is not None and self.gpu.kind == pool else 0
 
 
 CPU_DTYPES = ("int8", "float32", "bfloat16")
@@ -99,6 +116,50 @@ def best_device() -> str:
     if torch.backends.mps.is_available():
         return "mps"
     return "cpu"
+
+
+OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "failed to allocate",
+    "alloc_failed",
+    "bad_alloc",
+    "bad allocation",
+)
+"""What allocators say, in lower case: CUDA's and Apple's, torch's on the CPU, CTranslate2's, ONNX Runtime's, C++'s."""
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error, or one that it came from, says that memory was too little."""
+    seen: set[int] = set()
+    found: BaseException | None = error
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
+        if isinstance(found, MemoryError | OutOfMemory) or type(found).__name__ == "OutOfMemoryError":
+            return True
+        if isinstance(found, RuntimeError) and any(sign in str(found).lower() for sign in OUT_OF_MEMORY):
+            return True
+        found = found.__cause__
+    return False
+
+
+def give_back() -> None:
+    """Hand memory that nothing uses any more back to the system and the accelerator. Imports nothing."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def peak(device: str) -> int | None:
+    """The most bytes that tensors took on the accelerator since it was last asked; None on the CPU."""
+    torch = sys.modules.get("torch")
+    if device != "cuda" or torch is None or not torch.cuda.is_initialized():
+        return None
+    most = int(torch.cuda.max_memory_allocated())
+    torch.cuda.reset_peak_memory_stats()
+    return most
 
 
 def describe() -> str:

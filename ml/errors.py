@@ -7,6 +7,7 @@
     +-- BadText              a text, a language code or a notes/grammar file cannot be used
     |   +-- UnsupportedLanguage
     +-- EngineFailed         an engine that was there stopped working; carries what it said
+    |   +-- OutOfMemory
     +-- ModelDamaged         a model file does not have the bytes that were published
     +-- BadUpdate            bytes from a peer are not a weight diff that can be used here
 
@@ -48,6 +49,10 @@ class UnsupportedLanguage(BadText):
 
 class EngineFailed(MlError):
     """An engine that was working stopped, or answered something impossible."""
+
+
+class OutOfMemory(EngineFailed):
+    """There was too little memory, main or of an accelerator, to load an engine or to compute with it."""
 
 
 class ModelDamaged(MlError):

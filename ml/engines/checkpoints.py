@@ -52,7 +52,6 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "whisper-translate": Kind("ast", "ml.engines.whisper_translate:WhisperTranslator"),
     "parakeet-tdt": Kind("asr", "ml.engines.parakeet:ParakeetRecogniser"),
     "faster-whisper": Kind(
         "asr",
@@ -63,6 +62,7 @@ KINDS: Mapping[str, Kind] = {
     "wav2vec2-align": Kind("align", "ml.engines.wav2vec2_align:Wav2Vec2Aligner"),
     "hubert": Kind("features", "ml.engines.hubert:HubertFeatures"),
     "whisper": Kind("asr", "ml.engines.whisper:WhisperRecogniser"),
+    "whisper-translate": Kind("ast", "ml.engines.whisper_translate:WhisperTranslator"),
     "marian": Kind("mt", "ml.engines.marian:MarianTranslator", (*USUAL, PIECES)),
     "nllb": Kind("mt", "ml.engines.nllb:NllbTranslator"),
     "m2m100": Kind("mt", "ml.engines.nllb:M2m100Translator", (*USUAL, PIECES)),
@@ -105,8 +105,8 @@ def _spec(entry: ModelEntry, kind: Kind, find: Find, present: Present, place: Pl
     )
     model = Need(_need(entry.name), "model", partial(present, entry), f"node models pull {entry.name}")
 
-    def build(home: EngineHome) -> Engine:
-        return kind.loadable().load(spec, find(entry, home), place(entry))
+    def at(home: EngineHome, placement: Placement) -> Engine:
+        return kind.loadable().load(spec, find(entry, home), placement)
 
     spec = EngineSpec(
         name=entry.name,
@@ -114,12 +114,13 @@ def _spec(entry: ModelEntry, kind: Kind, find: Find, present: Present, place: Pl
         summary=entry.summary,
         languages=entry.languages,
         licence=entry.licence,
-        factory=build,
+        factory=lambda home: at(home, place(entry)),
         needs=(*packages, model),
         rank=entry.rank,
         cpu_rank=entry.cpu_rank,
         memory=entry.memory,
         use=entry.use,
         pairs=tuple((source, target) for source, _, target in (pair.partition("-") for pair in entry.pairs)),
+        at=at,
     )
     return spec

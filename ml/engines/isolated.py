@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml import errors
+from ml.device import Placement
 from ml.engines.isolated_calls import call, pack, unpack
 from ml.engines.isolated_pipe import ChildPipe, Watch
 from ml.engines.isolated_worker import Recipe
@@ -45,7 +46,11 @@ def isolate(spec: EngineSpec, recipe: Recipes, watch: Watch | None = None) -> En
     def build(home: EngineHome) -> Engine:
         return BODIES[spec.task](made, recipe(home), watch or Watch())
 
-    made = replace(spec, factory=build, isolation="process")
+    def at(home: EngineHome, placement: Placement) -> Engine:
+        placed = msgspec.structs.replace(recipe(home), placement=placement)
+        return BODIES[spec.task](made, placed, watch or Watch())
+
+    made = replace(spec, factory=build, at=at if spec.at else None, isolation="process")
     return made
 
 

@@ -18,13 +18,16 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from ml.device import Placement
+from ml.device import Placement, ran_out
 from ml.engines import frames
 from ml.engines.isolated_calls import call, pack, unpack
 from ml.engines.protocols import Engine, EngineHome, EngineSpec
 from ml.errors import EngineFailed, MlError
 from ml.models.checkpoint import Checkpoint
 from ml.models.entry import ModelEntry
+
+UNEXPECTED = (ValueError, KeyError, TypeError, AttributeError, ImportError, OSError, RuntimeError, MemoryError)
+"""What engines raise that should have been one of ml.errors."""
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,9 +139,10 @@ def _work(work: queue.SimpleQueue[dict[str, Any] | None], answer: Any) -> None: 
         except MlError as error:
             told = {"error": type(error).__name__, "sentence": error.sentence, "remedy": error.remedy}
             answer({"id": number, **told})
-        except (ValueError, KeyError, TypeError, AttributeError, ImportError, OSError, RuntimeError) as error:
+        except UNEXPECTED as error:
             sentence = f"The engine failed: {type(error).__name__}: {str(error)[:300]}"
-            answer({"id": number, "error": "EngineFailed", "sentence": sentence, "remedy": "Report it."})
+            kind = "OutOfMemory" if ran_out(error) else "EngineFailed"
+            answer({"id": number, "error": kind, "sentence": sentence, "remedy": "Report it."})
     if room is not None:
         room.close()
 

@@ -12,8 +12,8 @@ import warnings
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ml.device import Placement
-from ml.errors import EngineFailed, ModelDamaged, Unavailable
+from ml.device import Placement, ran_out
+from ml.errors import ModelDamaged, OutOfMemory, Unavailable
 from ml.models.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Loaded = TypeVar("Loaded")
 
 TRANSFORMERS = "transformers"
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError)
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, MemoryError)
 MISSING = "pip install -c constraints.txt transformers"
 
 
@@ -33,7 +33,7 @@ def load_network(
 
     Tensors that the file lacks or has too many are refused by name, but for those in `absent` (by their beginnings),
     which the class makes itself or leaves unused. "int8" quantises the linear layers dynamically, on the CPU. Raises
-    ModelDamaged, Unavailable, EngineFailed.
+    ModelDamaged, Unavailable, OutOfMemory.
     """
     import torch
 
@@ -103,9 +103,9 @@ def _quietly(checkpoint: Checkpoint, load: Callable[[Any], Loaded]) -> Loaded:
     except Exception as error:
         if not isinstance(error, _UNREADABLE) and type(error).__name__ not in {"SafetensorError", "UnpicklingError"}:
             raise
-        if isinstance(error, RuntimeError) and "out of memory" in str(error):
+        if ran_out(error):
             sentence = f"There is too little memory for the {checkpoint.name} model."
-            raise EngineFailed(sentence, "Choose a smaller one: node models list") from error
+            raise OutOfMemory(sentence, "Choose a smaller one: node models list") from error
         first = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
         raise ModelDamaged(
             f"The {checkpoint.name} model cannot be read: {first}", f"node models verify {checkpoint.name}"

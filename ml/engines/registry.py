@@ -8,13 +8,16 @@ is asked for. This module knows nothing of what engines do.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 
 from ml.device import Hardware
 from ml.engines.choice import Passed, Ranking, Wish, rank
 from ml.engines.protocols import Engine, EngineHome, EngineSpec, Need, Task
+from ml.engines.residency import Residency
+from ml.engines.resident import Resident
 from ml.errors import MlError, Unavailable, UnsupportedLanguage
 
 GROUP = "babelmesh.engines"
@@ -61,10 +64,18 @@ class Registry:
     """The engines of this machine: lazily built, once each however many threads ask."""
 
     def __init__(
-        self, specs: Iterable[EngineSpec], home: EngineHome, hardware: Callable[[], Hardware] = _nothing
+        self,
+        specs: Iterable[EngineSpec],
+        home: EngineHome,
+        hardware: Callable[[], Hardware] = _nothing,
+        residency: Residency | None = None,
     ) -> None:
-        """`specs` in order of preference; `hardware` is asked only when a model that takes memory could serve."""
-        self._hardware = hardware
+        """`specs` in order of preference; `hardware` is asked only when a model that takes memory could serve.
+
+        With `residency`, engines whose place others choose are in memory while they are used, and within its budget.
+        """
+        self._hardware = hardware if residency is None else residency.room
+        self._residency = residency
         self._specs = {spec.name: spec for spec in specs}
         self._home = home
         self._engines: dict[str, Engine] = {}
@@ -127,6 +138,8 @@ class Registry:
                 troubles.append(f"{spec.name} does not start: {error.sentence} {error.remedy}".strip())
                 continue
             why = f"{candidate.why}; others did not start" if troubles else candidate.why
+            if isinstance(engine, Resident) and candidate.places and engine.place.where != candidate.places[0].where:
+                why += f"; it runs on {engine.place.where}"
             return Pick(engine, why, tuple(troubles))
         if not ranking.passed or (name is not None and name not in {one.spec.name for one in ranking.passed}):
             self.choose(wish.task, name)  # raises: nothing of the kind is installed
@@ -136,6 +149,25 @@ class Registry:
         """The engine, built on the first call. Raises Unavailable with the way to get it."""
         return self._build(self.choose(task, name))
 
+    @contextmanager
+    def lend(self, engine: Engine) -> Iterator[Engine]:
+        """Keep an engine that `load` or `pick` gave in memory within this block, whatever else needs room."""
+        if isinstance(engine, Resident):
+            with engine.held():
+                yield engine
+        else:
+            yield engine
+
+    def rest(self) -> tuple[str, ...]:
+        """Unload the engines that were not used since this was called before; their next call loads them again."""
+        return self._residency.rest() if self._residency is not None else ()
+
+    def _made(self, spec: EngineSpec) -> Engine:
+        at, home = spec.at, self._home
+        if self._residency is None or at is None:
+            return spec.factory(home)
+        return Resident(spec, lambda place: at(home, place), self._residency)
+
     def _build(self, spec: EngineSpec) -> Engine:
         task = spec.task
         with self._locks[spec.name]:
@@ -144,7 +176,7 @@ class Registry:
             engine = self._engines.get(spec.name)
             if engine is None:
                 try:
-                    engine = spec.factory(self._home)
+                    engine = self._made(spec)
                 except MlError:
                     raise
                 except (ImportError, OSError) as error:
