@@ -1,4 +1,4 @@
-"""Whisper by CTranslate2, several times as fast on a CPU: the package faster-whisper, an extra.
+"""Whisper by CTranslate2 (A. Radford et al., 2022; the package faster-whisper, an extra), in int8 on a CPU.
 
 Runs converted checkpoints, such as Systran/faster-whisper-small: `model.bin`, `config.json`, `tokenizer.json` and a
 vocabulary. Windows, overlap and live words are ours (`hearing.py`), the decoding is the package's. Nothing is fetched.
