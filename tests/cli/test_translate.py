@@ -104,8 +104,7 @@ def test_the_settings_may_name_it_and_a_recogniser_named_here_outranks_them(caps
     @contextmanager
     def household(common):
         with fake_node(in_folder / "home", ast=CountingAst()) as node:
-            node.config = replace(node.config, engines=EngineSettings(ast="fake-ast"))
-            yield node
+            yield replace(node, config=replace(node.config, engines=EngineSettings(ast="fake-ast")))
 
     monkeypatch.setattr("cli.translate.household", household)
     line = ["translate", demo, "--to", "es", "-o", "out.wav", "--no-own-voice"]
