@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from cli.render import show_line
+
 if TYPE_CHECKING:
     from node.app import Node
 
@@ -45,5 +47,5 @@ def household(common: Common) -> Iterator[Node]:
     from node.app import build
     from node.config import load
 
-    with build(load(common.home, os.environ)) as node:
+    with build(load(common.home, os.environ), lambda sentence: show_line(f"Note: {sentence}", error=True)) as node:
         yield node

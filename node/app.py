@@ -5,6 +5,7 @@ Knows what there is and how it fits together; what it does is the business of th
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Self
 from ml.device import Hardware, hardware
 from ml.engines.protocols import EngineHome
 from ml.engines.registry import Registry, discover
+from ml.engines.residency import Residency
 from ml.errors import Unavailable
 from node.config import Config
 from node.dubbing import Dubbing, DubOptions
@@ -87,15 +89,22 @@ class Node:
         return dubbing, time.perf_counter() - began
 
 
-def build(config: Config) -> Node:
-    """A node that has loaded nothing yet."""
+def build(config: Config, tell: Callable[[str], None] | None = None) -> Node:
+    """A node that has loaded nothing yet. `tell` hears when an engine has to do with less memory than was planned;
+    without it the log does."""
     broken: list[Unavailable] = []
     specs = (*discover(broken), *library_of(config).engines(_machine))
     best_first = sorted(specs, key=lambda spec: (-spec.rank, spec.name))
-    registry = Registry(best_first, EngineHome(config.models), _machine)
+    residency = Residency(_machine, _bytes(config.engines.memory), tell or logging.getLogger("babelmesh").warning)
+    registry = Registry(best_first, EngineHome(config.models), _machine, residency)
     results = ResultStore(config.jobs)
     results.prune()
     return Node(config, registry, VoiceShelf(config.voices), results, tuple(broken))
+
+
+def _bytes(size: str | None) -> int | None:
+    """Of a size like "4 GB"."""
+    return None if size is None else int(size[:-2]) * {"M": 10**6, "G": 10**9}[size[-2]]
 
 
 def _machine() -> Hardware:

@@ -35,6 +35,8 @@ WORDS = {
     "`str` matching regex '^(all|part|subspace)$'": "one of all, part, subspace",
     "`str` matching regex '^(encoder|decoder|biases)$'": "one of encoder, decoder, biases",
     "`str` matching regex '^[a-z0-9-]{1,40}$'": 'a word like "after-2026"',
+    "`str | null` matching regex '^[1-9][0-9]{0,5}( ?)[MG]B$'": 'a size like "4 GB"',
+    "`str` matching regex '^[1-9][0-9]{0,5}( ?)[MG]B$'": 'a size like "4 GB"',
     "`str` matching regex '^auto$'": 'a number or "auto"',
     "`float | str`": 'a number or "auto"',
     "`str`": "text",
@@ -78,6 +80,10 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     speaker: str | None = None
     ast: str | None = None
     """Straight from speech to text of the other language, in place of `asr` and `mt`; only ever used by name."""
+    memory: Annotated[str, msgspec.Meta(pattern="^[1-9][0-9]{0,5}( ?)[MG]B$")] | None = None
+    """The most that engines take of the main memory, and of an accelerator's; unset, four fifths of what is free."""
+    warm: bool = False
+    """Load the engines when the node starts."""
 
 
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]

@@ -222,7 +222,9 @@ def library_of(config: Config) -> Library:
     except (ValueError, OSError) as error:
         raise BadConfig(f"A catalogue cannot be used: {error}.", "docs/models.md shows how one is written.") from error
     said = msgspec.to_builtins(config.engines)
-    named = tuple((f"engines.{task}", str(name)) for task, name in said.items() if name)
+    named = tuple(
+        (f"engines.{task}", str(name)) for task, name in said.items() if name and task not in ("memory", "warm")
+    )
     return Library(ModelStore(config.models, catalogue), named)
 
 

@@ -149,6 +149,10 @@ class Registry:
         """The engine, built on the first call. Raises Unavailable with the way to get it."""
         return self._build(self.choose(task, name))
 
+    def room(self) -> Hardware:
+        """What an engine could be put on, if all others left."""
+        return self._hardware()
+
     @contextmanager
     def lend(self, engine: Engine) -> Iterator[Engine]:
         """Keep an engine that `load` or `pick` gave in memory within this block, whatever else needs room."""

@@ -37,3 +37,9 @@ def test_a_broken_engine_package_stops_nobody(tmp_path, monkeypatch):
 
     monkeypatch.setattr(app, "discover", discover)
     assert "'x'" in app.build(load(tmp_path, {})).broken[0].sentence
+
+
+def test_the_memory_of_engines_has_the_bound_that_is_set(tmp_path):
+    (tmp_path / "babelmesh.toml").write_text('[engines]\nmemory = "1 MB"\n')
+    with app.build(load(tmp_path, {})) as node:
+        assert node.registry.room().memory == 10**6
