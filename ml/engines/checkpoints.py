@@ -70,6 +70,9 @@ KINDS: Mapping[str, Kind] = {
     "ct2-marian": Kind("mt", "ml.engines.ct2_marian:Ct2MarianTranslator", (*USUAL, PIECES, CT2)),
     "hifigan": Kind("vocoder", "ml.engines.hifigan:HifiGanVocoder"),
     "vits": Kind("tts", "ml.engines.vits:VitsVoice"),
+    "speecht5-tts": Kind("tts", "ml.engines.speecht5:SpeechT5Voice", (*USUAL, PIECES)),
+    "speecht5-vc": Kind("conversion", "ml.engines.speecht5_vc:SpeechT5Converter"),
+    "xvector-tdnn": Kind("speaker", "ml.engines.xvector:XVectorEncoder"),
     "wavlm-xvector": Kind("speaker", "ml.engines.wavlm:WavLmEncoder"),
 }
 """By the `engine` of a catalogue entry."""

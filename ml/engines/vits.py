@@ -164,12 +164,12 @@ class VitsVoice:
         return str(self._tokenizer.prepare_for_tokenization("".join(kept))[0]).strip()
 
     def _said(self, letters: str, speed: float, speaker: int | None) -> tuple[Audio, np.ndarray[Any, Any]]:
-        """The sound of some letters, and the times at which their tokens begin, with the end of the last, in seconds."""
+        """The sound of some letters, and the seconds at which their tokens begin, with the end of the last."""
         import torch
 
         ids = self._tokenizer(letters, return_tensors="pt").input_ids
         if ids.shape[1] != 2 * len(letters) + 1:
-            raise EngineFailed(f"{self.spec.name} does not read {letters[:40]!r} by letters.", "Choose another.")
+            raise EngineFailed(f"{self.spec.name} does not read {letters[:40]!r} letterwise.", "Choose another.")
         with self._lock:
             if self._network is None:
                 raise EngineFailed("The voice is closed.", "Open a new session.")

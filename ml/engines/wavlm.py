@@ -31,6 +31,7 @@ class WavLmEncoder:
         """`network` is a `WavLMForXVector`, `extractor` its `Wav2Vec2FeatureExtractor`."""
         self.spec = spec
         self._version, self._network, self._extractor, self._placement = version, network, extractor, placement
+        self._size = int(network.config.xvector_output_dim)
         self._lock = threading.Lock()
 
     @classmethod
@@ -46,6 +47,11 @@ class WavLmEncoder:
             languages=(),
             formats=(f"float32 mono {SAMPLE_RATE} Hz, {SHORTEST:g} s or longer",),
         )
+
+    @property
+    def size(self) -> int:
+        """How many numbers an embedding has."""
+        return self._size
 
     def embed(self, audio: Audio) -> Embedding:
         """The speaker embedding `[D]` of 16 kHz speech, unit norm. Raises BadAudio."""

@@ -29,6 +29,8 @@ from ml.models.entry import FolderSource, ModelEntry
 MODULES = (
     "tests.ml.engines.tiny_whisper_translate",
     "tests.ml.engines.tiny_wavlm",
+    "tests.ml.engines.tiny_speecht5",
+    "tests.ml.engines.tiny_xvector",
     "tests.ml.engines.tiny_vits",
     "tests.ml.engines.tiny_parakeet",
     "tests.ml.engines.tiny_hifigan",
