@@ -52,6 +52,8 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
+    "canary": Kind("ast", "ml.engines.canary:CanaryTranslator"),
+    "canary-asr": Kind("asr", "ml.engines.canary:CanaryRecogniser"),
     "parakeet-tdt": Kind("asr", "ml.engines.parakeet:ParakeetRecogniser"),
     "faster-whisper": Kind(
         "asr",
