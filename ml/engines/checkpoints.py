@@ -15,6 +15,7 @@ from typing import Protocol, cast
 
 from ml.device import Placement
 from ml.engines.protocols import Engine, EngineHome, EngineSpec, Need, Task
+from ml.languages import known
 from ml.models.checkpoint import Checkpoint
 from ml.models.entry import ModelEntry
 
@@ -103,6 +104,17 @@ def _need(name: str) -> str:
     return f"the model {name}"
 
 
+def _pair(text: str) -> tuple[str, str]:
+    """The two languages of a pair such as "en-es", "en-pt-BR" or "zh-Hant-en": cut where both sides are languages.
+
+    A language begins with a small letter, as BCP 47 recommends: "BR" is Brazil, not Breton.
+    """
+    parts = text.split("-")
+    ways = [("-".join(parts[:cut]), "-".join(parts[cut:])) for cut in range(1, len(parts))]
+    likely = [way for way in ways if way[1][:1].islower() and known(way[0]) and known(way[1])]
+    return likely[0] if likely else (parts[0], "-".join(parts[1:]))
+
+
 def _spec(entry: ModelEntry, kind: Kind, find: Find, present: Present, place: Place) -> EngineSpec:
     packages = tuple(
         Need(name, "python", lambda home, name=name: find_spec(name) is not None, remedy)  # type: ignore[misc]
@@ -125,7 +137,7 @@ def _spec(entry: ModelEntry, kind: Kind, find: Find, present: Present, place: Pl
         cpu_rank=entry.cpu_rank,
         memory=entry.memory,
         use=entry.use,
-        pairs=tuple((source, target) for source, _, target in (pair.partition("-") for pair in entry.pairs)),
+        pairs=tuple(map(_pair, entry.pairs)),
         at=at,
     )
     return spec

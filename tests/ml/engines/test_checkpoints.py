@@ -60,6 +60,25 @@ def test_the_spec_says_what_the_catalogue_says() -> None:
     assert spec.missing(HOME) == ()
 
 
+@pytest.mark.parametrize(
+    ("told", "source", "target"),
+    [
+        ("en-es", "en", "es"),
+        ("en-pt-BR", "en", "pt-BR"),
+        ("pt-BR-en", "pt-BR", "en"),
+        ("zh-Hant-en", "zh-Hant", "en"),
+        ("en-zh-Hant", "en", "zh-Hant"),
+        ("zh-Hant-pt-BR", "zh-Hant", "pt-BR"),
+        ("en-roa", "en", "roa"),
+    ],
+)
+def test_a_pair_is_cut_where_both_sides_are_languages(told: str, source: str, target: str) -> None:
+    kinds = {"odd": Kind("mt", "nowhere:Nothing", ())}
+    model = entry("one", "mt", "odd", pairs=(told,))
+    (spec,) = specs([model], nothing_here, lambda model, home: True, lambda model: Placement(), kinds)
+    assert spec.pairs == ((source, target),)
+
+
 def test_the_factory_gives_the_model_its_place() -> None:
     (spec,) = tiny_specs(["tiny-wavlm"], Placement("cpu", "bfloat16"))
     engine = spec.factory(HOME)
