@@ -53,6 +53,7 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
+    "ecapa": Kind("speaker", "ml.engines.ecapa:EcapaEncoder", USUAL[:1]),
     "canary": Kind("ast", "ml.engines.canary:CanaryTranslator"),
     "canary-asr": Kind("asr", "ml.engines.canary:CanaryRecogniser"),
     "parakeet-tdt": Kind("asr", "ml.engines.parakeet:ParakeetRecogniser"),
