@@ -77,6 +77,7 @@ KINDS: Mapping[str, Kind] = {
     "speecht5-tts": Kind("tts", "ml.engines.speecht5:SpeechT5Voice", (*USUAL, PIECES)),
     "speecht5-vc": Kind("conversion", "ml.engines.speecht5_vc:SpeechT5Converter"),
     "xvector-tdnn": Kind("speaker", "ml.engines.xvector:XVectorEncoder"),
+    "pocket-tts": Kind("tts", "ml.engines.pocket_tts:PocketVoice"),
     "wavlm-xvector": Kind("speaker", "ml.engines.wavlm:WavLmEncoder"),
 }
 """By the `engine` of a catalogue entry."""

@@ -31,6 +31,7 @@ MODULES = (
     "tests.ml.engines.tiny_canary",
     "tests.ml.engines.tiny_whisper_translate",
     "tests.ml.engines.tiny_wavlm",
+    "tests.ml.engines.tiny_pocket_tts",
     "tests.ml.engines.tiny_speecht5",
     "tests.ml.engines.tiny_xvector",
     "tests.ml.engines.tiny_vits",
