@@ -2,7 +2,7 @@
 
 `python benchmarks/hostile.py [--json FILE] [--plot FILE] [--quick] [--part NAME...]`. Honest people do what a node does
 by default (`ml/federated/methods/node_default.py`): average the shared models of three random peers that pass the gate,
-learn from there, and let speak what held-out speech likes best, the control without peers included. They are judged on
+learn from there, and let speak half way to the control without peers, as held-out speech likes it. They are judged on
 test speech that neither training nor any choice has seen, beside themselves learning alone (`local` of
 benchmarks/personalisation.py) and beside the control, with the same seed, batches and rounds. Without
 ../shared/data/speakers made voices stand in, and the table says so.
@@ -113,8 +113,6 @@ COLUMNS: Sequence[Column] = (
     ("worse than alone", lambda rows: f"{mean(rows, 'speaks', 'worse'):.0f} %"),
     ("against alone, at most", lambda rows: percent(worst(rows, "speaks", "worst"))),
     ("against the control, at most", lambda rows: percent(worst(rows, "speaks", "worst_control"))),
-    ("half with the control: gain / worst tenth", lambda rows: gains(rows, "half")),
-    ("its at most: alone, control", lambda rows: " ".join(percent(worst(rows, "half", f"worst{of}")) for of in ENDS)),
     ("published: gain", lambda rows: f"{mean(rows, 'published', 'gain'):.2f}"),
 )
 SHORT: Sequence[Column] = (
@@ -124,7 +122,6 @@ SHORT: Sequence[Column] = (
 )
 CLASS: Sequence[Column] = (
     ("speaks: mean / at most", lambda rows: hiss(rows, "speaks")),
-    ("half with the control: mean / at most", lambda rows: hiss(rows, "half")),
     ("published: mean / at most", lambda rows: hiss(rows, "published")),
 )
 
@@ -187,15 +184,14 @@ def verdict(rows: Rows) -> Iterator[str]:
     """Whether the aim is met, in sentences."""
     product = [row for row in rows if row.case.way == "default" and row.case.rule is None]
     for share, some in sorted(kinds(product, lambda row: f"{100 * row.case.share:3.0f}").items()):
-        for line in ("speaks", "half"):
-            alone, control = (max(some, key=lambda row: getattr(row.lines[line], f"worst{end}")) for end in ENDS)
-            met = "met" if alone.lines[line].worst <= ALLOWED else "NOT met"
-            one, other = alone.lines[line].worst, control.lines[line].worst_control
-            yield (
-                f"{share} % hostile, {len(some)} simulation(s), {line}: the worst honest person is {percent(one)} "
-                f"worse than alone ({alone.case.attack}), the aim of {ALLOWED:.0f} % is {met}; {percent(other)} worse "
-                f"than the control ({control.case.attack})."
-            )
+        alone, control = (max(some, key=lambda row: getattr(row.lines["speaks"], f"worst{end}")) for end in ENDS)
+        one, other = alone.lines["speaks"].worst, control.lines["speaks"].worst_control
+        met = "met" if one <= ALLOWED else "NOT met"
+        yield (
+            f"{share} % hostile, {len(some)} simulation(s): the worst honest person is {percent(one)} worse than alone "
+            f"({alone.case.attack}), the aim of {ALLOWED:.0f} % is {met}; {percent(other)} worse than the control "
+            f"({control.case.attack})."
+        )
     calm = {row.case.rule: row.lines for row in rows if row.case.part == "rules" and not row.case.share}
     if {"mean", "gated"} <= calm.keys():
         costs = [calm["mean"][line].gain - calm["gated"][line].gain for line in ("speaks", "published")]

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from hostile import ALLOWED, SPEAKERS, bright, made
+from hostile_rows import ALLOWED, SPEAKERS, bright, made
 
 from ml.federated.attacks.table import ATTACKS
 from ml.federated.cohort import Cohort, Person, Stack

@@ -108,7 +108,7 @@ class Sparing:
 @dataclass(frozen=True)
 class Known:
     """What is the same whoever is hostile: who speaks without peers, and test errors. `judged`: the control's error on
-    held-out speech, by which it may take the place of what peers had a part in."""
+    held-out speech, by which in 70/30 it may take the place of what peers had a part in."""
 
     alone: Stack
     control: Stack
@@ -168,7 +168,7 @@ class Arena:
         known, began = self.known(case), time.process_time()
         rule = self.rules[case.rule] if case.rule else None
         mix = case.way == "mix"
-        method = NodeMix(control=False) if mix else Sparing(NodeDefault(control=False, rule=rule))
+        method = NodeMix(control=False) if mix else Sparing(NodeDefault(rule=rule))
         settings = SimulationSettings(
             rounds=case.rounds, hostile=case.share, seed=case.seed, measure_every=10**6, received=3
         )
@@ -185,8 +185,7 @@ class Arena:
         best, error = simulation.personal(honest.tolist()), np.asarray(simulation.state["error"])[honest]
         control = known.control[honest]
         stacks = {
-            "speaks": np.where((known.judged[honest] < error)[:, None], control, best),
-            "half": (best + control) / 2,
+            "speaks": np.where((known.judged[honest] < error)[:, None], control, best) if mix else best,
             "published": np.asarray(simulation.state[shared], np.float32)[honest],
             "control": control,
             "alone": known.alone[honest],

@@ -2,8 +2,9 @@
 
 One's own shared model and the accepted ones of peers make the average that is the prior. From there the next shared
 model is trained, which is all that peers ever get. The personal line is trained under a pull to the prior, and steps
-back to it at the end, the farther the less speech there is; its twin on all speech, held-out part included, speaks
-when the one that has not seen that part is the best so far. The control is the same around genesis, without peers.
+back to it at the end, the farther the less speech there is. The control is the same around genesis, without peers.
+Half way between both may speak, or the whole way when it is clearly better on held-out speech. What does speak is the
+twin on all speech, held-out part included, when the one that has not seen that part is the best so far.
 docs/personalisation.md has the measurements, docs/decisions/0008 the reasons; `ml/federated/methods/node_default.py`
 is the same for many people. Knows nothing of links, the store or when a round begins.
 """
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ml.federated.merge import MergeOptions, Received
-from ml.federated.prior import draw_back
+from ml.federated.prior import draw_back, halve, whole_way
 from ml.weights import Weights
 from node.learner import Learner, Plan, Progress
 from node.methods.way import Candidate, Made, Merging, Models, Outcome, Taken, judged_itself
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SharedPrior:
-    """`control` keeps the lines that hear of nobody."""
+    """`control` keeps the lines that hear of nobody; without them the personal line speaks as it is."""
 
     merging: Merging = field(default_factory=lambda: Merging(MergeOptions(average=True)))
     control: bool = True
@@ -100,11 +101,23 @@ class _Course:
         speaks = Made(draw_back(entire.last, prior, entire.frames), near, Origin.WHOLE)
         return _Personal(start, trained, score, line, whole, Candidate(speaks, twin, reached))
 
+    async def _half(self, own: _Personal, alone: _Personal) -> Candidate:
+        """Half way between this round's personal model and its control, or the former where that is clearly better."""
+        mine, control = own.candidate, alone.candidate
+        weights = halve(mine.twin.weights, control.twin.weights)
+        score = await self._learner.score(weights)
+        if whole_way(mine.score.mse, score.mse):
+            return mine
+        twin = Made(weights, own.line.weights, score=score)
+        speaks = Made(halve(mine.speaks.weights, control.speaks.weights), weights, Origin.WHOLE)
+        return Candidate(speaks, twin, score)
+
     async def outcome(self) -> Outcome:
         prior, own, shared, before = self._prior, self._own, self._next, self._before
         if prior is None or own is None or shared is None or before is None:
             raise RuntimeError("this round is not over")
-        made = [shared, own.line, own.entire, own.candidate.twin]
+        near = own.candidate if self._alone is None else await self._half(own, self._alone)
+        made = [shared, own.line, own.entire, near.twin]
         roles = {
             Role.SHARED: shared.weights,
             Role.WORKING: own.line.weights,
@@ -118,13 +131,13 @@ class _Course:
         return Outcome(
             start=own.start,
             trained=own.line.weights,
-            adopted=own.candidate.twin.weights,
-            scores=(before, own.score, own.candidate.score),
+            adopted=near.twin.weights,
+            scores=(before, own.score, near.score),
             frames=own.trained.frames,
             history=own.trained.history,
             made=made,
             roles=roles,
-            candidates=[judged_itself(common, prior.score), own.candidate],
+            candidates=[judged_itself(common, prior.score), near],
             alone=[self._alone.candidate] if self._alone is not None else [],
         )
 

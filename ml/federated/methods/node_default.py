@@ -1,9 +1,10 @@
 """What a node does by default, for many people at once: `node/methods/shared_prior.py` step by step.
 
 Average one's own shared model with those that pass the gate: the prior. Learn the next shared model from there, and
-the personal ones under a pull to it; let what is drawn back to the prior speak when it is better on held-out speech.
-That is `ml/federated/methods/hierarchical.py` with the gate as its rule, and the same around genesis beside it, for
-which peers are nothing: nobody is worse off than that. A test runs real nodes beside it. Knows no network.
+the personal ones under a pull to it, and draw them back to it. That is `ml/federated/methods/hierarchical.py` with the
+gate as its rule. The same around genesis is beside it, the control, for which peers are nothing; half way between both
+may speak when it is better on held-out speech than what spoke before, and so may the control: nobody is judged worse
+than that. A test runs real nodes beside it. Knows no network.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ml.federated.gate import MergeOptions, adopts, own_share
 from ml.federated.gated import Gated
 from ml.federated.method import Ground, Inbox, Rule, State
 from ml.federated.methods.lines import ACCEPTED, BEST, ERROR, Errors, begun, genesis, judged, judged_start, line
-from ml.federated.prior import drawn_back, prior_share
+from ml.federated.prior import drawn_back, half_way, prior_share, whole_way
 
 AVERAGE = MergeOptions(average=True)
 """The gate's rule, with one's own model weighing no more than each accepted one."""
@@ -31,8 +32,9 @@ class NodeDefault:
     """Lines as in the node: `shared` is published, `working` and `whole` are personal, `best` speaks.
 
     `whole` learns from the held-out speech too and speaks in the place of `working`, which is judged. `control`,
-    `control_whole` and `alone` are the same around genesis; without `control` they are not there. `rule` takes the
-    place of the gate, to measure others by it (benchmarks/hostile.py).
+    `control_whole` and `alone` are the same around genesis; without `control` they are not there, and the personal
+    line speaks as it is instead of half way to them. `rule` takes the place of the gate, to measure others by it
+    (benchmarks/hostile.py).
     """
 
     options: MergeOptions = field(default_factory=lambda: AVERAGE)
@@ -51,11 +53,12 @@ class NodeDefault:
         published = ground.cohort.train_last(prior, who, ground.training)
         working, whole, own = _personal(ground, who, prior, line(state, "working"), line(state, "whole"))
         after: dict[str, npt.NDArray[np.generic]] = {"shared": published, "working": working, "whole": whole}
-        best = _better(_Spoken.of(state, BEST, "twin", ERROR), _Spoken(prior, prior, error), own)
+        tried = [_Spoken(prior, prior, error), own]
         if self.control:
-            alone, _ = NodeAlone().round(ground, who, state, inbox, number)
-            after |= {name: alone[name] for name in ALONE}
-            best = _better(best, _Spoken.of(alone, *ALONE[2:]))
+            alone, control = NodeAlone().learnt(ground, who, state)
+            after |= alone
+            tried[1:] = [*_half(ground, who, own, control), _Spoken.of(alone, *ALONE[2:])]
+        best = _better(_Spoken.of(state, BEST, "twin", ERROR), *tried)
         return {**after, ACCEPTED: accepted, BEST: best.speaks, "twin": best.twin, ERROR: best.error}, published
 
     def personal(self, state: State) -> Stack:
@@ -118,10 +121,15 @@ class NodeAlone:
 
     def round(self, ground: Ground, who: Sequence[int], state: State, inbox: Inbox, number: int) -> tuple[State, Stack]:
         """Nothing is taken in, and what is published is for nobody."""
+        after, _ = self.learnt(ground, who, state)
+        return after, line(after, "control")
+
+    def learnt(self, ground: Ground, who: Sequence[int], state: State) -> tuple[dict[str, Stack | Errors], _Spoken]:
+        """The lines after a round, and what this round alone would let speak."""
         lines = line(state, "control"), line(state, "control_whole")
         working, whole, own = _personal(ground, who, genesis(ground, who), *lines)
         best = _better(_Spoken.of(state, *ALONE[2:]), own)
-        return dict(zip(ALONE, (working, whole, best.speaks, best.twin, best.error), strict=True)), working
+        return dict(zip(ALONE, (working, whole, best.speaks, best.twin, best.error), strict=True)), own
 
     def personal(self, state: State) -> Stack:
         """What would speak without peers."""
@@ -156,6 +164,15 @@ def _better(*tried: _Spoken) -> _Spoken:
         better = one.error < error
         speaks[better], twin[better], error[better] = one.speaks[better], one.twin[better], one.error[better]
     return _Spoken(speaks, twin, error)
+
+
+def _half(ground: Ground, who: Sequence[int], own: _Spoken, control: _Spoken) -> tuple[_Spoken, _Spoken]:
+    """What may speak of a round's lines: half way to the control, and the whole way of those with whom it is clearly
+    better; with the others it has an infinite error."""
+    twin = half_way(own.twin, control.twin)
+    half = _Spoken(half_way(own.speaks, control.speaks), twin, judged(ground, twin, who))
+    clear = whole_way(own.error, half.error)
+    return half, _Spoken(own.speaks, own.twin, np.where(clear, own.error, np.inf))
 
 
 def _personal(

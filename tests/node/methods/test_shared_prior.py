@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from ml.federated.merge import Received
+from ml.federated.prior import CLEAR, draw_back, halve
 from ml.weights import Weights, digest
 from node.learner import Plan
 from node.methods.shared_prior import SharedPrior
+from node.methods.way import Outcome
 from node.store.rows import Origin, Role
 from tests.fakes import VectorLearner, run_virtually
 
@@ -25,6 +27,12 @@ def truth(learner: VectorLearner) -> list[Received]:
 
 def nobody(facts: object) -> None:
     return
+
+
+def half(done: Outcome, prior: Weights) -> Weights:
+    """Half way between the personal line and the control, each drawn back to its prior, by what the round made."""
+    own = draw_back(done.roles[Role.WORKING], prior, 9000)
+    return halve(own, draw_back(done.roles[Role.CONTROL], weights(0.0), 9000))
 
 
 STARTS = {Role.SHARED: 0.1, Role.WORKING: 0.2, Role.WHOLE: 0.3, Role.CONTROL: 0.4, Role.CONTROL_WHOLE: 0.5}
@@ -72,6 +80,7 @@ def test_five_lines_are_trained_each_from_its_own_and_towards_its_prior() -> Non
         assert near.speaks.origin is Origin.WHOLE
         assert near.score == await learner.score(near.twin.weights)
         assert digest(done.adopted) == digest(near.twin.weights)
+        assert near.score.mse < (1 - CLEAR) * (await learner.score(half(done, prior))).mse, "so clearly better"
         assert digest(done.candidates[0].speaks.weights) == digest(prior), "the prior itself may speak"
 
     run_virtually(main())
@@ -90,5 +99,40 @@ def test_everything_that_a_role_or_the_round_points_at_is_made() -> None:
         assert {digest(one) for one in done.roles.values()} <= made
         assert {digest(done.trained), digest(done.adopted)} <= made
         await asyncio.sleep(0)
+
+    run_virtually(main())
+
+
+def test_half_way_to_the_control_may_speak_where_the_whole_way_is_not_clearly_better() -> None:
+    learner = VectorLearner(1)
+    same = {role: weights(0.2) for role in STARTS} | {Role.SHARED: learner.origin}
+    course = SharedPrior().begin(learner, lambda role: same[role])
+
+    async def main() -> None:
+        await course.merge([])
+        await course.train(Plan(1), nobody)
+        done = await course.outcome()
+        near = done.candidates[1]
+        assert digest(near.twin.weights) == digest(half(done, learner.origin))
+        assert near.speaks.origin is Origin.WHOLE
+        assert digest(near.speaks.parent) == digest(near.twin.weights)
+        assert near.score == await learner.score(near.twin.weights)
+        assert digest(done.adopted) == digest(near.twin.weights)
+        assert {digest(one.weights) for one in done.made} >= {digest(near.twin.weights), digest(near.twin.parent)}
+
+    run_virtually(main())
+
+
+def test_without_the_control_the_personal_line_speaks_as_it_is() -> None:
+    learner = VectorLearner(1)
+    course = SharedPrior(control=False).begin(learner, lambda role: weights(STARTS[role]))
+
+    async def main() -> None:
+        await course.merge([])
+        await course.train(Plan(1), nobody)
+        done = await course.outcome()
+        line = draw_back(done.roles[Role.WORKING], weights(0.1), 9000)
+        assert digest(done.candidates[1].twin.weights) == digest(line)
+        assert not done.alone
 
     run_virtually(main())

@@ -11,8 +11,8 @@ from ml.federated.cohort import Cohort, Person
 from ml.federated.gate import reach_after, way
 from ml.federated.method import Ground, Inbox, judge_of
 from ml.federated.methods.lines import judged
-from ml.federated.methods.node_default import AVERAGE, NodeAlone, NodeDefault
-from ml.federated.prior import drawn_back, prior_share
+from ml.federated.methods.node_default import AVERAGE, NodeAlone, NodeDefault, _half, _Spoken
+from ml.federated.prior import CLEAR, drawn_back, half_way, prior_share
 from ml.federated.rules.averages import Mean
 from ml.voice.genesis import genesis
 from ml.voice.stacked import flat
@@ -130,6 +130,58 @@ def test_nobody_is_judged_worse_than_the_control_or_than_before(ground: Ground) 
         assert np.array_equal(state["alone"], control.personal(alone)), "peers change nothing in the control"
         assert (found <= np.minimum(least, judged(ground, judge_of(control, alone), who)) * (1 + 1e-9)).all()
         least = found
+
+
+def test_half_way_to_the_control_speaks_where_the_whole_way_is_not_clearly_better(ground: Ground) -> None:
+    method, bare, alone, who = NodeDefault(), NodeDefault(control=False), NodeAlone(), [0, 1]
+    received = two(inbox(ground, ground.genesis + np.float32(0.1) * (near(ground, 2) - ground.genesis)))
+    state, _ = method.round(ground, who, method.begin(ground, who), received, 1)
+    own, _ = bare.round(ground, who, bare.begin(ground, who), received, 1)
+    control, _ = alone.round(ground, who, alone.begin(ground, who), two(empty(ground)), 1)
+    twin, speaks = (
+        half_way(bare.twin(own), alone.twin(control)),
+        half_way(bare.personal(own), alone.personal(control)),
+    )
+    halved = (method.twin(state) == twin).all(axis=1)
+    assert halved.any(), "with the other the prior or the control is better still"
+    assert np.array_equal(method.personal(state)[halved], speaks[halved])
+    assert not (alone.personal(control) == bare.personal(own)).all(axis=1).any(), "peers had a part in it"
+
+
+def test_the_whole_way_is_tried_with_those_for_whom_it_is_clearly_better(ground: Ground) -> None:
+    who, start = [0, 1], ground.cohort.stack(genesis().weights, 2)
+    learnt = ground.cohort.train(start, who, TrainOptions(epochs=8, rate=1e-3)).last
+
+    def spoken(stack: np.ndarray) -> _Spoken:
+        return _Spoken(stack, stack, judged(ground, stack, who))
+
+    own, control = start.copy(), learnt.copy()
+    own[0], control[0] = learnt[0], start[0]
+    half, whole = _half(ground, who, spoken(own), spoken(control))
+    assert np.array_equal(half.twin, half_way(own, control))
+    assert np.array_equal(half.error, judged(ground, half.twin, who))
+    assert whole.error[0] == judged(ground, learnt, who)[0] < (1 - CLEAR) * half.error[0]
+    assert whole.error[1] == np.inf
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.integers(0, 2**16), st.sampled_from([0.0, 1e-3, 1e-2, 0.1]), st.sampled_from([0.0, 1e-3, 1e-2]))
+def test_wherever_the_lines_stand_nobody_is_judged_worse_than_before_than_the_control_or_clearly_than_the_whole_way(
+    ground: Ground, seed: int, peers: float, lines: float
+) -> None:
+    method, who, rng = NodeDefault(), [0, 1], np.random.default_rng(seed)
+    state = dict(method.begin(ground, who))
+    for name in ("shared", "working", "whole", "control", "control_whole"):
+        state[name] = state[name] + (lines * rng.normal(size=state[name].shape)).astype(np.float32)
+    received = near(ground, 2) + (peers * rng.normal(size=near(ground, 2).shape)).astype(np.float32)
+    after, _ = method.round(ground, who, state, two(inbox(ground, received)), 1)
+    bare = {name: value for name, value in state.items() if not name.startswith(("control", "alone"))}
+    whole, _ = NodeDefault(control=False).round(ground, who, bare, two(inbox(ground, received)), 1)
+    found = judged(ground, judge_of(method, after), who)
+    assert np.array_equal(found, after["error"]), "what is said of it is true of its twin"
+    assert (found <= np.asarray(state["error"])).all()
+    assert (found <= np.asarray(after["alone_error"])).all()
+    assert (found <= np.asarray(whole["error"]) / (1 - CLEAR) * (1 + 1e-9)).all()
 
 
 def test_another_rule_takes_the_gates_place_and_the_average_is_still_checked(ground: Ground) -> None:
