@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import soundfile
 
 from ml.device import Placement
-from ml.engines.pocket_tts import FIRST, PocketVoice
+from ml.engines.pocket_tts import FIRST, PIECE, PocketVoice
 from ml.engines.protocols import EngineHome, StreamingTts
 from ml.errors import BadAudio, BadText, EngineFailed, ModelDamaged, Unavailable
 from ml.models.checkpoint import Checkpoint
@@ -77,10 +78,16 @@ def test_voices_are_chosen_by_name_or_by_a_recording(engine) -> None:
         said(reference=Audio(np.zeros(1000, np.float32)))
 
 
-def test_long_texts_are_spoken_in_sentences(engine) -> None:
-    pieces = list(engine.stream(f"{TEXT} " * 10, "en", Delivery()))
-    pauses = [piece for piece in pieces if not piece.samples.any()]
-    assert len(pauses) >= 1
+def test_long_texts_are_spoken_in_pieces_that_the_network_can_hold(engine) -> None:
+    long = "the fox and the dog " * 30
+    pieces = engine._pieces(f"{long.strip()}. {TEXT} Why?")
+    sizes = [len(engine._processor.tokenizer(piece).input_ids) for piece in pieces]
+    assert max(sizes) <= PIECE
+    assert all(a + b > PIECE for a, b in pairwise(sizes)), "sentences that fit are spoken together"
+    assert " ".join(pieces).split() == f"{long.strip()}. {TEXT} Why?".split()
+    heard = list(engine.stream(f"{TEXT} " * 10, "en", Delivery()))
+    pauses = [piece for piece in heard if not piece.samples.any()]
+    assert len(pauses) == len(engine._pieces(f"{TEXT} " * 10)) - 1 > 0
 
 
 def test_a_closed_voice_ends_its_streams() -> None:
