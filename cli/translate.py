@@ -62,6 +62,9 @@ class Wishes:
     grammar: Path | None = None
     "JSGF grammar file: the recogniser hears nothing else."
 
+    glossary: Path | None = None
+    "File of terms and their translations, a pair in each line, separated by a tab or comma; fetched translators only."
+
     text: str | None = None
     "Translate this text instead of a recording; - reads standard input."
 
@@ -103,7 +106,7 @@ def translate(*inputs: Path, wishes: Wishes | None = None, common: Common | None
 def _options(node: Node, wishes: Wishes) -> DubOptions:
     from node.dubbing import DubOptions
     from node.engines import EngineNames
-    from node.files import read_guide
+    from node.files import read_glossary, read_guide
 
     said = node.config
     target = wishes.to or said.translate.target
@@ -125,6 +128,7 @@ def _options(node: Node, wishes: Wishes) -> DubOptions:
         notes=read_guide(wishes.notes),
         grammar=read_guide(wishes.grammar),
         engines=EngineNames(wishes.asr or names.asr, wishes.mt or names.mt, wishes.tts or names.tts, straight),
+        glossary=read_glossary(wishes.glossary),
     )
 
 
@@ -190,4 +194,7 @@ def _text(node: Node, wishes: Wishes, common: Common) -> int:
         sys.stdout.write(result.text + "\n")
         if result.output is not None:
             show_line(f"Written: {result.output}", error=True)
+        if result.missed_terms:
+            missed = ", ".join(result.missed_terms)
+            show_line(f"Note: Terms of the glossary that the translation has not: {missed}.", error=True)
     return 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -29,19 +29,20 @@ from ml.speech.interpret import Interpret
 from ml.speech.items import Utterance
 from ml.speech.recognise import Recognise
 from ml.speech.segment import Segmenter, Slots
+from ml.speech.settle import Settle
 from ml.speech.speak import Speak
 from ml.speech.stage import Stage, UtteranceStage
 from ml.speech.subtitles import Cue, cues, to_srt, to_vtt
 from ml.speech.timeline import Timeline
 from ml.speech.tint import AsSpoken, Matcher, Tint
-from ml.speech.translate import Translate
+from ml.speech.translate import Translate, TranslateEach
 from ml.voice.match import MatchOptions, Method, VoiceMatcher
 from ml.voice.profile import VoiceProfile, build_profile
 from node.engines import EngineNames, Engines, Languages, describe, source_language, spoken_language
 from node.files import write_text
 from node.jobs import Remembering, ResultStore
 from node.listening import Heard, speech_of
-from node.report import EngineLine, Report, Tally, UtteranceLine, VoiceLine, median_of, utterance_line
+from node.report import EngineLine, Report, Tally, UtteranceLine, VoiceLine, median_of, remarks, utterance_line
 from node.runner import run
 from node.voices import VoiceShelf
 
@@ -64,6 +65,8 @@ class DubOptions:
     notes: str | None = None
     grammar: str | None = None
     engines: EngineNames = field(default_factory=EngineNames)
+    glossary: Mapping[str, str] | None = None
+    """Terms of the source, and how they must be translated."""
 
     @property
     def languages(self) -> Languages:
@@ -103,15 +106,15 @@ class Dubbing:
         warnings = list(self._warnings)
         voice, matcher = self._voice(source, progress, length, warnings)
         tally = Tally()
-        remembering = [
-            Remembering(stage, self._store)
-            for stage in (
-                *self._hearing,
-                Speak(self._tts, self._options.target, matcher.delivery),
-                Tint(matcher),
-            )
-        ]
-        stages: list[Stage[Any, Any]] = [Segmenter(SileroActivity(self._network), Endpointer()), Slots(), *remembering]
+        each = self._each()
+        speaking: list[UtteranceStage] = [Speak(self._tts, self._options.target, matcher.delivery), Tint(matcher)]
+        if each is not None:
+            speaking.insert(0, each)
+        ears, mouth = ([Remembering(one, self._store) for one in part] for part in (self._hearing, speaking))
+        remembering = [*ears, *mouth]
+        settling = [Settle(each.settle)] if each else []
+        cutting = (Segmenter(SileroActivity(self._network), Endpointer()), Slots())
+        stages: list[Stage[Any, Any]] = [*cutting, *ears, *settling, *mouth]
         lines: list[UtteranceLine] = []
         captions: tuple[list[Cue], list[Cue]] = ([], [])
         heard = Heard()
@@ -140,21 +143,23 @@ class Dubbing:
         if not any(line.target_text for line in lines):
             notes = "" if self._engines.ast else " or --notes"
             warnings.append(f"No words were recognised: the result is silent. A clearer recording{notes} may help.")
+        spoken = (each.source if each else self.source) or _heard_in(lines)
+        warnings.extend(remarks(lines, self._options.target, spoken))
         report = Report(
             input=str(source),
             output=str(output),
-            source=self.source or _heard_in(lines),
+            source=spoken,
             target=self._options.target,
-            source_note=self._source_note,
+            source_note=self._told(spoken) if each and each.source else self._source_note,
             input_seconds=round(heard.seconds, 3),
             seconds=round(time.perf_counter() - began, 3),
             cold_start=round(cold_start, 3),
-            engines=self._engine_lines(),
+            engines=self._engine_lines(each),
             voice=voice_line(voice, lines) if voice else None,
             utterances=tuple(lines),
             compute={stage: round(seconds, 4) for stage, seconds in tally.by_stage.items()},
             clipped=writer.clipped,
-            subtitles=self._write_subtitles(output, self.source or _heard_in(lines), captions, warnings),
+            subtitles=self._write_subtitles(output, spoken, captions, warnings),
             warnings=tuple(warnings),
             resumed=sum(1 for line in lines if line.resumed),
         )
@@ -174,14 +179,29 @@ class Dubbing:
             raise ValueError("a dubbing needs ears and a translator")
         source, self._source_note = source_language(options.source, asr)
         self.source = source
-        wishes = AsrOptions(source, live=False, notes=options.notes, grammar=options.grammar)
+        wishes = AsrOptions(source or "auto", live=False, notes=options.notes, grammar=options.grammar)
         with ThreadPoolExecutor(1) as pool:
             ready = pool.submit(asr.prepare, wishes)
-            translate = Translate(mt, source, options.target)
+            translate = Translate(mt, source, options.target, options.glossary) if source else None
             self._network = SileroNetwork.load()
             ready.result()
+        if translate is None:
+            return (Recognise(asr, wishes),)
         self._route = translate.route
         return Recognise(asr, wishes), translate
+
+    def _each(self) -> TranslateEach | None:
+        """What translates a recording whose language is only known when it is heard."""
+        engines, options = self._engines, self._options
+        if engines.ast is not None or self.source is not None:
+            return None
+        if engines.translator is None:
+            raise ValueError("a dubbing from any language needs a way to choose its translator")
+        return TranslateEach(engines.translator, options.target, options.glossary)
+
+    def _told(self, language: str) -> str:
+        ears = self._engines.asr.spec.name if self._engines.asr else ""
+        return f"The input is taken as {language!r}: {ears} heard it in most of the first utterances."
 
     def _straight(self) -> tuple[UtteranceStage, ...]:
         """From sound straight to words of the other language."""
@@ -192,6 +212,11 @@ class Dubbing:
             raise BadText(
                 f"{ast.spec.name} makes no transcript, so it takes neither notes nor a grammar.",
                 "Leave them out, or translate with a recogniser (without --ast).",
+            )
+        if options.glossary:
+            raise BadText(
+                f"{ast.spec.name} takes no glossary.",
+                "Leave it out, or translate with a recogniser and a translator (without --ast).",
             )
         self.source, self._source_note = spoken_language(options.source, ast, options.target)
         self._network = SileroNetwork.load()
@@ -223,17 +248,18 @@ class Dubbing:
         matcher = voice_matcher(profile, self._engines, options)
         return VoiceUsed(name, profile, options.method), matcher
 
-    def _engine_lines(self) -> tuple[EngineLine, ...]:
+    def _engine_lines(self, each: TranslateEach | None) -> tuple[EngineLine, ...]:
         engines = self._engines
+        mt, route = (each.mt or engines.mt, each.route) if each else (engines.mt, self._route)
         taking: tuple[tuple[Task, Engine | None], ...] = (
             ("asr", engines.asr),
-            ("mt", engines.mt),
+            ("mt", mt),
             ("ast", engines.ast),
             ("tts", engines.tts),
             ("speaker", engines.speaker),
         )
         return tuple(
-            describe(engine, task, engines, self._route if task == "mt" else ())
+            describe(engine, task, engines, route if task == "mt" else ())
             for task, engine in taking
             if engine is not None
         )

@@ -6,7 +6,7 @@ it is said in the result.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import cast
@@ -42,6 +42,8 @@ class Engines:
     warnings: tuple[str, ...] = ()
     why: Mapping[Task, str] = field(default_factory=dict)
     """Why each of them, in words."""
+    translator: Callable[[str], Mt] | None = None
+    """The translator from a language that is known only when it is heard. Raises as `load_engines`."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,10 @@ def load_engines(
                 warnings.append(f"Likeness is not measured: {error.sentence} {error.remedy}".strip())
             else:
                 warnings.extend(picks[task].troubles)
+
+    def translator(heard: str) -> Mt:
+        return cast(Mt, registry.pick(Wish("mt", heard, asked.target), names.mt).engine)
+
     loaded: dict[Task, Engine] = {task: pick.engine for task, pick in picks.items()}
     return Engines(
         mt=cast("Mt | None", loaded.get("mt")),
@@ -93,13 +99,18 @@ def load_engines(
         speaker=cast("SpeakerEncoder | None", loaded.get("speaker")),
         warnings=tuple(warnings),
         why={task: pick.why for task, pick in picks.items()},
+        translator=translator,
     )
 
 
-def source_language(asked: str, asr: Asr) -> tuple[str, str | None]:
-    """The input's language, and a remark when it was assumed rather than known. Raises UnsupportedLanguage."""
-    known = asr.capabilities().languages
+def source_language(asked: str, asr: Asr) -> tuple[str | None, str | None]:
+    """The input's language, None where the engine tells it as it hears, and a remark when it was assumed rather than
+    known. Raises UnsupportedLanguage."""
+    able = asr.capabilities()
+    known = able.languages
     if asked == "auto":
+        if able.detects and len(known) != 1:
+            return None, None
         if len(known) == 1:
             return known[0], f"The input is taken as {known[0]!r}: {asr.spec.name} knows no other language."
         raise UnsupportedLanguage(

@@ -5,6 +5,7 @@ Knows nothing of what the files mean.
 
 from __future__ import annotations
 
+import csv
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,9 @@ from node.errors import BadRequest, NotFound
 
 GUIDE_BYTES = 4_000_000
 """The longest notes or grammar file that is read."""
+
+MOST_TERMS, LONGEST_TERM = 1000, 100
+"""Of a glossary file, terms and the characters of each: as many as the translators take."""
 
 SOUND = frozenset(
     {".wav", ".flac", ".mp3", ".ogg", ".opus", ".oga", ".m4a", ".aac", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"}
@@ -94,6 +98,33 @@ def find_inputs(given: Sequence[Path], made_by_us: Iterable[str] = ()) -> list[P
             )
         found |= dict.fromkeys(inside)
     return list(found)
+
+
+def read_glossary(path: Path | None) -> dict[str, str] | None:
+    """The terms of a glossary file, source to target: a line each, the two separated by a tab or, where the file has no
+    tab, a comma (quoted as in CSV where a term has one); empty lines do not count. Raises NotFound or BadRequest."""
+    text = read_guide(path)
+    if path is None or text is None:
+        return None
+    rows = csv.reader(text.removeprefix("\ufeff").splitlines(), delimiter="\t" if "\t" in text else ",")
+    terms: dict[str, str] = {}
+    for row in rows:
+        cells = [cell.strip() for cell in row]
+        if not any(cells):
+            continue
+        where = f"{path}, line {rows.line_num}:"
+        if len(cells) != 2 or not all(0 < len(cell) <= LONGEST_TERM for cell in cells):
+            raise BadRequest(
+                f"{where} that is not two terms of at most {LONGEST_TERM} characters.",
+                "Write a source term, a tab or a comma, and its translation.",
+            )
+        if terms.setdefault(*cells) != cells[1]:
+            raise BadRequest(f"{where} {cells[0]!r} has another translation above.", "Leave one of the two.")
+        if len(terms) > MOST_TERMS:
+            raise BadRequest(f"{path} has more than {MOST_TERMS} terms.", "Leave out those that the text has not.")
+    if not terms:
+        raise BadRequest(f"{path} has no terms.", "Write a source term, a tab or a comma, and its translation.")
+    return terms
 
 
 def read_guide(path: Path | None) -> str | None:

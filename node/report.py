@@ -11,6 +11,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ml.speech.items import Utterance
+from ml.speech.translate import UNCHANGED
+
+REMARKS = {
+    "left": "left untranslated, the translator has no way from there to {target!r}",
+    "unchanged": "said again as it was",
+    "own": "translated from there and not from {source!r}",
+}
+"""Of utterances in another language than the recording's."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,10 @@ class UtteranceLine:
     compute: dict[str, float]
     latency: float
     resumed: tuple[str, ...]
+    language: str = ""
+    """What was heard is in this language; empty where nothing was heard, or nobody told."""
+    missed_terms: tuple[str, ...] = ()
+    """Terms of the glossary that the translation has not."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +145,34 @@ def utterance_line(u: Utterance, compute: Mapping[str, float], resumed: Sequence
         compute={stage: round(seconds, 4) for stage, seconds in compute.items()},
         latency=round(sum(compute.values()), 4),
         resumed=tuple(resumed),
+        language=heard.language if heard and heard.text.strip() else "",
+        missed_terms=said.missed if said else (),
     )
+
+
+def remarks(lines: Sequence[UtteranceLine], target: str, source: str) -> tuple[str, ...]:
+    """What a person should know of the languages and terms of the utterances, a sentence each."""
+    grouped: dict[tuple[str, str], list[UtteranceLine]] = {}
+    for line in lines:
+        if (key := _unlike(line, source)) is not None:
+            grouped.setdefault(key, []).append(line)
+    found = []
+    for (kind, language), group in grouped.items():
+        count = f"{len(group)} utterances" if len(group) > 1 else "1 utterance"
+        what = REMARKS[kind].format(target=target, source=source)
+        found.append(f"{count} in {language!r} (first at {group[0].start:.1f} s): {what}.")
+    if terms := dict.fromkeys(term for line in lines for term in line.missed_terms):
+        found.append(f"Terms of the glossary that the translation has not: {', '.join(terms)}.")
+    return tuple(found)
+
+
+def _unlike(line: UtteranceLine, source: str) -> tuple[str, str] | None:
+    """The key of `REMARKS` for an utterance that is not like the recording, and its language."""
+    if not line.route:
+        return ("left", line.language) if line.language else None
+    if line.engines.get("mt") == UNCHANGED:
+        return "unchanged", line.route[0]
+    return ("own", line.route[0]) if line.route[0] != source else None
 
 
 def _rounded(values: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ml.audio.write import AudioWriter
 from ml.errors import BadText
 from ml.speech.tint import AsSpoken, Matcher
+from ml.speech.translate import Wording
 from ml.types import Translation
 from node.dubbing import DubOptions, voice_matcher
 from node.engines import Engines, load_engines
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 LONGEST = 200_000
 """Characters of text that are taken at once."""
+BATCH = 64
+"""Lines that are given to a translator together, where it takes several."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class TextResult:
     unknown_words: tuple[str, ...]
     output: str | None = None
     seconds: float | None = None
+    missed_terms: tuple[str, ...] = ()
+    """Terms of the glossary that the translation has not."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -78,11 +83,17 @@ def _translated(engines: Engines, text: str, options: DubOptions) -> list[Transl
     mt = engines.mt
     assert mt is not None  # noqa: S101 - without ears it is always asked for
     source = "en" if options.source == "auto" else options.source
+    wording = Wording(mt, options.glossary)
     mt.prepare(source, options.target)
-    return [
-        mt.translate(line, source, options.target) if any(c.isalnum() for c in line) else None
-        for line in _checked(text).splitlines()
+    lines = _checked(text).splitlines()
+    wordy = [line for line in lines if any(c.isalnum() for c in line)]
+    said = [
+        one
+        for start in range(0, len(wordy), BATCH)
+        for one in wording.translate_many(wordy[start : start + BATCH], source, options.target)
     ]
+    coming = iter(said)
+    return [next(coming) if any(c.isalnum() for c in line) else None for line in lines]
 
 
 def _result(text: str, lines: list[Translation | None]) -> TextResult:
@@ -98,4 +109,5 @@ def _result(text: str, lines: list[Translation | None]) -> TextResult:
         route=max((line.route for line in known), key=len),
         confidence=round(min(line.confidence for line in known), 3),
         unknown_words=tuple(word for line in known for word in line.unknown),
+        missed_terms=tuple(dict.fromkeys(term for line in known for term in line.missed)),
     )

@@ -135,6 +135,30 @@ class CountingAsr:
         return
 
 
+class PolyglotAsr(CountingAsr):
+    """Hears as `CountingAsr` does, and the n-th utterance in the n-th of `spoken` (the last one for all that follow).
+    Knows `languages`, and tells them apart."""
+
+    def __init__(self, *spoken: str, languages: tuple[str, ...] = ("de", "en", "es", "fr")) -> None:
+        super().__init__()
+        self.spoken, self.asked, self._languages = spoken, list[str](), languages
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities("1", self._languages, detects=True)
+
+    def listen(self, options: AsrOptions) -> CountingSession:
+        session = super().listen(options)
+        self.asked.append(options.language)
+        finish = session.finish
+
+        def told() -> Transcript:
+            heard = finish()
+            return replace(heard, language=self.spoken[min(self.utterances, len(self.spoken)) - 1])
+
+        session.finish = told  # type: ignore[method-assign]
+        return session
+
+
 class CountingAst:
     """Says how long the sound was, in Spanish: "2.5 segundos"; with `tells` also in English. Knows "en" when nobody
     says the language, and "de" when told."""
@@ -181,6 +205,36 @@ class UpperMt:
 
     def close(self) -> None:
         return
+
+
+class ManyMt(UpperMt):
+    """Translates into capitals from `sources`, many texts at once, with all terms of a glossary but "lost"."""
+
+    def __init__(self, *sources: str) -> None:
+        super().__init__()
+        self.sources, self.batches = sources or ("en",), list[int]()
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities("1", self.sources, pairs=tuple((source, "es") for source in self.sources))
+
+    def prepare(self, source: str, target: str) -> tuple[str, ...]:
+        if (source, target) not in self.capabilities().pairs:
+            raise UnsupportedLanguage(f"no {source} to {target}", "es")
+        return (source, target)
+
+    def translate_many(
+        self, texts: Sequence[str], source: str, target: str, glossary: Mapping[str, str] | None = None
+    ) -> list[Translation]:
+        self.batches.append(len(texts))
+        terms, made = dict(glossary or {}), []
+        lost = terms.pop("lost", None)
+        for text in texts:
+            said = text
+            for word, term in terms.items():
+                said = said.replace(word, term)
+            missed = (lost,) if lost is not None and "lost" in text else ()
+            made.append(replace(self.translate(said, source, target), source_text=text, missed=missed))
+        return made
 
 
 class ToneTts:

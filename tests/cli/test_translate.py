@@ -11,7 +11,7 @@ from cli.app import run
 from ml.audio.read import read
 from node.config import EngineSettings
 from node.store import Store
-from tests.fakes import CountingAst, fake_node
+from tests.fakes import CountingAst, ManyMt, fake_node
 
 
 @pytest.fixture(autouse=True)
@@ -118,3 +118,27 @@ def test_straight_and_by_words_exclude_each_other(capsys, demo):
     for option in ("--asr", "--mt"):
         assert run(["translate", demo, "--to", "es", "--ast", "fake-ast", option, "fake", "--json"]) == 2
         assert "neither recogniser nor translator" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_a_glossary_that_no_translator_takes_is_refused(capsys, in_folder):
+    (in_folder / "terms.tsv").write_text("good\tbueno\n")
+    assert run(["translate", "--text", "good", "--to", "es", "--glossary", "terms.tsv"]) == 2
+    told = capsys.readouterr().err
+    assert "upper takes no glossary" in told
+    assert "--mt" in told
+    assert run(["translate", "--text", "good", "--to", "es", "--glossary", "nowhere.tsv"]) == 2
+    assert "no file nowhere.tsv" in capsys.readouterr().err
+
+
+def test_terms_that_a_translation_has_not_are_told_beside_it(capsys, in_folder, babelmesh_home, monkeypatch):
+    @contextmanager
+    def household(common):
+        with fake_node(babelmesh_home, mt=ManyMt()) as node:
+            yield node
+
+    monkeypatch.setattr("cli.translate.household", household)
+    (in_folder / "terms.csv").write_text("good,bueno\nlost,perdido\n")
+    assert run(["translate", "--text", "good and lost", "--to", "es", "--glossary", "terms.csv"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == "BUENO AND LOST\n"
+    assert "has not: perdido." in shown.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from ml.audio.write import AudioWriter
 from ml.errors import BadAudio, BadText, UnsupportedLanguage
 from node.dubbing import DubOptions, report_path, subtitle_path, write_report
 from node.engines import EngineNames
-from tests.fakes import CountingAsr, CountingAst, ToneTts, fake_node
+from tests.fakes import CountingAsr, CountingAst, ManyMt, PolyglotAsr, ToneTts, fake_node
 
 PLAIN = DubOptions("es", own_voice=False)
 
@@ -206,3 +207,85 @@ def test_what_teaches_a_recogniser_is_refused_without_one(tmp_path, demo, guide)
     with pytest.raises(BadText, match="no transcript"):
         dub(tmp_path / "home", demo, tmp_path / "out.wav", options, ast=CountingAst())
     assert not (tmp_path / "out.wav").exists()
+
+
+def test_the_language_that_is_heard_is_the_jobs(tmp_path, demo):
+    asr, mt = PolyglotAsr("de"), ManyMt("en", "de")
+    report, _ = dub(tmp_path / "home", demo, tmp_path / "out.wav", replace(PLAIN, srt=True), asr=asr, mt=mt)
+    assert set(asr.asked) == {"auto"}
+    assert (report.source, report.source_note) == (
+        "de",
+        "The input is taken as 'de': counting heard it in most of the first utterances.",
+    )
+    assert [(line.language, line.route) for line in report.utterances] == [("de", ("de", "es"))] * 3
+    assert {line.task: line.route for line in report.engines}["mt"] == ("de", "es")
+    assert [Path(path).name for path in report.subtitles] == ["out.de.srt", "out.es.srt"]
+    assert report.warnings == ()
+
+
+def test_utterances_in_other_languages_are_dealt_with_and_told(tmp_path, demo):
+    home, out = tmp_path / "home", tmp_path / "out.wav"
+    longest = dub(home, demo, out)[0].utterances
+    times = [line.end - line.start for line in longest]
+    spoken = ["fr" if seconds == min(times) else "en" for seconds in times]
+    report, _ = dub(home, demo, out, asr=PolyglotAsr(*spoken), mt=ManyMt("en"))
+    assert report.source == "en"
+    assert [bool(line.target_text) for line in report.utterances] == [code == "en" for code in spoken]
+    (told,) = report.warnings
+    assert told.startswith("1 utterance in 'fr' (first at ")
+    assert "untranslated" in told
+
+    report, _ = dub(home, demo, out, asr=PolyglotAsr(*spoken), mt=ManyMt("en", "fr"))
+    assert all(line.target_text for line in report.utterances)
+    assert [line.route[0] for line in report.utterances] == spoken
+    assert "translated from there and not from 'en'" in report.warnings[0]
+
+    spoken = ["es" if code == "fr" else code for code in spoken]
+    report, _ = dub(home, demo, out, asr=PolyglotAsr(*spoken), mt=ManyMt("en"))
+    assert [line.target_text == line.source_text for line in report.utterances] == [code == "es" for code in spoken]
+    assert "said again as it was" in report.warnings[0]
+
+
+def test_a_language_without_a_way_ends_the_job_with_what_would_help(tmp_path, demo):
+    for spoken in ("fr", "es"):
+        with pytest.raises(UnsupportedLanguage):
+            dub(tmp_path / "home", demo, tmp_path / "out.wav", asr=PolyglotAsr(spoken), mt=ManyMt("en"))
+    assert not (tmp_path / "out.wav").exists()
+
+
+def test_two_recordings_may_be_in_two_languages(tmp_path, demo):
+    sources = []
+    with fake_node(tmp_path / "home", asr=PolyglotAsr("de", "de", "de", "en"), mt=ManyMt("en", "de")) as node:
+        dubbing, _ = node.dubbing(PLAIN)
+        for name in ("one.wav", "two.wav"):
+            sources.append(dubbing.dub(demo, tmp_path / name, lambda *step: None).source)
+            dubbing.forget()
+    assert sources == ["de", "en"]
+
+
+def test_a_job_whose_language_was_heard_goes_on_where_it_stopped(tmp_path, demo):
+    home, out = tmp_path / "home", tmp_path / "out.wav"
+    broken = PolyglotAsr("de")
+    broken.fail_at = 3
+    with pytest.raises(RuntimeError, match="told to fail"):
+        dub(home, demo, out, asr=broken, mt=ManyMt("de"))
+    report, _ = dub(home, demo, out, asr=PolyglotAsr("de"), mt=ManyMt("de"))
+    assert (report.source, report.resumed) == ("de", 2)
+
+
+def test_a_glossary_holds_for_a_recording_and_what_it_lost_is_told(tmp_path, demo):
+    options = replace(PLAIN, glossary={"seconds": "segundos"})
+    report, _ = dub(tmp_path / "home", demo, tmp_path / "out.wav", options, mt=ManyMt())
+    assert all(line.target_text.endswith("SEGUNDOS") for line in report.utterances)
+
+    class Losing(ManyMt):
+        def translate_many(self, texts, source, target, glossary=None):
+            return [replace(one, missed=("segundos",)) for one in super().translate_many(texts, source, target)]
+
+    report, _ = dub(tmp_path / "home", demo, tmp_path / "out.wav", options, mt=Losing())
+    assert report.utterances[0].missed_terms == ("segundos",)
+    assert report.warnings == ("Terms of the glossary that the translation has not: segundos.",)
+    for engines in ({}, {"ast": CountingAst()}):
+        names = EngineNames(ast="fake-ast" if engines else None)
+        with pytest.raises(BadText, match="takes no glossary"):
+            dub(tmp_path / "home", demo, tmp_path / "out.wav", replace(options, engines=names), **engines)

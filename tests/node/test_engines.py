@@ -5,7 +5,7 @@ import pytest
 from ml.engines.registry import Registry
 from ml.errors import ModelDamaged, Unavailable, UnsupportedLanguage
 from node.engines import EngineNames, describe, load_engines, source_language, spoken_language
-from tests.fakes import CountingAsr, CountingAst, fake_registry
+from tests.fakes import CountingAsr, CountingAst, ManyMt, PolyglotAsr, fake_registry
 
 
 def test_all_engines_of_a_dubbing(tmp_path):
@@ -97,3 +97,17 @@ def test_the_language_of_speech_that_goes_straight(tmp_path):
     with pytest.raises(UnsupportedLanguage) as failure:
         spoken_language("en", deaf, "de")
     assert "es" in failure.value.remedy
+
+
+def test_an_engine_that_tells_languages_apart_is_not_asked_for_one():
+    assert source_language("auto", PolyglotAsr("de")) == (None, None)
+    assert source_language("de", PolyglotAsr("en")) == ("de", None)
+    language, remark = source_language("auto", PolyglotAsr("de", languages=("de",)))
+    assert (language, remark is None) == ("de", False)
+
+
+def test_a_translator_can_be_had_for_a_language_that_is_only_heard(tmp_path):
+    mt = ManyMt("de")
+    engines = load_engines(fake_registry(tmp_path, mt=mt), EngineNames())
+    assert engines.translator is not None
+    assert engines.translator("de") is mt

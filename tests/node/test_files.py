@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 from node.errors import BadRequest, NotFound
-from node.files import GUIDE_BYTES, find_inputs, make_folder, read_guide, write_bytes, write_text
+from node.files import (
+    GUIDE_BYTES,
+    LONGEST_TERM,
+    MOST_TERMS,
+    find_inputs,
+    make_folder,
+    read_glossary,
+    read_guide,
+    write_bytes,
+    write_text,
+)
 
 
 def test_written_whole_with_its_mode_and_nothing_beside_it(tmp_path: Path):
@@ -91,3 +101,50 @@ def test_a_folder_that_is_there_is_left_as_it_is(tmp_path: Path):
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):
         make_folder(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "peer\tpar\nlive view\tvista en vivo\n",
+        "peer,par\n\nlive view , vista en vivo\npeer,par\n",
+        '\ufeff"peer","par"\r\n"live view","vista en vivo"',
+    ],
+)
+def test_a_glossary_has_two_columns(tmp_path: Path, text: str):
+    path = tmp_path / "terms"
+    path.write_text(text, encoding="utf-8")
+    assert read_glossary(path) == {"peer": "par", "live view": "vista en vivo"}
+    assert read_glossary(None) is None
+
+
+def test_with_tabs_commas_are_letters_like_others(tmp_path: Path):
+    path = tmp_path / "terms"
+    path.write_text("yes, sir\tsí, señor\n")
+    assert read_glossary(path) == {"yes, sir": "sí, señor"}
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("a,b\nc\n", "line 2: that is not two terms"),
+        ("a,b,c\n", "line 1"),
+        ("a,\n", "line 1"),
+        (f"a,{'b' * (LONGEST_TERM + 1)}", "line 1"),
+        ("a,b\na,c\n", "line 2: 'a' has another"),
+        ("\n \n", "has no terms"),
+        ("".join(f"{n},b\n" for n in range(MOST_TERMS + 1)), "more than"),
+    ],
+)
+def test_what_is_no_glossary_is_refused_with_its_line(tmp_path: Path, text: str, what: str):
+    path = tmp_path / "terms"
+    path.write_text(text)
+    with pytest.raises(BadRequest, match=what):
+        read_glossary(path)
+
+
+def test_a_file_of_terms_is_as_long_as_translators_take():
+    from ml.engines.glossary import MOST, checked
+
+    assert MOST_TERMS == MOST
+    assert checked({"a" * LONGEST_TERM: "b" * LONGEST_TERM})

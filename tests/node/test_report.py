@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from ml.speech.items import Fit, Likeness, Utterance
+from ml.speech.translate import UNCHANGED
 from ml.types import Audio, Speech, Transcript, Translation, Word
-from node.report import EngineLine, Report, Tally, VoiceLine, median_of, utterance_line
+from node.report import EngineLine, Report, Tally, VoiceLine, median_of, remarks, utterance_line
 from tests.fakes import tone
 
 
@@ -70,3 +71,18 @@ def test_the_tally_adds_up_by_stage_and_utterance():
 def test_medians_leave_out_what_is_unknown():
     assert median_of([None, 1.0, 3.0, None, 2.0]) == 2.0
     assert median_of([None]) is None
+
+
+def test_remarks_are_about_utterances_unlike_the_recording_and_about_terms():
+    plain = utterance_line(filled(), {}, [])
+    assert plain.language == "en"
+    assert remarks([plain, replace(plain, source_text="", language="", route=())], "es", "en") == ()
+    lost = replace(plain, language="fr", route=(), start=2.0)
+    kept = replace(plain, language="es", route=("es",), engines={"mt": UNCHANGED})
+    own = replace(plain, language="de", route=("de", "es"), missed_terms=("par",))
+    assert remarks([plain, lost, lost, kept, own], "es", "en") == (
+        "2 utterances in 'fr' (first at 2.0 s): left untranslated, the translator has no way from there to 'es'.",
+        "1 utterance in 'es' (first at 1.0 s): said again as it was.",
+        "1 utterance in 'de' (first at 1.0 s): translated from there and not from 'en'.",
+        "Terms of the glossary that the translation has not: par.",
+    )
