@@ -53,6 +53,7 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
+    "seamless": Kind("ast", "ml.engines.seamless:SeamlessTranslator", (*USUAL, PIECES)),
     "ecapa": Kind("speaker", "ml.engines.ecapa:EcapaEncoder", USUAL[:1]),
     "canary": Kind("ast", "ml.engines.canary:CanaryTranslator"),
     "canary-asr": Kind("asr", "ml.engines.canary:CanaryRecogniser"),
