@@ -96,7 +96,7 @@ class Library:
 
         Raises BadRequest, Unavailable or ModelDamaged.
         """
-        wanted = self._wanted(names)
+        wanted = self.catalogue.with_parts(self._wanted(names))
         if options.wheel is not None and len(wanted) != 1:
             raise BadRequest("One file holds one model.", "Name the model that --from is for.")
         for entry in wanted:  # all questions first, so that nobody has to wait for them
@@ -113,7 +113,7 @@ class Library:
 
     def plan(self, names: Sequence[str], options: FetchOptions = USUAL) -> tuple[PlannedModel, ...]:
         """What `pull` would fetch; asks the hubs for sizes that the catalogue lacks. Raises Unavailable."""
-        return tuple(self._planned(entry, options) for entry in self._wanted(names))
+        return tuple(self._planned(entry, options) for entry in self.catalogue.with_parts(self._wanted(names)))
 
     def verify(self, names: Sequence[str] = ()) -> tuple[ModelLine, ...]:
         """Read the models of these names and sets through, or all that are here. Raises ModelDamaged, Unavailable."""

@@ -38,6 +38,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     entry: ModelEntry | None = None
     folder: str = ""
     revision: str = ""
+    beside: dict[str, str] = {}
     placement: Placement = Placement()
 
 
@@ -49,7 +50,8 @@ def spec_of(recipe: Recipe) -> EngineSpec:
         return found
     from ml.engines.checkpoints import specs
 
-    checkpoint = Checkpoint(recipe.entry, Path(recipe.folder), recipe.revision)
+    beside = {part: Path(folder) for part, folder in recipe.beside.items()}
+    checkpoint = Checkpoint(recipe.entry, Path(recipe.folder), recipe.revision, beside)
     (made,) = specs(
         [recipe.entry], lambda entry, home: checkpoint, lambda entry, home: True, lambda entry: recipe.placement
     )

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -62,9 +61,10 @@ class PocketVoice:
     def load(cls, spec: EngineSpec, checkpoint: Checkpoint, placement: Placement) -> Self:
         """From a checkpoint. Raises ModelDamaged, Unavailable, EngineFailed."""
         network = load_network("PocketTTSForConditionalGeneration", checkpoint, placement, absent=MASKS)
-        part = replace(checkpoint, folder=checkpoint.folder / "audio_tokenizer")
-        if not part.folder.is_dir():
-            raise Unavailable(f"The {checkpoint.name} model has no audio_tokenizer.", f"Put one into {part.folder}.")
+        part = checkpoint.part("audio_tokenizer")
+        if part is None:
+            place = checkpoint.folder / "audio_tokenizer"
+            raise Unavailable(f"The {checkpoint.name} model has no audio_tokenizer.", f"Put one into {place}.")
         codec = load_network("PocketTTSAudioTokenizerModel", part, placement, absent=("encoder.", "decoder."))
         tokenizer = load_part("AutoTokenizer", checkpoint)
         extractor = load_part("PocketTTSFeatureExtractor", checkpoint)

@@ -1,14 +1,14 @@
 """What SpeechT5's networks share: the parts beside a checkpoint, and the loop that makes a spectrum.
 
-Parts lie in folders of the checkpoint's folder: `vocoder/` (a `SpeechT5HifiGan`), `voices/NAME.npy` (x-vectors) and
-`speaker/` (a network that makes x-vectors of recordings: SpeechBrain's, or a `WavLMForXVector`). Knows neither texts
-nor languages.
+Parts are models of their own that the catalogue's entry names, or lie in folders of the checkpoint: `vocoder` (a
+`SpeechT5HifiGan`), `voices/NAME.npy` (x-vectors) and `speaker` (a network that makes x-vectors of recordings:
+SpeechBrain's, or a `WavLMForXVector`). Knows neither texts nor languages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ def load_parts(spec: EngineSpec, checkpoint: Checkpoint, placement: Placement, s
     vocoder = load_vocoder(_part(checkpoint, "vocoder"), placement)
     folder = checkpoint.folder / "voices"
     voices = {path.stem: _x_vector(path, size, checkpoint.name) for path in sorted(folder.glob("*.npy"))}
-    if not (checkpoint.folder / "speaker").is_dir():
+    if checkpoint.part("speaker") is None:
         return Parts(vocoder, voices)
     part = _part(checkpoint, "speaker")
     encoder: WavLmEncoder | XVectorEncoder
@@ -88,10 +88,10 @@ def load_parts(spec: EngineSpec, checkpoint: Checkpoint, placement: Placement, s
 
 
 def _part(checkpoint: Checkpoint, name: str) -> Checkpoint:
-    folder = checkpoint.folder / name
-    if not folder.is_dir():
-        raise Unavailable(f"The {checkpoint.name} model has no {name}.", f"Put one into {folder}.")
-    return replace(checkpoint, folder=folder)
+    part = checkpoint.part(name)
+    if part is None:
+        raise Unavailable(f"The {checkpoint.name} model has no {name}.", f"Put one into {checkpoint.folder / name}.")
+    return part
 
 
 def _x_vector(path: Path, size: int, name: str) -> Embedding:

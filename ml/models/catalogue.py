@@ -89,6 +89,12 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return tuple(wanted.values())
 
 
+    def with_parts(self, entries: Sequence[ModelEntry]) -> tuple[ModelEntry, ...]:
+        """These models and those that they compute with, each once. Raises Unavailable for a part that is none."""
+        parts = [self.find(part) for entry in entries for part in entry.parts.values()]
+        return tuple({entry.name: entry for entry in (*entries, *parts)}.values())
+
+
 @cache
 def _ours() -> Catalogue:
     return Catalogue.parse(files("ml.models").joinpath("catalogue.toml").read_bytes())

@@ -5,8 +5,10 @@ Only a definition: whoever makes one has checked its files. Knows nothing of eng
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from ml.errors import ModelDamaged
 from ml.models.entry import ModelEntry
@@ -14,11 +16,13 @@ from ml.models.entry import ModelEntry
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`folder` holds the files in their publisher's layout; `revision` is the commit or version they are of."""
+    """`folder` holds the files in their publisher's layout; `revision` is the commit or version they are of. `beside`
+    are the folders of other models that the entry names as its parts."""
 
     entry: ModelEntry
     folder: Path
     revision: str
+    beside: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -29,6 +33,12 @@ class Checkpoint:
     def version(self) -> str:
         """For reports: what was loaded, as precisely as it can be named."""
         return f"{self.name} {self.revision[:12]}"
+
+    def part(self, name: str) -> Self | None:
+        """A part in a folder of the checkpoint's own, or another model that is its part; None where it has none."""
+        own = self.folder / name
+        folder = own if own.is_dir() else self.beside.get(name)
+        return None if folder is None else replace(self, folder=folder, beside={})
 
     def file(self, path: str) -> Path:
         """One of its files. Raises ModelDamaged where it is not there."""

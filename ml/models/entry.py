@@ -121,6 +121,8 @@ class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     rank: int = 0
     """Among models of one task that fit, the highest is chosen."""
     convert: LegacyTensors | None = None
+    parts: dict[str, Name] = {}
+    """Models that this one computes with, by what they are to it: vocoder = "speecht5-hifigan"."""
     cpu_rank: int | None = None
     """The same where there is no accelerator; None: as `rank`. A model that is too slow there ranks low."""
 

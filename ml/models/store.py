@@ -87,7 +87,8 @@ class ModelStore:
 
     def present(self, name: str) -> bool:
         """Whether it can be opened, as far as can be told without reading it."""
-        return self.state(name) == "present"
+        parts = self.find(name).parts.values()
+        return self.state(name) == "present" and all(self.state(part) == "present" for part in parts)
 
     def open(self, name: str) -> Checkpoint:
         """The model, whole: files that changed since they were last read through are read through again.
@@ -104,7 +105,7 @@ class ModelStore:
             raise Unavailable(f"The {name} model ({entry.task}) is not on this machine.", f"node models pull {name}")
         if damaged := self._damaged(entry, place, thorough=False):
             raise ModelDamaged(f"{place / damaged[0]} is not what was published.", f"node models pull {name}")
-        return Checkpoint(entry, place, revision)
+        return Checkpoint(entry, place, revision, {what: self.open(part).folder for what, part in entry.parts.items()})
 
     def verify(self, name: str) -> tuple[str, ...]:
         """Read all files of the model through; those that are not what was published. Raises Unavailable."""

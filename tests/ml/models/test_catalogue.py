@@ -149,3 +149,17 @@ def test_ones_own_lies_over_ours(tmp_path: Path) -> None:
     assert merged.find("my-whisper").source == FolderSource(str(tmp_path / "tuned" / "whisper"))
     assert merged.find("resemblyzer").source == HubSource("a/b")
     assert {entry.name for entry in merged.members("mine")} == {"my-whisper", "resemblyzer"}
+
+
+@pytest.mark.parametrize("entry", [entry for entry in OURS.model if entry.parts], ids=lambda entry: entry.name)
+def test_parts_are_models_that_may_be_used_as_the_whole_may(entry: ModelEntry) -> None:
+    for part in entry.parts.values():
+        found = OURS.find(part)
+        assert not found.parts, "parts have none of their own"
+        assert found.use == "any" or found.use == entry.use
+
+
+def test_parts_come_with_what_they_are_parts_of_and_once() -> None:
+    voices = [OURS.find("speecht5-tts"), OURS.find("speecht5-vc")]
+    names = [entry.name for entry in OURS.with_parts(voices)]
+    assert names == ["speecht5-tts", "speecht5-vc", "speecht5-hifigan", "spkrec-xvect-voxceleb"]

@@ -19,3 +19,15 @@ def test_its_files_are_found_or_named(tmp_path: Path) -> None:
     with pytest.raises(ModelDamaged, match="weights") as caught:
         made.file("weights")
     assert caught.value.remedy == "node models pull one"
+
+
+def test_parts_lie_in_its_own_folder_or_are_other_models(tmp_path: Path) -> None:
+    (tmp_path / "one" / "vocoder").mkdir(parents=True)
+    beside = {"vocoder": tmp_path / "other", "speaker": tmp_path / "ears"}
+    made = Checkpoint(entry("one", "tts", "speecht5-tts"), tmp_path / "one", "0123", beside)
+    own, other = made.part("vocoder"), made.part("speaker")
+    assert own is not None
+    assert own.folder == tmp_path / "one" / "vocoder"
+    assert other is not None
+    assert (other.folder, other.name, other.part("speaker")) == (tmp_path / "ears", "one", None)
+    assert made.part("voices") is None

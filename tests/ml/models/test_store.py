@@ -11,7 +11,7 @@ import pytest
 
 from ml.errors import ModelDamaged, Unavailable
 from ml.models import record as records
-from ml.models.entry import HubSource, ModelFile
+from ml.models.entry import FolderSource, HubSource, ModelEntry, ModelFile
 from ml.models.fetch import fetch
 from ml.models.record import RECORD, Record
 from ml.models.store import ModelStore
@@ -205,3 +205,24 @@ def test_many_readers_at_once_agree(kept: ModelStore) -> None:
         thread.join()
     assert found == [COMMIT] * 6
     assert records.read(folder_of(kept) / RECORD, Record) is not None
+
+
+def test_a_model_is_here_when_its_parts_are(tmp_path: Path) -> None:
+    from ml.models.catalogue import Catalogue
+
+    def entry(name: str, **more: object) -> ModelEntry:
+        (tmp_path / name).mkdir()
+        told = {"task": "tts", "engine": "none", "summary": "One", "licence": "CC0-1.0", **more}
+        return ModelEntry(name=name, source=FolderSource(str(tmp_path / name)), files=(ModelFile("a"),), **told)  # type: ignore[arg-type]
+
+    whole = entry("whole", parts={"vocoder": "part"})
+    store = ModelStore(tmp_path / "models", Catalogue((whole, entry("part")), {}))
+    (tmp_path / "whole" / "a").write_text("1")
+    assert not store.present("whole")
+    with pytest.raises(Unavailable, match="part"):
+        store.open("whole")
+    (tmp_path / "part" / "a").write_text("1")
+    assert store.present("whole")
+    found = store.open("whole").part("vocoder")
+    assert found is not None
+    assert found.folder == tmp_path / "part"
