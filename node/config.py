@@ -84,6 +84,8 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The most that engines take of the main memory, and of an accelerator's; unset, four fifths of what is free."""
     warm: bool = False
     """Load the engines when the node starts."""
+    isolation: tuple[str, ...] = ()
+    """Fetched engines that run in a process of their own."""
 
 
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]

@@ -116,7 +116,8 @@ def _engines(specs: Iterable[EngineSpec], registry: Registry) -> Iterator[Findin
     for spec in specs:
         if spec in waiting:
             continue
-        what = f"{spec.task}, {spec.licence}: {spec.summary}"
+        apart = " (in a process of its own)" if spec.isolation == "process" else ""
+        what = f"{spec.task}, {spec.licence}: {spec.summary}{apart}"
         missing = spec.missing(registry.home)
         if missing:
             names = ", ".join(need.name for need in missing)

@@ -6,7 +6,7 @@ Plain values for the door; what a model is stays in `ml.models`, and what runs o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,10 @@ import msgspec
 
 from ml.device import Hardware, Placement, placements
 from ml.engines.checkpoints import KINDS, specs
-from ml.engines.protocols import EngineSpec
+from ml.engines.isolated import isolate
+from ml.engines.isolated_pipe import Watch
+from ml.engines.isolated_worker import Recipe
+from ml.engines.protocols import EngineHome, EngineSpec
 from ml.errors import EngineFailed, ModelDamaged, Unavailable
 from ml.models.catalogue import Catalogue
 from ml.models.entry import FolderSource, HubSource, ModelEntry
@@ -23,6 +26,8 @@ from ml.models.store import ModelStore, State
 from node.config import Config
 from node.errors import BadConfig, BadRequest
 
+PROCESS = 4_000_000_000
+"""Bytes that a process may take beside its model: the libraries, an accelerator's too, and what it computes with."""
 OWN = "catalogue.toml"
 """A user's own models, in the home."""
 
@@ -63,6 +68,8 @@ class Library:
 
     store: ModelStore
     named: tuple[tuple[str, str], ...] = ()
+    isolated: tuple[str, ...] = ()
+    """Engines that run in a process of their own."""
 
     @property
     def catalogue(self) -> Catalogue:
@@ -142,7 +149,10 @@ class Library:
         return sum(entry.engine in KINDS and not self.store.present(entry.name) for entry in self.catalogue.model)
 
     def engines(self, hardware: Callable[[], Hardware]) -> tuple[EngineSpec, ...]:
-        """An engine for each model that one of ours runs; `hardware` is asked when one is built."""
+        """An engine for each model that one of ours runs; `hardware` is asked when one is built.
+
+        Raises BadConfig where one that shall be isolated is none of them.
+        """
 
         def place(entry: ModelEntry) -> Placement:
             found = placements(entry.memory, hardware())
@@ -154,12 +164,40 @@ class Library:
                 )
             return found[0]
 
-        return specs(
+        made = specs(
             self.catalogue.model,
             lambda entry, home: self.store.open(entry.name),
             lambda entry, home: self.store.present(entry.name),
             place,
         )
+        if strange := sorted(set(self.isolated) - {spec.name for spec in made}):
+            raise BadConfig(
+                f"engines.isolation: {strange[0]!r} is no engine of a fetched model.",
+                "Name models that have an engine: node models list",
+            )
+        return tuple(self._apart(spec, place) if spec.name in self.isolated else spec for spec in made)
+
+    def _apart(self, spec: EngineSpec, place: Callable[[ModelEntry], Placement]) -> EngineSpec:
+        """The engine in a process of its own, which may take what the model does, loaded and being loaded."""
+        entry = self.store.find(spec.name)
+
+        def recipe(home: EngineHome) -> Recipe:
+            found = self.store.open(entry.name)
+            beside = {part: str(folder) for part, folder in found.beside.items()}
+            return Recipe(
+                models=str(home.models),
+                entry=entry,
+                folder=str(found.folder),
+                revision=found.revision,
+                beside=beside,
+            )
+
+        bound = 2 * max(entry.memory.values()) + PROCESS if entry.memory else None
+        made = isolate(spec, recipe, Watch(memory=bound))
+        at = made.at
+        if at is None:
+            return made
+        return replace(made, factory=lambda home: at(home, place(entry)))
 
     def _wanted(self, names: Sequence[str]) -> tuple[ModelEntry, ...]:
         if not names:
@@ -223,9 +261,12 @@ def library_of(config: Config) -> Library:
         raise BadConfig(f"A catalogue cannot be used: {error}.", "docs/models.md shows how one is written.") from error
     said = msgspec.to_builtins(config.engines)
     named = tuple(
-        (f"engines.{task}", str(name)) for task, name in said.items() if name and task not in ("memory", "warm")
+        (f"engines.{task}", name)
+        for task, name in said.items()
+        if isinstance(name, str) and name and task not in ("memory", "warm")
     )
-    return Library(ModelStore(config.models, catalogue), named)
+    isolated = config.engines.isolation
+    return Library(ModelStore(config.models, catalogue), named, isolated)
 
 
 def _source(entry: ModelEntry) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LONGEST = 200_000
 """Characters of text that are taken at once."""
-BATCH = 64
+BATCH = 16
 """Lines that are given to a translator together, where it takes several."""
 
 

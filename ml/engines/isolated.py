@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -156,7 +156,17 @@ class IsolatedAsr(Isolated):
 
 
 class IsolatedMt(Isolated):
-    """An `Mt` in a child."""
+    """An `Mt` in a child; a `BatchMt` where the child's engine is one."""
+
+    def __init__(self, spec: EngineSpec, recipe: Recipe, watch: Watch) -> None:
+        """`watch` bounds the child."""
+        super().__init__(spec, recipe, watch)
+        try:
+            if self._call("many"):
+                self.translate_many = self._translate_many
+        except MlError:
+            self.close()
+            raise
 
     def prepare(self, source: str, target: str) -> tuple[str, ...]:
         """As the Protocol says."""
@@ -165,6 +175,13 @@ class IsolatedMt(Isolated):
     def translate(self, text: str, source: str, target: str) -> Translation:
         """As the Protocol says."""
         return cast(Translation, self._call("translate", text, source, target))
+
+    def _translate_many(
+        self, texts: Sequence[str], source: str, target: str, glossary: Mapping[str, str] | None = None
+    ) -> list[Translation]:
+        """As the Protocol says."""
+        terms = None if glossary is None else dict(glossary)
+        return cast("list[Translation]", self._call("translate_many", list(texts), source, target, terms))
 
 
 class IsolatedTts(Isolated):

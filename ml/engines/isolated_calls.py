@@ -39,6 +39,8 @@ CALLS: Mapping[Task, Mapping[str, Call]] = {
     "mt": {
         "prepare": Call(tuple[str, str], tuple[str, ...]),
         "translate": Call(tuple[str, str, str], Translation),
+        "many": Call(tuple[()], bool),
+        "translate_many": Call(tuple[list[str], str, str, dict[str, str] | None], list[Translation]),
     },
     "tts": {
         "speak": Call(tuple[str, str, Delivery], Speech),
@@ -53,7 +55,8 @@ CALLS: Mapping[Task, Mapping[str, Call]] = {
     "vocoder": {"sound": Call(tuple[Array], Audio)},
     "conversion": {"convert": Call(tuple[Audio, Audio], Audio)},
 }
-"""`session.` and `stream.` calls are given the number that `listen` or `stream` gave."""
+"""`session.` and `stream.` calls are given the number that `listen` or `stream` gave; `many` asks whether there is a
+`translate_many`."""
 
 
 def call(task: Task, name: str) -> Call:

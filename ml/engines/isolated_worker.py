@@ -92,6 +92,8 @@ class Room:
             return self._opened
         if name == "rate":
             return self._engine.rate
+        if name == "many":
+            return hasattr(self._engine, "translate_many")
         return getattr(self._engine, name)(*given)
 
     def close(self) -> None:

@@ -93,6 +93,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         ("translate = 3\n", ":1: translate: expected a section, got a whole number", "value"),
         ('[translate]\nsrt = "yes"\n', ":2: translate.srt: expected true or false, got text", "value"),
         ('[engines]\nmemory = "4"\n', ':2: engines.memory: expected a size like "4 GB"', "value"),
+        ('[engines]\nisolation = "x"\n', ":2: engines.isolation: expected a list, got text", "value"),
         ("[engines]\nmemory = 4\n", ":2: engines.memory: expected text, got a whole number", "value"),
         ("[train]\nalpha = 2\n", ":2: train.alpha: expected a number of at most 1.0", "value"),
         ('[train]\nalpha = "slow"\n', ':2: train.alpha: expected a number or "auto".', "value"),

@@ -208,3 +208,9 @@ def test_models_that_could_be_fetched_are_one_line_and_nothing_is_wrong(tmp_path
     assert (told.state, told.detail) == ("info", "2 models can be fetched: node models list")
     assert not [one for one in found if one.name in names]
     assert next(one for one in found if one.name == "translate a recording").detail == "ear -> words -> voice"
+
+
+def test_engines_in_a_process_of_their_own_are_told() -> None:
+    found = findings(specs=(*ALL[:1], replace(WORDS, isolation="process"), *ALL[2:]))
+    assert one(found, "engines", "words").detail.endswith("(in a process of its own)")
+    assert "process" not in one(found, "engines", "voice").detail

@@ -146,3 +146,23 @@ def test_an_entry_becomes_an_engine_where_there_is_room(tmp_path: Path) -> None:
     assert not unfetched(spec, home)
     with pytest.raises(EngineFailed, match=r"needs 1\.0 GB"):
         spec.factory(home)
+
+
+def test_engines_named_for_it_run_in_a_process_of_their_own(tmp_path: Path) -> None:
+    both = (entry("one"), entry("two"))
+    made = Library(ModelStore(tmp_path, Catalogue(both)), isolated=("two",)).engines(lambda: Hardware(10**12))
+    assert {spec.name: spec.isolation for spec in made} == {"one": "thread", "two": "process"}
+    home = EngineHome(tmp_path)
+    for spec in made:
+        assert [need.name for need in spec.missing(home)] == ["the model " + spec.name]
+        with pytest.raises(Unavailable, match="not whole"):
+            spec.factory(home)
+
+
+def test_the_settings_say_which_engines_are_apart(tmp_path: Path) -> None:
+    told = library_of(config_of(tmp_path, engines=EngineSettings(isolation=("opus-mt-en-es",))))
+    assert told.isolated == ("opus-mt-en-es",)
+    assert told.named == ()
+    strange = library_of(config_of(tmp_path, engines=EngineSettings(isolation=("espeak",))))
+    with pytest.raises(BadConfig, match=r"engines\.isolation: 'espeak' is no engine of a fetched model"):
+        strange.engines(lambda: Hardware(0))

@@ -13,7 +13,7 @@ import pytest
 from ml.engines.isolated import BODIES, IsolatedMt, IsolatedSpeaker, isolate
 from ml.engines.isolated_pipe import Watch
 from ml.engines.isolated_worker import Recipe
-from ml.engines.protocols import MORE_TASKS, TASKS, EngineHome, EngineSpec
+from ml.engines.protocols import MORE_TASKS, TASKS, BatchMt, EngineHome, EngineSpec
 from ml.errors import EngineFailed, Unavailable, UnsupportedLanguage
 from ml.types import Audio
 from tests.conftest import ROOT
@@ -35,8 +35,12 @@ class Odd:
         if target == "xx": raise UnsupportedLanguage("No xx here.", "Ask for es.")
         return Translation(text.upper(), text, source, target, self.spec.name, (source, target))
     def close(self): self.closed = True
+class Many(Odd):
+    def translate_many(self, texts, source, target, glossary=None):
+        return [self.translate((glossary or {}).get(text, text), source, target) for text in texts]
 def absent(home): raise Unavailable("The model is not here.", "node models pull odd")
 SPEC = EngineSpec("odd", "mt", "for tests", ("en",), "none", lambda home: Odd(SPEC))
+MANY = EngineSpec("many", "mt", "for tests", ("en",), "none", lambda home: Many(MANY))
 ABSENT = EngineSpec("absent", "mt", "for tests", ("en",), "none", absent)
 """
 HOME = EngineHome(Path("nowhere"))
@@ -66,6 +70,19 @@ def test_it_works_elsewhere_and_says_so(odd: EngineSpec) -> None:
         assert engine.prepare("en", "es") == ("en", "es")
     finally:
         engine.close()
+
+
+def test_many_texts_and_a_glossary_travel_where_the_engine_takes_them(odd: EngineSpec) -> None:
+    many = isolate(replace(odd, name="many"), lambda home: Recipe(models="", spec="odd_engine:MANY"))
+    engine, plain = built(many), built(odd)
+    try:
+        assert isinstance(engine, BatchMt)
+        assert [one.text for one in engine.translate_many(("a", "b"), "en", "es", {"b": "c"})] == ["A", "C"]
+        assert [one.text for one in engine.translate_many(["a"], "en", "es")] == ["A"]
+        assert not isinstance(plain, BatchMt)
+    finally:
+        engine.close()
+        plain.close()
 
 
 def test_its_fall_is_one_error_and_the_next_request_is_served(odd: EngineSpec) -> None:

@@ -1,0 +1,100 @@
+"""A translator of one's own, in a folder: listed, chosen by name, given a glossary, and put into a process of its own,
+all by the commands that its owner types."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ml.engines.choice import Wish
+from ml.engines.protocols import BatchMt
+from node.app import build
+from node.config import load
+from tests.ml.engines.tiny import checkpoint
+
+pytestmark = pytest.mark.slow
+
+NODE = [sys.executable, "-c", "from cli.app import main; main()"]
+CATALOGUE = """
+[[model]]
+name = "mine"
+task = "mt"
+engine = "marian"
+summary = "my own translator"
+licence = "CC0-1.0"
+pairs = ["en-es"]
+memory = {{ float32 = 1000000 }}
+source = {{ at = "folder", path = "{folder}" }}
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose catalogue names a folder beside it."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "mine").symlink_to(checkpoint("tiny-marian").folder)
+    (home / "catalogue.toml").write_text(CATALOGUE.format(folder="mine"))
+    return home
+
+
+def node(home: Path, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "BABELMESH_HOME": str(home), "BABELMESH_MODELS": str(home / "models")}
+    done = subprocess.run(
+        [*NODE, *arguments], env=environment, capture_output=True, text=True, timeout=300, check=False, cwd=home
+    )
+    assert code is None or done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def translated(home: Path, *arguments: str) -> dict[str, object]:
+    text = "Good morning, my friend.\nThe cat is small."
+    done = node(home, "translate", "--text", text, "--to", "es", "--mt", "mine", "--json", *arguments)
+    told: dict[str, object] = json.loads(done.stdout)
+    return told
+
+
+def test_a_folder_in_ones_own_catalogue_is_a_model_like_others(home: Path) -> None:
+    listed = json.loads(node(home, "models", "list", "--json").stdout)
+    (line,) = [line for line in listed["models"] if line["name"] == "mine"]
+    assert (line["state"], line["task"], line["used_by"]) == ("present", "mt", ["the mt engine mine"])
+    told = translated(home)
+    assert told["text"] == "Buenos días, amigo mío.\nEl gato es pequeño."
+    assert (told["engine"], told["route"]) == ("mine", ["en", "es"])
+
+
+def test_it_keeps_to_a_glossary(home: Path) -> None:
+    (home / "terms.csv").write_text("small,diminuto\nfriend,amigo\n")
+    told = translated(home, "--glossary", "terms.csv")
+    assert str(told["text"]).startswith("Buenos días, amigo mío.")
+    missed = told["missed_terms"]
+    assert ("diminuto" in str(told["text"])) == (missed == [])
+    assert missed in ([], ["diminuto"])
+
+
+def test_in_a_process_of_its_own_it_says_the_same(home: Path) -> None:
+    (home / "babelmesh.toml").write_text('[engines]\nisolation = ["mine"]\n')
+    try:
+        assert translated(home)["text"] == "Buenos días, amigo mío.\nEl gato es pequeño."
+        with build(load(home, {"BABELMESH_MODELS": str(home / "models")})) as household:
+            engine = household.registry.pick(Wish("mt", "en", "es"), "mine").engine
+            assert isinstance(engine, BatchMt)
+            assert engine.capabilities().version.endswith("in a process of its own")
+            texts = ["Good afternoon.", "The dog drinks milk."]
+            assert [one.text for one in engine.translate_many(texts, "en", "es")] == [
+                "Buenas tardes.",
+                "El perro bebe leche.",
+            ]
+        found = json.loads(node(home, "doctor", "--json", code=None).stdout)["findings"]
+        (mine,) = [one for one in found if one["name"] == "mine"]
+        assert mine["state"] == "ok"
+        assert "in a process of its own" in mine["detail"]
+        (home / "babelmesh.toml").write_text('[engines]\nisolation = ["min"]\n')
+        told = node(home, "translate", "--text", "x", "--to", "es", code=2)
+        assert "engines.isolation: 'min' is no engine" in told.stderr
+    finally:
+        (home / "babelmesh.toml").unlink()
