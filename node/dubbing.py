@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -258,11 +258,15 @@ class Dubbing:
             ("tts", engines.tts),
             ("speaker", engines.speaker),
         )
-        return tuple(
+        found = [
             describe(engine, task, engines, route if task == "mt" else ())
             for task, engine in taking
             if engine is not None
-        )
+        ]
+        if mt is not engines.mt:  # another one than was taken before anything was heard
+            why = f"the best that translates from {route[0]!r}, which was heard"
+            found = [replace(line, why=why) if line.task == "mt" else line for line in found]
+        return tuple(found)
 
     def _write_subtitles(
         self, output: Path, source: str, captions: tuple[list[Cue], list[Cue]], warnings: list[str]

@@ -16,7 +16,7 @@ from ml.device import Hardware, Placement, placements
 from ml.engines.checkpoints import KINDS, specs
 from ml.engines.isolated import isolate
 from ml.engines.isolated_pipe import Watch
-from ml.engines.isolated_worker import Recipe
+from ml.engines.isolated_worker import Recipe, recipe_of
 from ml.engines.protocols import EngineHome, EngineSpec
 from ml.errors import EngineFailed, ModelDamaged, Unavailable
 from ml.models.catalogue import Catalogue
@@ -182,18 +182,11 @@ class Library:
         entry = self.store.find(spec.name)
 
         def recipe(home: EngineHome) -> Recipe:
-            found = self.store.open(entry.name)
-            beside = {part: str(folder) for part, folder in found.beside.items()}
-            return Recipe(
-                models=str(home.models),
-                entry=entry,
-                folder=str(found.folder),
-                revision=found.revision,
-                beside=beside,
-            )
+            return recipe_of(self.store.open(entry.name), home.models)
 
-        bound = 2 * max(entry.memory.values()) + PROCESS if entry.memory else None
-        made = isolate(spec, recipe, Watch(memory=bound))
+        whole = [entry, *(self.store.find(part) for part in entry.parts.values())]
+        taken = sum(max(one.memory.values(), default=0) for one in whole)
+        made = isolate(spec, recipe, Watch(memory=2 * taken + PROCESS if entry.memory else None))
         at = made.at
         if at is None:
             return made

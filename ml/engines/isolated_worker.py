@@ -42,6 +42,18 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     placement: Placement = Placement()
 
 
+def recipe_of(checkpoint: Checkpoint, models: Path) -> Recipe:
+    """How a child gets the engine of a checkpoint that is here; `models` is the folder of fetched models."""
+    beside = {part: str(folder) for part, folder in checkpoint.beside.items()}
+    return Recipe(
+        models=str(models),
+        entry=checkpoint.entry,
+        folder=str(checkpoint.folder),
+        revision=checkpoint.revision,
+        beside=beside,
+    )
+
+
 def spec_of(recipe: Recipe) -> EngineSpec:
     """The spec that a recipe names."""
     if recipe.entry is None:

@@ -12,8 +12,8 @@ import pytest
 from ml.audio.read import read
 from ml.audio.write import AudioWriter
 from ml.errors import BadAudio, BadText, UnsupportedLanguage
-from node.dubbing import DubOptions, report_path, subtitle_path, write_report
-from node.engines import EngineNames
+from node.dubbing import Dubbing, DubOptions, report_path, subtitle_path, write_report
+from node.engines import EngineNames, load_engines
 from tests.fakes import CountingAsr, CountingAst, ManyMt, PolyglotAsr, ToneTts, fake_node
 
 PLAIN = DubOptions("es", own_voice=False)
@@ -251,6 +251,19 @@ def test_a_language_without_a_way_ends_the_job_with_what_would_help(tmp_path, de
         with pytest.raises(UnsupportedLanguage):
             dub(tmp_path / "home", demo, tmp_path / "out.wav", asr=PolyglotAsr(spoken), mt=ManyMt("en"))
     assert not (tmp_path / "out.wav").exists()
+
+
+def test_another_translator_serves_where_the_first_does_not_know_what_is_heard(tmp_path, demo):
+    first, second = ManyMt("en"), ManyMt("de")
+    second.spec = replace(second.spec, name="german")
+    with fake_node(tmp_path / "home", asr=PolyglotAsr("de"), mt=first) as node:
+        engines = load_engines(node.registry, EngineNames(), PLAIN.languages)
+        engines = replace(engines, translator=lambda heard: second if heard == "de" else first)
+        report = Dubbing(PLAIN, engines, node.voices, node.results).dub(demo, tmp_path / "out.wav", lambda *step: None)
+    (line,) = [line for line in report.engines if line.task == "mt"]
+    assert (line.name, line.route) == ("german", ("de", "es"))
+    assert line.why == "the best that translates from 'de', which was heard"
+    assert first.calls == 0
 
 
 def test_two_recordings_may_be_in_two_languages(tmp_path, demo):

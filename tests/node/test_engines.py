@@ -1,11 +1,14 @@
 """Engines of a job: started together, the missing one told, the unneeded one left alone."""
 
+from dataclasses import replace
+
 import pytest
 
+from ml.engines.protocols import EngineHome, EngineSpec
 from ml.engines.registry import Registry
 from ml.errors import ModelDamaged, Unavailable, UnsupportedLanguage
-from node.engines import EngineNames, describe, load_engines, source_language, spoken_language
-from tests.fakes import CountingAsr, CountingAst, ManyMt, PolyglotAsr, fake_registry
+from node.engines import EngineNames, Languages, describe, load_engines, source_language, spoken_language
+from tests.fakes import CountingAsr, CountingAst, ManyMt, PolyglotAsr, fake_registry, spec_of
 
 
 def test_all_engines_of_a_dubbing(tmp_path):
@@ -111,3 +114,19 @@ def test_a_translator_can_be_had_for_a_language_that_is_only_heard(tmp_path):
     engines = load_engines(fake_registry(tmp_path, mt=mt), EngineNames())
     assert engines.translator is not None
     assert engines.translator("de") is mt
+
+
+def test_the_translator_of_a_heard_language_is_the_best_that_knows_it(tmp_path):
+    def translator(name: str, source: str, rank: int) -> EngineSpec:
+        return replace(spec_of(name, "mt", lambda spec: ManyMt(source), rank=rank), pairs=((source, "es"),))
+
+    specs = [spec for spec in fake_registry(tmp_path).specs() if spec.task != "mt"]
+    specs += [translator("english", "en", 9), translator("german", "de", 5)]
+    engines = load_engines(Registry(specs, EngineHome(tmp_path)), EngineNames(), Languages("auto", "es"))
+    assert engines.mt is not None
+    assert engines.mt.capabilities().pairs == (("en", "es"),)
+    assert engines.translator is not None
+    assert engines.translator("en") is engines.mt
+    assert engines.translator("de").capabilities().pairs == (("de", "es"),)
+    with pytest.raises(UnsupportedLanguage, match="fr to es"):
+        engines.translator("fr")

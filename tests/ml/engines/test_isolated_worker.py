@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -10,9 +12,11 @@ import pytest
 
 from ml.device import Placement
 from ml.engines.isolated_calls import CALLS, pack, unpack
-from ml.engines.isolated_worker import Recipe, Room, spec_of
-from ml.engines.protocols import AsrOptions
+from ml.engines.isolated_worker import Recipe, Room, recipe_of, spec_of
+from ml.engines.protocols import AsrOptions, EngineHome
+from ml.engines.wavlm import WavLmEncoder
 from ml.errors import EngineFailed
+from ml.models.checkpoint import Checkpoint
 from ml.types import Audio, Delivery
 from tests.fakes import CountingAsr, UpperMt, fake_spec
 from tests.ml.engines.tiny import checkpoint
@@ -85,3 +89,13 @@ def test_calls_are_typed() -> None:
         room.do("translate", pack((1, 2, 3)))
     with pytest.raises(KeyError):
         room.do("close", pack(()))
+
+
+def test_the_recipe_of_a_checkpoint_leads_back_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = replace(checkpoint("tiny-wavlm"), beside={"vocoder": Path("/models/vocoder")})
+    told = msgspec.msgpack.decode(msgspec.msgpack.encode(recipe_of(here, Path("/models"))), type=Recipe)
+    assert told.models == "/models"
+    found: list[Checkpoint] = []
+    monkeypatch.setattr(WavLmEncoder, "load", lambda spec, checkpoint, placement: found.append(checkpoint))
+    spec_of(told).factory(EngineHome(Path("/models")))
+    assert found == [here]
