@@ -180,15 +180,18 @@ def first(group: BaseException) -> BaseException:
 async def _run(config: Config, passphrase: str | None, common: Common, ended: threading.Timer) -> None:
     """Until told to end. Starts `ended` when all is on disk and closed: from then on nothing is worth waiting for."""
     from node.api.server import ControlApi
-    from node.app import open_mesh
+    from node.app import build, open_mesh
     from node.running import Running
     from node.telemetry import Telemetry, set_up_logs
+    from node.warming import Warmth
 
     stop = asyncio.Event()
     with _told_to_end(stop), open_mesh(config, passphrase) as mesh, _beside_the_line(common) as stream:
         set_up_logs(config.home / LOG, "debug" if common.verbose else "info", stream, as_json=common.json)
         running = Running(mesh, config, Telemetry(), stop.set)
         mesh.add_service(ControlApi(running, config.control, config.node.api))
+        if config.engines.warm:
+            mesh.add_service(Warmth(build(config).registry, config))
         mesh.add_service(Screen(running, config, common))
         await mesh.run(stop)
     ended.start()

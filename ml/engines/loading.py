@@ -8,11 +8,11 @@ whole or not at all. Knows no single model.
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ml.device import Placement, ran_out
+from ml.engines.int8 import in_int8
 from ml.errors import ModelDamaged, OutOfMemory, Unavailable
 from ml.models.checkpoint import Checkpoint
 
@@ -23,6 +23,7 @@ Loaded = TypeVar("Loaded")
 
 TRANSFORMERS = "transformers"
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, MemoryError)
+SMALLER = "Choose a smaller one: node models list"
 MISSING = "pip install -c constraints.txt transformers"
 
 
@@ -60,10 +61,20 @@ def load_network(
                 f"The {checkpoint.name} model {what} {_some(names)}.",
                 f"It is not what {kind} reads: node models verify {checkpoint.name}",
             )
-    network: nn.Module = found.eval()
+    return placed(found.eval(), placement)
+
+
+def placed(network: nn.Module, placement: Placement) -> Any:  # noqa: ANN401
+    """A network on its device, its linear layers in int8 where that is asked for, its weights fixed. Raises
+    OutOfMemory."""
     for parameter in network.parameters():
         parameter.requires_grad_(False)
-    return _in_int8(network) if quantised else network.to(placement.device)
+    try:
+        return in_int8(network) if placement.dtype == "int8" else network.to(placement.device)
+    except (RuntimeError, MemoryError) as error:
+        if not ran_out(error):
+            raise
+        raise OutOfMemory(f"There is too little memory on {placement.where}.", SMALLER) from error
 
 
 def load_part(kind: str, checkpoint: Checkpoint, **options: object) -> Any:  # noqa: ANN401
@@ -72,18 +83,6 @@ def load_part(kind: str, checkpoint: Checkpoint, **options: object) -> Any:  # n
         checkpoint,
         lambda module: getattr(module, kind).from_pretrained(checkpoint.folder, local_files_only=True, **options),
     )
-
-
-def _in_int8(network: nn.Module) -> nn.Module:
-    """Weights of linear layers in int8, quantised per call for what goes in: half the time on a CPU, a quarter of the
-    memory. PyTorch calls this way old and names torchao, whose CPU kernels want to be compiled."""
-    import torch
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        quantise: Any = torch.ao.quantization.quantize_dynamic
-        made: nn.Module = quantise(network, {torch.nn.Linear}, dtype=torch.qint8)
-    return made
 
 
 def _quietly(checkpoint: Checkpoint, load: Callable[[Any], Loaded]) -> Loaded:
@@ -95,7 +94,7 @@ def _quietly(checkpoint: Checkpoint, load: Callable[[Any], Loaded]) -> Loaded:
     if not checkpoint.folder.is_dir():
         raise Unavailable(f"The {checkpoint.name} model is not here.", f"node models pull {checkpoint.name}")
     try:
-        with _silence(transformers):
+        with silently(transformers):
             return load(transformers)
     except ImportError as error:  # a tokenizer's own library
         first = str(error).strip().splitlines()[0]
@@ -105,7 +104,7 @@ def _quietly(checkpoint: Checkpoint, load: Callable[[Any], Loaded]) -> Loaded:
             raise
         if ran_out(error):
             sentence = f"There is too little memory for the {checkpoint.name} model."
-            raise OutOfMemory(sentence, "Choose a smaller one: node models list") from error
+            raise OutOfMemory(sentence, SMALLER) from error
         first = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
         raise ModelDamaged(
             f"The {checkpoint.name} model cannot be read: {first}", f"node models verify {checkpoint.name}"
@@ -113,7 +112,8 @@ def _quietly(checkpoint: Checkpoint, load: Callable[[Any], Loaded]) -> Loaded:
 
 
 @contextlib.contextmanager
-def _silence(transformers: Any) -> Iterator[None]:  # noqa: ANN401
+def silently(transformers: Any) -> Iterator[None]:  # noqa: ANN401
+    """Nothing that transformers does within this block is told on the terminal."""
     log = transformers.utils.logging
     before, bars = log.get_verbosity(), log.is_progress_bar_enabled()
     log.set_verbosity_error()

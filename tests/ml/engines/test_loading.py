@@ -12,7 +12,7 @@ import torch
 
 from ml.device import Placement
 from ml.engines.loading import load_network, load_part
-from ml.errors import ModelDamaged, Unavailable
+from ml.errors import ModelDamaged, OutOfMemory, Unavailable
 from ml.models.checkpoint import Checkpoint
 from tests.ml.engines.tiny import REVISION, checkpoint, tinies
 
@@ -48,8 +48,20 @@ def test_the_dtype_is_the_one_asked_for(copy: Checkpoint, dtype: str) -> None:
 
 def test_int8_holds_the_linear_layers_in_a_quarter(copy: Checkpoint) -> None:
     network = load_network(KIND, copy, Placement("cpu", "int8"))
-    assert not any(isinstance(module, torch.nn.Linear) for module in network.modules())
-    assert network.wavlm.encoder.layers[0].attention.q_proj.weight().dtype == torch.qint8
+    assert network.wavlm.encoder.layers[0].feed_forward.output_dense.weight.dtype == torch.int8
+    assert isinstance(network.wavlm.encoder.layers[0].attention.q_proj, torch.nn.Linear), "WavLM reads it directly"
+
+
+def test_too_little_memory_has_an_error_of_its_own(copy: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*given: object, **named: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+    with monkeypatch.context() as patch, pytest.raises(OutOfMemory):
+        patch.setattr(torch.nn.Module, "to", fail)
+        load_network(KIND, copy, Placement())
+    with monkeypatch.context() as patch, pytest.raises(OutOfMemory):
+        patch.setattr("transformers.WavLMForXVector.from_pretrained", fail)
+        load_network(KIND, copy, Placement())
 
 
 def test_a_tensor_that_is_missing_is_named(copy: Checkpoint) -> None:

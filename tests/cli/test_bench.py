@@ -1,0 +1,79 @@
+"""`node bench engines` as its user sees it."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+
+from cli.app import run
+from node import measuring
+from node.measuring import Measured
+
+
+@pytest.fixture(autouse=True)
+def apart(monkeypatch):
+    asked = []
+
+    def answer(question, patience=0.0):
+        asked.append(question)
+        trouble = "It broke." if question.name == "apertium" else ""
+        return Measured(
+            question.name,
+            "tts",
+            "cpu",
+            question.placement.dtype,
+            "a job",
+            1.0,
+            0.5,
+            0.25,
+            0.2,
+            2.0,
+            8.0,
+            trouble=trouble,
+        )
+
+    monkeypatch.setattr(measuring, "measure_apart", answer)
+    monkeypatch.setenv("COLUMNS", "140")
+    return asked
+
+
+def test_engines_are_measured_in_each_dtype(apart, babelmesh_home, capsys):
+    assert run(["bench", "engines", "espeak-ng", "--dtype", "float32", "--dtype", "int8"]) == 0
+    assert [(question.name, question.placement.dtype) for question in apart] == [
+        ("espeak-ng", "float32"),
+        ("espeak-ng", "int8"),
+    ]
+    shown = capsys.readouterr().out
+    assert "250 ms" in shown
+    assert "x8.0" in shown
+    assert "Random weights" not in shown
+
+
+def test_json_has_the_machine_and_all_figures(apart, babelmesh_home, capsys):
+    assert run(["bench", "engines", "espeak-ng", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert "torch" in told["machine"]
+    assert msgspec.convert(told["engines"], list[Measured])[0].real_time == 8.0
+
+
+def test_what_breaks_is_told_and_the_others_are_measured(apart, babelmesh_home, capsys):
+    assert run(["bench", "engines", "apertium", "espeak-ng"]) == 2
+    assert "It broke." in capsys.readouterr().out
+    assert len(apart) == 2
+
+
+def test_random_weights_are_called_so(apart, babelmesh_home, capsys):
+    assert run(["bench", "engines", "--shapes", "published", "opus-mt"]) == 0
+    assert "Random weights" in capsys.readouterr().out
+    assert apart[0].shape
+
+
+@pytest.mark.parametrize(
+    "words", [["nonesuch"], ["--shapes", "published", "nonesuch"], ["espeak-ng", "--dtype", "int5"], ["--jobs", "0"]]
+)
+def test_what_cannot_be_meant_is_refused(words, apart, babelmesh_home, capsys):
+    assert run(["bench", "engines", *words]) == 2
+    assert "error" in capsys.readouterr().err
+    assert not apart

@@ -1,0 +1,50 @@
+"""Networks of published sizes: as many parameters as published, runs of fixed length."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ml.device import Placement
+from ml.engines import shapes
+from ml.engines.shapes import SHAPES, build, parameters
+
+SMALL = {
+    "whisper": {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 16, "decoder_ffn_dim": 16},
+    "translate": {
+        "d_model": 16,
+        "encoder_layers": 1,
+        "decoder_layers": 1,
+        "encoder_ffn_dim": 16,
+        "decoder_ffn_dim": 16,
+    },
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_it_has_the_parameters_that_were_counted(name: str) -> None:
+    assert parameters(SHAPES[name]) == SHAPES[name].parameters
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
+@pytest.mark.parametrize("name", ["whisper-tiny", "opus-mt"])
+def test_a_run_makes_as_many_tokens_as_it_says(name: str, dtype: str) -> None:
+    shape = SHAPES[name]
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    small = replace(shape, values={**shape.values, **SMALL[shape.job], **heads})
+    built = build(small, Placement("cpu", dtype))
+    (tokens,) = built.run()  # type: ignore[misc]
+    assert len(tokens) == shapes.TOKENS + (4 if shape.job == "whisper" else 1)
+    assert str(shapes.TOKENS) in built.what
+    assert built.run() == [tokens], "it is the same each time"
+
+
+def test_speech_is_as_long_as_it_says() -> None:
+    widths = {"hidden_size": 24, "encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_layers": 1}
+    more = {"decoder_layers": 1, "encoder_ffn_dim": 16, "decoder_ffn_dim": 16, "speech_decoder_prenet_units": 16}
+    built = build(replace(SHAPES["speecht5"], values={**widths, **more}), Placement())
+    wave = built.run()
+    assert isinstance(wave, np.ndarray)
+    assert len(wave) / 16_000 == pytest.approx(built.sound, abs=0.05)
