@@ -6,7 +6,9 @@ nothing of how models are fetched, and no model by name.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -53,10 +55,6 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "seamless": Kind("ast", "ml.engines.seamless:SeamlessTranslator", (*USUAL, PIECES)),
-    "ecapa": Kind("speaker", "ml.engines.ecapa:EcapaEncoder", USUAL[:1]),
-    "canary": Kind("ast", "ml.engines.canary:CanaryTranslator"),
-    "canary-asr": Kind("asr", "ml.engines.canary:CanaryRecogniser"),
     "parakeet-tdt": Kind("asr", "ml.engines.parakeet:ParakeetRecogniser"),
     "faster-whisper": Kind(
         "asr",
@@ -67,6 +65,10 @@ KINDS: Mapping[str, Kind] = {
     "wav2vec2-align": Kind("align", "ml.engines.wav2vec2_align:Wav2Vec2Aligner"),
     "hubert": Kind("features", "ml.engines.hubert:HubertFeatures"),
     "whisper": Kind("asr", "ml.engines.whisper:WhisperRecogniser"),
+    "seamless": Kind("ast", "ml.engines.seamless:SeamlessTranslator", (*USUAL, PIECES)),
+    "ecapa": Kind("speaker", "ml.engines.ecapa:EcapaEncoder", USUAL[:1]),
+    "canary": Kind("ast", "ml.engines.canary:CanaryTranslator"),
+    "canary-asr": Kind("asr", "ml.engines.canary:CanaryRecogniser"),
     "whisper-translate": Kind("ast", "ml.engines.whisper_translate:WhisperTranslator"),
     "marian": Kind("mt", "ml.engines.marian:MarianTranslator", (*USUAL, PIECES)),
     "nllb": Kind("mt", "ml.engines.nllb:NllbTranslator"),
@@ -75,10 +77,10 @@ KINDS: Mapping[str, Kind] = {
     "ct2-marian": Kind("mt", "ml.engines.ct2_marian:Ct2MarianTranslator", (*USUAL, PIECES, CT2)),
     "hifigan": Kind("vocoder", "ml.engines.hifigan:HifiGanVocoder"),
     "vits": Kind("tts", "ml.engines.vits:VitsVoice"),
+    "pocket-tts": Kind("tts", "ml.engines.pocket_tts:PocketVoice"),
     "speecht5-tts": Kind("tts", "ml.engines.speecht5:SpeechT5Voice", (*USUAL, PIECES)),
     "speecht5-vc": Kind("conversion", "ml.engines.speecht5_vc:SpeechT5Converter"),
     "xvector-tdnn": Kind("speaker", "ml.engines.xvector:XVectorEncoder"),
-    "pocket-tts": Kind("tts", "ml.engines.pocket_tts:PocketVoice"),
     "wavlm-xvector": Kind("speaker", "ml.engines.wavlm:WavLmEncoder"),
 }
 """By the `engine` of a catalogue entry."""
@@ -94,8 +96,15 @@ Place = Callable[[ModelEntry], Placement]
 def specs(
     entries: Iterable[ModelEntry], find: Find, present: Present, place: Place, kinds: Mapping[str, Kind] = KINDS
 ) -> tuple[EngineSpec, ...]:
-    """An engine for each entry whose kind is known; the others are models without an engine here."""
-    return tuple(_spec(entry, kinds[entry.engine], find, present, place) for entry in entries if entry.engine in kinds)
+    """An engine for each entry whose kind is known; the others are models without an engine here.
+
+    They may be built from any number of threads, and are built one after the other: transformers puts another module
+    in its own place while it is imported, and a thread that imports it at that time is left with the empty one.
+    """
+    turn = threading.RLock()
+    return tuple(
+        _spec(entry, kinds[entry.engine], find, present, place, turn) for entry in entries if entry.engine in kinds
+    )
 
 
 def unfetched(spec: EngineSpec, home: EngineHome) -> bool:
@@ -118,7 +127,9 @@ def _pair(text: str) -> tuple[str, str]:
     return likely[0] if likely else (parts[0], "-".join(parts[1:]))
 
 
-def _spec(entry: ModelEntry, kind: Kind, find: Find, present: Present, place: Place) -> EngineSpec:
+def _spec(
+    entry: ModelEntry, kind: Kind, find: Find, present: Present, place: Place, turn: AbstractContextManager[object]
+) -> EngineSpec:
     packages = tuple(
         Need(name, "python", lambda home, name=name: find_spec(name) is not None, remedy)  # type: ignore[misc]
         for name, remedy in kind.packages
@@ -126,7 +137,9 @@ def _spec(entry: ModelEntry, kind: Kind, find: Find, present: Present, place: Pl
     model = Need(_need(entry.name), "model", partial(present, entry), f"node models pull {entry.name}")
 
     def at(home: EngineHome, placement: Placement) -> Engine:
-        return kind.loadable().load(spec, find(entry, home), placement)
+        found = find(entry, home)
+        with turn:
+            return kind.loadable().load(spec, found, placement)
 
     spec = EngineSpec(
         name=entry.name,

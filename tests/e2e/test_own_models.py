@@ -22,6 +22,15 @@ pytestmark = pytest.mark.slow
 NODE = [sys.executable, "-c", "from cli.app import main; main()"]
 CATALOGUE = """
 [[model]]
+name = "ears"
+task = "asr"
+engine = "whisper"
+summary = "my own recogniser"
+licence = "CC0-1.0"
+languages = ["en", "es"]
+source = {{ at = "folder", path = "ears" }}
+
+[[model]]
 name = "mine"
 task = "mt"
 engine = "marian"
@@ -38,6 +47,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home whose catalogue names a folder beside it."""
     home = tmp_path_factory.mktemp("home")
     (home / "mine").symlink_to(checkpoint("tiny-marian").folder)
+    (home / "ears").symlink_to(checkpoint("tiny-whisper").folder)
     (home / "catalogue.toml").write_text(CATALOGUE.format(folder="mine"))
     return home
 
@@ -74,6 +84,17 @@ def test_it_keeps_to_a_glossary(home: Path) -> None:
     missed = told["missed_terms"]
     assert ("diminuto" in str(told["text"])) == (missed == [])
     assert missed in ([], ["diminuto"])
+
+
+def test_the_language_of_a_recording_is_heard(home: Path, repository: Path) -> None:
+    sound = str(repository / "examples" / "audio" / "lj.flac")
+    chosen = ("--asr", "ears", "--mt", "mine", "--no-own-voice")
+    done = node(home, "translate", sound, "--to", "es", *chosen, "-o", str(home / "out.wav"), "--json")
+    (report,) = json.loads(done.stdout)["reports"]
+    assert report["source"] == "en"
+    assert report["source_note"] == "The input is taken as 'en': ears heard it in most of the first utterances."
+    assert {line["language"] for line in report["utterances"] if line["source_text"]} >= {"en"}
+    assert {line["name"]: line["route"] for line in report["engines"]}["mine"] == ["en", "es"]
 
 
 def test_in_a_process_of_its_own_it_says_the_same(home: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from ml.device import Placement
 from ml.engines.checkpoints import KINDS, Kind, specs
-from ml.engines.protocols import MORE_TASKS, TASKS, EngineHome
+from ml.engines.protocols import MORE_TASKS, TASKS, EngineHome, EngineSpec
 from ml.errors import Unavailable
 from ml.models.checkpoint import Checkpoint
 from ml.models.entry import ModelEntry
@@ -19,6 +21,7 @@ from tests.conftest import ROOT
 from tests.ml.engines.tiny import checkpoint, entry, tinies, tiny_specs
 
 HOME = EngineHome(Path("nowhere"))
+NOWHERE = Checkpoint(entry("one", "mt", "odd"), Path("nowhere"), "0")
 
 
 def nothing_here(model: ModelEntry, home: EngineHome) -> Checkpoint:
@@ -85,6 +88,30 @@ def test_the_factory_gives_the_model_its_place() -> None:
     assert "bfloat16" in engine.capabilities().version
     assert checkpoint("tiny-wavlm").revision[:12] in engine.capabilities().version
     engine.close()
+
+
+class Meeting:
+    """Waits for another that is loaded at the same time."""
+
+    met = 0
+    together = threading.Barrier(2)
+
+    @classmethod
+    def load(cls, spec: EngineSpec, checkpoint: Checkpoint, placement: Placement) -> None:
+        try:
+            cls.together.wait(0.1)
+            cls.met += 1
+        except threading.BrokenBarrierError:
+            cls.together.reset()
+
+
+def test_engines_are_built_one_after_the_other_from_any_number_of_threads() -> None:
+    kinds = {"odd": Kind("mt", f"{__name__}:Meeting", ())}
+    models = [entry(name, "mt", "odd") for name in ("one", "two")]
+    made = specs(models, lambda model, home: NOWHERE, lambda model, home: True, lambda model: Placement(), kinds)
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(lambda spec: spec.factory(HOME), made)) == [None, None]
+    assert Meeting.met == 0
 
 
 def test_describing_engines_imports_nothing_heavy() -> None:
