@@ -19,6 +19,7 @@ from typing import Protocol
 from ml.engines.faults import fault
 from ml.engines.generation import Search
 from ml.engines.glossary import MARKS, checked, masked, missing, unmasked, wanted
+from ml.engines.halving import in_halves
 from ml.engines.protocols import Capabilities, EngineSpec
 from ml.engines.sentences import Piece, clean, cut, halves, join
 from ml.errors import BadText, EngineFailed, UnsupportedLanguage
@@ -212,7 +213,8 @@ class Translator:
             while count < len(rows) and (count + 1) * rows[count][0] <= room:
                 count += 1
             batch, rows = [one for _, _, one in rows[:count]], rows[count:]
-            found.update(zip(batch, body.say(batch, *pair, search), strict=True))
+            said = in_halves(lambda part: body.say(part, *pair, search), batch)
+            found.update(zip(batch, said, strict=True))
         return found
 
     def _fault(self, body: Body, sentence: str, said: Said) -> bool:
