@@ -1,6 +1,7 @@
 """What the two shipped voice models bring in a node's own rounds: gain, seconds and bytes, on real speakers.
 
-`python benchmarks/node_models.py [--people 12] [--rounds 8] [--batch 64] [--models res64 b4h80] [--json FILE]`. Whole
+`python benchmarks/node_models.py [--people 12] [--rounds 8] [--batch 64] [--models res64 b4h80] [--json FILE]
+[--quick]`. Whole
 households in one process with homes on disk, by the node's own round, gate, exchange and memory, but without links: an
 update's messages go straight to the other household. The speakers are those of docs/personalisation.md.
 """
@@ -169,7 +170,13 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=list(FILES), default=list(FILES))
     parser.add_argument("--speakers", type=Path, default=SPEAKERS)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--quick", action="store_true", help="four people, two rounds: shows that it runs")
     wishes = parser.parse_args()
+    if wishes.quick:
+        wishes.people, wishes.rounds = 4, 2
+    if not (wishes.speakers / "manifest.json").is_file():
+        print(f"There are no speakers in {wishes.speakers}: nothing was measured (docs/architectures.md).")
+        return
     limit_threads()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     everybody = recorded(wishes.speakers)

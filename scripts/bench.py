@@ -31,6 +31,8 @@ FEDERATED = (
     "compression",
     "leakage",
     "hostile",
+    "half_way",
+    "node_models",
     "privacy",
 )
 """What docs/ shows of learning together: `make bench-federated`."""
