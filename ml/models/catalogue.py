@@ -88,7 +88,6 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 wanted[entry.name] = entry
         return tuple(wanted.values())
 
-
     def with_parts(self, entries: Sequence[ModelEntry]) -> tuple[ModelEntry, ...]:
         """These models and those that they compute with, each once. Raises Unavailable for a part that is none."""
         parts = [self.find(part) for entry in entries for part in entry.parts.values()]
