@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import ROOT
+
 RUN = """
 import json, sys
 from pathlib import Path
@@ -85,3 +87,11 @@ def test_it_keeps_the_contract(result: dict[str, Any]) -> None:
 def test_it_stays_small() -> None:
     module = Path(__file__).resolve().parents[2] / "examples" / "my_engine" / "babelmesh_glossary" / "__init__.py"
     assert len(module.read_text().splitlines()) <= 60
+
+
+def test_it_is_as_short_as_the_page_says() -> None:
+    page = (ROOT / "docs" / "engines.md").read_text(encoding="utf-8")
+    code = (ROOT / "examples" / "my_engine" / "babelmesh_glossary" / "__init__.py").read_text(encoding="utf-8")
+    lines = [line for line in code.splitlines() if line.strip()]
+    assert len(lines) < 40
+    assert f"{len(lines)} lines of code" in page
