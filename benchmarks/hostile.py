@@ -5,7 +5,7 @@ by default (`ml/federated/methods/node_default.py`): average the shared models o
 learn from there, and let speak half way to the control without peers, as held-out speech likes it. They are judged on
 test speech that neither training nor any choice has seen, beside themselves learning alone (`local` of
 benchmarks/personalisation.py) and beside the control, with the same seed, batches and rounds. Without
-../shared/data/speakers made voices stand in, and the table says so.
+../shared/data/speakers made voices stand in, and the table says so; with them, or with --quick, there is no verdict.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -25,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from hostile_picture import plot
 from hostile_rows import ALLOWED, SPEAKERS, Arena, Case, Line, Row, made
+from strict_json import strict
 
 from ml.federated.attacks.table import ATTACKS
 from ml.federated.people import recorded
@@ -209,14 +209,23 @@ def main() -> None:
     parser.add_argument("--part", action="append", help="attacks, shares, rules, long, mix; by default all")
     arguments = parser.parse_args()
     real = SPEAKERS.is_dir()
+    idle = ", and ".join(
+        why
+        for why, so in (
+            ("--quick shows only that it runs", arguments.quick),
+            ("made voices say nothing of people", not real),
+        )
+        if so
+    )
     people = recorded(SPEAKERS) if real else made(16)
     if arguments.quick:
         people = people[:: max(1, len(people) // 12)]
     who = f"{len(people)} real speakers" if real else f"{len(people)} MADE voices (no recordings beside the checkout)"
+    few = "Too few people and rounds to judge by. " if arguments.quick else ""
     arena, rows = Arena(people, ATTACKS, RULES), []
     cases = [case for case in plan(arguments.quick) if not arguments.part or case.part in arguments.part]
     print(
-        f"{who}, three random peers a round. Main table: {cases[0].rounds} rounds of one epoch.\n"
+        f"{who}, three random peers a round. {few}Main table: {cases[0].rounds} rounds of one epoch.\n"
         "gain, worst tenth: drop of the squared error on test speech below genesis, percent, of honest people. taken:\n"
         "received models that had a part in a prior. peers add: points of gain above the control of the same people.\n"
         "worse than alone: honest people; at most: the worst of them, percent of the squared error. published: the\n"
@@ -235,8 +244,9 @@ def main() -> None:
         if arguments.json:
             arguments.json.parent.mkdir(parents=True, exist_ok=True)
             found = {"people": who, "cpu": time.process_time(), "rows": [asdict(row) for row in rows]}
-            arguments.json.write_text(json.dumps(found, indent=1) + "\n")
-    for text in (*tables(rows), "", *verdict(rows), f"\n{time.process_time():.0f} seconds of CPU time."):
+            arguments.json.write_text(strict(found, indent=1) + "\n")
+    judgement = verdict(rows) if not idle else (f"No verdict: {idle}.",)
+    for text in (*tables(rows), "", *judgement, f"\n{time.process_time():.0f} seconds of CPU time."):
         print(text)
     if arguments.plot:
         plot(rows, arguments.plot)
