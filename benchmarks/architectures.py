@@ -33,6 +33,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from strict_json import strict
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
@@ -300,7 +301,7 @@ def main() -> None:
     if given.json:
         given.json.parent.mkdir(parents=True, exist_ok=True)
         result = {"how": given.how, "epochs": epochs, "rows": {row.title: row.facts for row in table}}
-        given.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        given.json.write_text(strict(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

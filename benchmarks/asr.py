@@ -37,6 +37,7 @@ import numpy as np  # noqa: E402
 import soundfile  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
+from strict_json import strict  # noqa: E402
 
 from ml.engines import sphinx  # noqa: E402
 from ml.engines.protocols import AsrOptions, EngineHome  # noqa: E402
@@ -310,7 +311,7 @@ def main() -> int:
     result["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     console.print(f"peak RSS {result['peak_rss_mb']:.0f} MB")
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    arguments.json.write_text(strict(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     console.print(f"written to {arguments.json}")
     return 0
 

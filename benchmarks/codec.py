@@ -25,6 +25,7 @@ import soxr
 from codec_liars import KINDS, just_good_enough
 from codec_rivals import CODEC2, FiniteScalar, Residual, codec2, has_codec2, opus
 from pystoi import stoi
+from strict_json import strict
 
 from ml.audio.logmel import LogMel, griffin_lim, log_mel
 from ml.audio.read import read
@@ -412,7 +413,7 @@ def main() -> None:
         result["cpu_seconds"] = time.process_time() - began
         say(f"{result['cpu_seconds']:.0f} s of CPU so far")
         if given.json:
-            given.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            given.json.write_text(strict(result, indent=1) + "\n", encoding="utf-8")
 
     result["own"] = own(given.every or (6 if given.quick else 1))
     keep()

@@ -15,7 +15,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from strict_json import strict
 
 from ml.federated.cohort import Cohort, Person
 from ml.federated.compression import COMPRESSIONS
@@ -226,7 +226,7 @@ def main() -> None:
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         facts = {"real": real, "people": len(strong.cohort), "rounds": rounds, "epochs": EPOCHS, "tables": tables}
-        arguments.json.write_text(json.dumps(facts, indent=2) + "\n")
+        arguments.json.write_text(strict(facts, indent=2) + "\n")
 
 
 if __name__ == "__main__":

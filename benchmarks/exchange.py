@@ -27,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import structlog
+from strict_json import strict
 
 from ml.audio.logmel import LogMel
 from ml.threads import limit_threads
@@ -268,7 +269,7 @@ def main() -> None:
         print(f"  p2pfl takes {theirs['seconds'] / bare['seconds']:.1f} times as long as the one without")
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+        options.json.write_text(strict(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

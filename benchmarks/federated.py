@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from strict_json import strict
 
 from ml.audio.logmel import LogMel, log_mel
 from ml.audio.read import read
@@ -281,7 +282,7 @@ def main() -> None:
     show(result)
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+        arguments.json.write_text(strict(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

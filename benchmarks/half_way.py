@@ -16,7 +16,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from typing import Any
 import numpy as np
 from personalisation import SPEAKERS, Crowd, bootstrap, made, parted, shortened
 from personalisation_rows import BY_KEY
+from strict_json import strict
 
 from ml.federated.attacks.table import ATTACKS
 from ml.federated.cohort import Person, Stack
@@ -261,7 +261,7 @@ def main() -> None:
         print("\n".join(printed(part, played)), flush=True)
     if arguments.json:
         tables = {part: dict(rows(played)) for part, played in found.items()}
-        arguments.json.write_text(json.dumps({"people": len(people), "real": real, "parts": tables}, indent=1) + "\n")
+        arguments.json.write_text(strict({"people": len(people), "real": real, "parts": tables}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

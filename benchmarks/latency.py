@@ -22,6 +22,7 @@ from pathlib import Path
 import jiwer
 import numpy as np
 import platformdirs
+from strict_json import strict
 
 from ml.audio.read import read
 from ml.audio.vad import SileroActivity, SileroNetwork
@@ -210,7 +211,7 @@ def main() -> None:
         registry.close()
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+        arguments.json.write_text(strict(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import statistics
 import struct
@@ -31,6 +30,7 @@ from libp2p.security.noise.transport import PROTOCOL_ID, Transport
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
 from libp2p.stream_muxer.yamux.yamux import Yamux
 from multiaddr import Multiaddr
+from strict_json import strict
 
 from p2p.host.ledger import Ledger
 from p2p.host.switch import Switch
@@ -249,7 +249,7 @@ def main() -> None:
     print("memory of the server, KB per connection: " + ", ".join(f"{size:.0f} with {n}" for n, size in memory))
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+        arguments.json.write_text(strict(result, indent=2) + "\n")
     return None
 
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import re
 import statistics
 import subprocess
@@ -27,6 +26,7 @@ from pathlib import Path
 
 import psutil
 import sacrebleu
+from strict_json import strict
 
 from ml.engines.apertium import Apertium, ApertiumOptions, version
 from ml.engines.phrases import PhraseTable
@@ -278,7 +278,7 @@ def main() -> None:
     report["signatures"] = {"chrf": str(CHRF.get_signature()), "bleu": str(BLEU.get_signature())}
     print(f"\nSignatures: {report['signatures']}")
     if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        arguments.json.write_text(strict(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
 import asyncio
-import json
 import logging
 import random
 import tempfile
@@ -26,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import structlog
+from strict_json import strict
 
 from ml.audio.logmel import HOP_SECONDS
 from ml.federated.crowd import Person
@@ -188,7 +188,7 @@ def main() -> None:
     )
     print(table(rows))
     if wishes.json:
-        wishes.json.write_text(json.dumps(rows, indent=1) + "\n")
+        wishes.json.write_text(strict(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from typing import Any
 
 import numpy as np
 from personalisation_rows import BY_KEY, CONTROL, OURS, PULLS, RATES, ROWS, Row
+from strict_json import strict
 
 from ml.audio.logmel import LogMel
 from ml.federated.cohort import Cohort, Person, Stack
@@ -555,7 +555,7 @@ def main() -> None:
         if arguments.pictures:
             pictures(found, arguments.pictures)
     if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=1))
+        arguments.json.write_text(strict(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

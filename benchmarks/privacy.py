@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from strict_json import strict
 
 from ml.federated.cohort import Cohort, Stack
 from ml.federated.imagined import imagined
@@ -332,7 +333,7 @@ def main() -> None:
     show(result)
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+        arguments.json.write_text(strict(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+from strict_json import strict
 
 from ml.audio.read import read
 from ml.audio.write import AudioWriter
@@ -155,7 +156,7 @@ def main() -> None:
         print(line)
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+        arguments.json.write_text(strict(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

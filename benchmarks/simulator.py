@@ -42,6 +42,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from strict_json import strict
 
 from ml.federated.cohort import Cohort, CohortOptions, Stack
 from ml.federated.imagined import SHARES, Imagined, ImaginedOptions, imagined
@@ -250,7 +251,7 @@ def main() -> None:
     show(result)
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
+        options.json.write_text(strict(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ parent's), and the growth of that over reading ten seconds.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
 import numpy as np
+from strict_json import strict
 
 from ml.audio.endpoint import EndpointOptions, utterances
 from ml.audio.logmel import griffin_lim, log_mel
@@ -152,7 +152,7 @@ def main() -> None:
             "utterances_by_hangover": cuts,
             "long_files": files,
         }
-        options.json.write_text(json.dumps(facts, indent=2) + "\n")
+        options.json.write_text(strict(facts, indent=2) + "\n")
 
 
 if __name__ == "__main__":

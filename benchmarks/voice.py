@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 import parselmouth
 import platformdirs
+from strict_json import strict
 
 from ml.audio.logmel import log_mel
 from ml.audio.prosody import measure
@@ -380,7 +381,7 @@ def main() -> None:
                 print(f"untouched speakers, {method:24} {np.mean([rows[n]['similarity'] for n in fresh]):.3f}")
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
+        options.json.write_text(strict(result, indent=1) + "\n")
         print(f"written to {options.json}")
     bench.registry.close()
 

@@ -14,7 +14,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
 import gzip
-import json
 import sys
 import time
 from importlib import resources
@@ -22,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from strict_json import strict
 
 from ml.audio.logmel import HOP_SECONDS, LogMel
 from ml.voice.genesis import FILE, genesis
@@ -205,7 +205,7 @@ def main() -> None:
     show(results)
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+        arguments.json.write_text(strict(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":
