@@ -6,6 +6,7 @@ Listens, measures, forgets the sound again unless asked to keep it. Knows nothin
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -150,10 +151,8 @@ class Enrolment:
         self._registry, self._voices, self._frames = registry, voices, frames
 
     def add(self, name: str, recordings: Sequence[Path], options: EnrolOptions, progress: Progress) -> VoiceFacts:
-        """Learn a voice from recordings. Raises BadRequest, NotFound, BadAudio or Unavailable.
-
-        Nothing has changed then, unless the disk gave up between the profile and the last of the frames.
-        """
+        """Learn a voice from recordings. Raises BadRequest, NotFound, BadAudio, CannotWrite, HomeUnusable or
+        Unavailable; nothing has changed then, and the same can be tried again."""
         self._check(name, options)
         network = SileroNetwork.load()
         return self._keep(name, self._speech(find_inputs(recordings), network, progress), options)
@@ -203,24 +202,36 @@ class Enrolment:
         for_profile, for_training = _gather(speech, options)
         if not for_profile:
             raise BadAudio("There is no speech in what was heard.", "Check its level, or give other recordings.")
+        profile = None
         if not options.more:
             encoder = cast(SpeakerEncoder, self._registry.load("speaker"))
             profile = build_profile(for_profile, encoder, cast(Tts, self._registry.load("tts")), options.language)
-            if options.replace:
-                self._frames.remove(name)
-            self._voices.put(name, profile)
-        if options.keep_recordings:
-            self._keep_recordings(name, for_profile)
-        self._frames.add(name, for_training)
+        kept = for_profile if options.keep_recordings else ()
+        with self._frames.adding(name, for_training, instead=options.replace), self._recording(name, kept):
+            if profile is not None:  # the last and the smallest: with it there is a voice, and all that belongs to it
+                self._voices.put(name, profile)
         return voice_facts(name, self._voices, self._frames)
 
-    def _keep_recordings(self, name: str, speech: Sequence[Audio]) -> None:
+    @contextmanager
+    def _recording(self, name: str, speech: Sequence[Audio]) -> Iterator[None]:
+        """Keep the sound; it goes again when it cannot be kept whole, or when the block raises."""
         folder = self._voices.recordings(name)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        first = len(list(folder.glob("*.flac")))
-        for number, audio in enumerate(speech, first):
-            with AudioWriter(folder / f"{number:04d}.flac") as writer:
-                writer.write(audio.samples)
+        new = not folder.is_dir()
+        first = 0 if new else len(list(folder.glob("*.flac")))
+        files = [folder / f"{number:04d}.flac" for number in range(first, first + len(speech))]
+        try:
+            for file, audio in zip(files, speech, strict=True):
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                with AudioWriter(file) as writer:
+                    writer.write(audio.samples)
+            yield
+        except BaseException:
+            with suppress(OSError):
+                for file in files:
+                    file.unlink(missing_ok=True)
+                if files and new:
+                    folder.rmdir()
+            raise
 
 
 def _refuse_unwritable(folder: Path) -> None:

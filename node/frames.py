@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,33 +52,49 @@ class FrameShelf:
     def add(self, voice: str, utterances: Sequence[LogMel]) -> int:
         """Keep utterances `[T, 80]` as float16; how many were new. What is there already stays where it is.
 
-        Each is on the disk before the next. When the voice has more than the limit, its oldest utterances are deleted;
-        at least the newest stays. Raises BadRequest for a name that is no name or frames that are not finite,
-        HomeUnusable when the disk says no.
+        When the voice has more than the limit, its oldest utterances are deleted; at least the newest stays. Raises
+        BadRequest for a name that is no name or frames that are not finite, HomeUnusable when the disk says no; nothing
+        has changed then.
+        """
+        with self.adding(voice, utterances) as new:
+            return new
+
+    @contextmanager
+    def adding(self, voice: str, utterances: Sequence[LogMel], *, instead: bool = False) -> Iterator[int]:
+        """The same, and what came new goes again when the block that follows raises; the older stay until it is over.
+
+        `instead` then deletes what the voice had before. Each utterance is on the disk before the next.
         """
         folder = self._of(voice)
         kept = self._entries(voice)
-        known = {entry.content for entry in kept}
+        places = {entry.content: entry.path for entry in kept}
         number = kept[-1].number if kept else 0
-        new = 0
+        written: list[Path] = []
+        made = [one for one in (folder, self._folder) if not one.is_dir()]
+        wanted: set[Path] = set()
         try:
-            for spoken in utterances:
-                halves = _halves(spoken)
-                content = hashlib.sha256(halves.tobytes()).hexdigest()
-                if not len(halves) or content in known:
-                    continue
-                for made in (self._folder, folder):
-                    made.mkdir(parents=True, exist_ok=True, mode=0o700)
-                number, new = number + 1, new + 1
-                known.add(content)
-                path = folder / f"{number:08d}-{len(halves)}-{content}.safetensors"
-                write_bytes(path, safetensors.numpy.save({_TENSOR: halves}), 0o600)
+            with self._told(folder):
+                for spoken in utterances:
+                    halves = _halves(spoken)
+                    content = hashlib.sha256(halves.tobytes()).hexdigest()
+                    if len(halves) and content not in places:
+                        number += 1
+                        places[content] = folder / f"{number:08d}-{len(halves)}-{content}.safetensors"
+                        for needed in (self._folder, folder):
+                            needed.mkdir(parents=True, exist_ok=True, mode=0o700)
+                        written.append(places[content])
+                        write_bytes(places[content], safetensors.numpy.save({_TENSOR: halves}), 0o600)
+                    if content in places:
+                        wanted.add(places[content])
+            yield len(written)
+        except BaseException:
+            _unmake(written, made)
+            raise
+        with self._told(folder):
+            if instead and folder.is_dir():
+                for path in set(folder.iterdir()) - wanted:
+                    path.unlink()
             self._forget_oldest(voice)
-        except OSError as error:
-            raise HomeUnusable(
-                f"Speech cannot be kept in {folder}: {error.strerror}.", "Check its rights and the room on its disk."
-            ) from error
-        return new
 
     def utterances(self, voice: str) -> tuple[LogMel, ...]:
         """All utterances `[T, 80]` as float32, the oldest first.
@@ -127,6 +144,15 @@ class FrameShelf:
                 file.unlink()
             folder.rmdir()
 
+    @contextmanager
+    def _told(self, folder: Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise HomeUnusable(
+                f"Speech cannot be kept in {folder}: {error.strerror}.", "Check its rights and the room on its disk."
+            ) from error
+
     def _of(self, voice: str) -> Path:
         if not NAME.fullmatch(voice):
             raise BadRequest(
@@ -150,6 +176,16 @@ class FrameShelf:
                 break
             entry.path.unlink()
             left -= HOP_SECONDS * entry.frames
+
+
+def _unmake(files: Sequence[Path], folders: Sequence[Path]) -> None:
+    """Delete what was begun, as far as the disk lets us: what went wrong before is what is told."""
+    with suppress(OSError):
+        for path in files:
+            path.unlink(missing_ok=True)
+        for folder in folders:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
 
 def _halves(spoken: LogMel) -> np.ndarray[tuple[int, ...], np.dtype[np.float16]]:

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from ml.voice.profile import VoiceProfile
-from node.errors import BadRequest, NotFound
+from node.errors import BadRequest, HomeUnusable, NotFound
 from node.files import write_bytes
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -51,10 +51,16 @@ class VoiceShelf:
         return VoiceProfile.from_bytes(data)
 
     def put(self, name: str, profile: VoiceProfile) -> Path:
-        """Keep a profile, replacing one of the same name in one step."""
+        """Keep a profile, replacing one of the same name in one step. Raises HomeUnusable; nothing has changed then."""
         path = self.path(name)
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_bytes(path, profile.to_bytes(), 0o600)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_bytes(path, profile.to_bytes(), 0o600)
+        except OSError as error:
+            raise HomeUnusable(
+                f"A voice cannot be kept in {self._folder}: {error.strerror}.",
+                "Check its rights and the room on its disk.",
+            ) from error
         return path
 
     def recordings(self, name: str) -> Path:

@@ -174,3 +174,42 @@ def test_speech_without_a_profile_can_be_forgotten_too(tmp_path):
         node.frames.add("odd", [np.full((5, 80), -5, np.float32)])
         forget_voice("odd", node.voices, node.frames)
         assert node.frames.voices() == ()
+
+
+def full_after(monkeypatch, room):
+    """A disk with so much room, in bytes, for what the node writes; what is taken away is free again."""
+    import node.files
+
+    def write(path, data, mode=0o644):
+        used = sum(file.stat().st_size for file in path.parent.parent.rglob("*") if file.is_file())
+        if used + len(data) > room:
+            raise OSError(28, "No space left on device")
+        node.files.write_bytes(path, data, mode)
+
+    monkeypatch.setattr("node.frames.write_bytes", write)
+    monkeypatch.setattr("node.voices.write_bytes", write)
+
+
+@pytest.mark.parametrize("room", [0, 30_000, 70_000])
+def test_a_full_disk_leaves_nothing_and_the_same_command_goes_when_there_is_room(tmp_path, monkeypatch, demo, room):
+    with fake_node(tmp_path) as node:
+        with monkeypatch.context() as patch:
+            full_after(patch, room)
+            with pytest.raises(HomeUnusable, match="No space left"):
+                add(node, "me", demo, keep_recordings=True)
+        assert not list(node.voices.path("me").parent.iterdir())
+        assert add(node, "me", demo).training_utterances == 3
+
+
+@pytest.mark.parametrize("room", [0, 90_000])
+def test_a_voice_that_cannot_be_replaced_stays_as_it_was(tmp_path, monkeypatch, demo, woman, room):
+    with fake_node(tmp_path) as node:
+        before = add(node, "me", demo)
+        spoken = node.frames.state("me")
+        with monkeypatch.context() as patch:
+            full_after(patch, room)
+            with pytest.raises(HomeUnusable, match="No space left"):
+                add(node, "me", woman, replace=True)
+        assert facts_of(node, "me") == before
+        assert node.frames.state("me") == spoken
+        assert add(node, "me", woman, replace=True).training_seconds != before.training_seconds

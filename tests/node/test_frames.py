@@ -147,3 +147,19 @@ def test_its_state_is_another_one_when_there_is_other_speech(tmp_path) -> None:
     assert shelf.state("me") == after == FrameShelf(tmp_path).state("me")
     shelf.add("me", [two])
     assert shelf.state("me") not in (before, after)
+
+
+def test_a_block_that_fails_takes_the_new_away_and_leaves_the_old(shelf):
+    shelf.add("me", [spoken(1)])
+    before = shelf.state("me")
+    with pytest.raises(BadRequest), shelf.adding("me", [spoken(1), spoken(2)], instead=True):
+        shelf.path("../no name")
+    assert shelf.state("me") == before
+    with shelf.adding("me", [spoken(2), spoken(3)], instead=True) as new:
+        assert new == 2
+        assert shelf.count("me") == 3
+    assert np.allclose(shelf.utterances("me"), [spoken(2), spoken(3)], atol=0.01)
+    with pytest.raises(BadRequest), shelf.adding("you", [spoken(4)]):
+        shelf.path("../no name")
+    assert shelf.voices() == ("me",)
+    assert not shelf.path("you").exists()
