@@ -39,6 +39,10 @@ VOICE = {
     "encode": "Code a recording of speech at 1 to 3 kbit/s.",
     "decode": "Make coded speech sound again.",
 }
+GO_ON = (("translate",), ("models", "pull"))
+"""Commands that keep their finished steps. Others begin again, or say themselves what is kept."""
+KEPT = "Finished steps are kept: the same command goes on from here."
+BEGINS = "What was not finished is lost: the same command begins again."
 CODEC = ("encode", "decode")
 """The verbs of voices that live in cli.codec."""
 PEERS = {
@@ -120,8 +124,10 @@ def run(arguments: Sequence[str]) -> int:
     except CycloptsError as error:
         show_error(str(error), help_of(commands(), arguments), as_json=as_json)
         return BAD_REQUEST
-    except KeyboardInterrupt:
-        show_error("Stopped.", "Finished steps are kept: the same command goes on from here.", as_json=as_json)
+    except KeyboardInterrupt as stop:
+        goes_on = any(list(words[: len(command)]) == list(command) for command in GO_ON)
+        sentence, remedy = getattr(stop, "sentence", "Stopped."), getattr(stop, "remedy", KEPT if goes_on else BEGINS)
+        show_error(sentence, remedy, as_json=as_json)
         return INTERRUPTED
     except BrokenPipeError:
         return OK

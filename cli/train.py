@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from cyclopts import Parameter, validators
 
 from cli.client import Client
 from cli.common import Common
+from cli.errors import Stopped
 from cli.identity import note_unprotected, read_passphrase
 from cli.render import console, show_line, write_json
 from cli.words import mixture, span
@@ -28,7 +30,13 @@ if TYPE_CHECKING:
     from node.config import Config
 
 Positive = Parameter(validator=validators.Number(gte=1))
+Epochs = Parameter(validator=validators.Number(gte=1, lte=1_000))
+Batch = Parameter(validator=validators.Number(gte=1, lte=65_536))
+"""What `[train]` takes too."""
 Tell = Callable[[Mapping[str, Any]], None]
+
+EVERY = 15.0
+"""Seconds between two lines of progress where there is no terminal."""
 
 HELPS = {
     60.0: "a minute is a good start",
@@ -48,8 +56,8 @@ class Options:
 
 def train(
     *,
-    epochs: Annotated[int | None, Positive] = None,
-    batch: Annotated[int | None, Positive] = None,
+    epochs: Annotated[int | None, Epochs] = None,
+    batch: Annotated[int | None, Batch] = None,
     rounds: Annotated[int, Positive] = 1,
     passphrase_file: Path | None = None,
     common: Common | None = None,
@@ -59,7 +67,7 @@ def train(
     Parameters
     ----------
     epochs
-        Times that the whole speech is gone through.
+        Times that the whole speech is gone through, 1 to 1000.
     batch
         Frames per step.
     rounds
@@ -73,10 +81,15 @@ def train(
     config = load(common.home, os.environ)
     options = Options(epochs, batch, read_passphrase(passphrase_file))
     note_unprotected(config.identity, options.passphrase)
-    done = []
+    done: list[dict[str, Any]] = []
     for number in range(rounds):
-        with _bar(f"round {number + 1} of {rounds}", epochs or config.train.epochs_in_force) as tell:
-            done.append(_round(config, options, tell))
+        try:
+            with told(f"round {number + 1} of {rounds}", epochs or config.train.epochs_in_force) as tell:
+                done.append(_round(config, options, tell))
+        except Stopped:
+            raise
+        except KeyboardInterrupt as error:
+            raise stopped(number, rounds) from error
         if not common.json:
             for line in outcome(done[-1]):
                 show_line(line)
@@ -117,6 +130,16 @@ def outcome(row: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def stopped(done: int, rounds: int) -> Stopped:
+    """What is left when so many of the rounds were done, and the next one was not."""
+    if not done:
+        sentence = "Stopped before the first round was finished: nothing of it is kept."
+        return Stopped(sentence, "The same command begins it again; fewer --epochs make a shorter round.")
+    kept = "Round 1 is kept" if done == 1 else f"Rounds 1 to {done} are kept"
+    sentence = f"Stopped in round {done + 1} of {rounds}. {kept}, nothing is of the one that was not finished."
+    return Stopped(sentence, f"For the rest: --rounds {rounds - done}")
+
+
 def _round(config: Config, options: Options, tell: Tell) -> dict[str, Any]:
     def hear(kind: str, facts: Mapping[str, Any]) -> None:
         if kind == "epoch":
@@ -124,7 +147,10 @@ def _round(config: Config, options: Options, tell: Tell) -> dict[str, Any]:
 
     try:
         with Client.of(config.control) as client, client.listening(hear):
-            return client.train(options.epochs, options.batch)
+            try:
+                return client.train(options.epochs, options.batch)
+            except KeyboardInterrupt as error:
+                raise Stopped("Stopped waiting: the running node finishes this round.", "See: node stats") from error
     except NotRunning:  # also when a node that was killed has left its control file
         return _here(config, options, tell)
 
@@ -147,10 +173,10 @@ def _here(config: Config, options: Options, tell: Tell) -> dict[str, Any]:
 
 
 @contextmanager
-def _bar(what: str, epochs: int) -> Iterator[Tell]:
-    """A progress bar of epochs on standard error; silent when that is no terminal."""
+def told(what: str, epochs: int) -> Iterator[Tell]:
+    """A progress bar of epochs on standard error; where that is no terminal, a line now and then."""
     if not sys.stderr.isatty():
-        yield lambda facts: None
+        yield _now_and_then(what, epochs)
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -163,6 +189,19 @@ def _bar(what: str, epochs: int) -> Iterator[Tell]:
             bars.update(task, completed=facts["epoch"], place=place)
 
         yield tell
+
+
+def _now_and_then(what: str, epochs: int) -> Tell:
+    last = time.monotonic()
+
+    def tell(facts: Mapping[str, Any]) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= EVERY:
+            last = now
+            show_line(f"{what}, epoch {facts['epoch']} of {epochs}: {facts['rmse_db']:.3f} dB", error=True)
+
+    return tell
 
 
 def _updates(count: int) -> str:

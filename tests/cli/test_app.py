@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from cli.app import BAD_REQUEST, FAILED, INTERRUPTED, OK, build_app, run
+from cli.errors import Stopped
 
 
 def test_help_names_the_commands(capsys):
@@ -79,8 +80,30 @@ def test_stopping_tells_that_work_is_kept(monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("cli.app.build_app", lambda: stopped)
-    assert run(["translate", "a.wav"]) == INTERRUPTED
-    assert "goes on from here" in capsys.readouterr().err
+    for words in (["translate", "a.wav"], ["models", "pull", "all"]):
+        assert run(words) == INTERRUPTED
+        assert "goes on from here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["doctor"], ["voice", "record", "me"], ["models", "verify"], ["stats"]])
+def test_stopping_does_not_claim_what_is_not_kept(words, monkeypatch, capsys):
+    def stopped(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cli.app.build_app", lambda: stopped)
+    assert run(words) == INTERRUPTED
+    assert "begins again" in capsys.readouterr().err
+
+
+def test_a_command_may_say_itself_what_is_kept(monkeypatch, capsys):
+    def stopped(*arguments, **options):
+        raise Stopped("Two of three are kept.", "Do the third.")
+
+    monkeypatch.setattr("cli.app.build_app", lambda: stopped)
+    assert run(["train"]) == INTERRUPTED
+    told = capsys.readouterr().err
+    assert "Two of three are kept." in told
+    assert "Do the third." in told
 
 
 def test_the_door_opens_without_anything_heavy():

@@ -6,11 +6,12 @@ import json
 import os
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from cli.app import run
-from cli.train import outcome
+from cli.train import outcome, stopped, told
 from ml.audio.logmel import HOP_SECONDS
 from p2p.identity import Identity
 from tests.fakes import running_node
@@ -94,3 +95,58 @@ def test_the_outcome_when_nothing_got_better_and_when_peers_helped() -> None:
     fixed = " ".join(outcome(row | {"alpha": 0.7, "alpha_next": None}))
     assert "With an update of peers (0.70 of your own model): 1.900 dB." in fixed
     assert "more of speech" not in " ".join(outcome(row | {"frames": round(400 / HOP_SECONDS)}))
+
+
+@pytest.mark.parametrize(("option", "most"), [("--epochs", "1000"), ("--batch", "65536")])
+def test_no_more_than_the_settings_take(
+    option: str, most: str, capsys: pytest.CaptureFixture[str], babelmesh_home: Path
+) -> None:
+    with running_node(babelmesh_home) as mesh:
+        assert run(["train", option, str(int(most) + 1)]) == 2
+        assert most in capsys.readouterr().err
+        assert not mesh.asked
+        assert run(["train", option, most]) == 0
+
+
+def test_ctrl_c_says_what_is_kept(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [dict(ROW), dict(ROW)]
+
+    def one_round(*arguments: object) -> dict[str, object]:
+        if not rows:
+            raise KeyboardInterrupt
+        return rows.pop()
+
+    monkeypatch.setattr("cli.train._here", one_round)
+    assert run(["train", "--rounds", "500"]) == 130
+    told = capsys.readouterr().err
+    assert "round 3 of 500. Rounds 1 to 2 are kept" in told
+    assert "--rounds 498" in told
+    assert run(["train"]) == 130
+    told = capsys.readouterr().err
+    assert "nothing of it is kept" in told
+    assert "goes on from here" not in told
+    assert "Round 1 is kept" in stopped(1, 2).sentence
+
+
+def test_ctrl_c_leaves_a_running_node_at_its_round(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], babelmesh_home: Path
+) -> None:
+    def train(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with running_node(babelmesh_home):
+        monkeypatch.setattr("cli.client.Client.train", train)
+        assert run(["train", "--rounds", "3"]) == 130
+    assert "the running node finishes this round" in capsys.readouterr().err
+
+
+def test_progress_is_told_without_a_terminal_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([0.0, 5.0, 15.0, 20.0, 31.0])
+    monkeypatch.setattr("cli.train.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    with told("round 2 of 4", 100) as tell:
+        for epoch in (1, 2, 3, 4):
+            tell({"epoch": epoch, "rmse_db": 2.5})
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["round 2 of 4, epoch 2 of 100: 2.500 dB", "round 2 of 4, epoch 4 of 100: 2.500 dB"]
