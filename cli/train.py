@@ -121,6 +121,10 @@ def outcome(row: Mapping[str, Any]) -> list[str]:
     genesis = row.get("rmse_genesis")
     since = f", {1 - (best / genesis) ** 2:.1%} less squared error than the shared start" if genesis else ""
     lines.append(f"The best model so far: {best:.3f} dB{since}.")
+    if lost := row.get("lost"):
+        what = "A model that was learnt here is" if lost == 1 else f"{lost} models that were learnt here are"
+        since = "from the shared start" if row["from_genesis"] else "from an older one"
+        lines.append(f"{what} lost or damaged on the disk: learning went on {since}.")
     if row.get("method") == "shared-prior":
         lines.append("(Measured on its twin: the one that speaks for you has learnt from all of your speech.)")
     for enough, what in HELPS.items():
@@ -163,13 +167,19 @@ def _here(config: Config, options: Options, tell: Tell) -> dict[str, Any]:
 
     from node.app import open_mesh
     from node.single import one_round
+    from node.telemetry import notes
 
     def progress(facts: EpochFacts) -> None:
         tell(msgspec.to_builtins(facts))
 
-    with open_mesh(config, options.passphrase) as mesh:
+    with notes(sys.stderr), open_mesh(config, options.passphrase) as mesh:
         row = asyncio.run(one_round(mesh, progress, options.epochs, options.batch))
-    return dict(msgspec.to_builtins(row))
+        lost = mesh.parts.learning.lost
+        start = mesh.parts.learner.genesis
+    facts = dict(msgspec.to_builtins(row))
+    if lost:  # a chain of them that ends at the shared start has lost all there was
+        facts |= {"lost": len(lost), "from_genesis": any(parent in ("", start) for parent in lost.values())}
+    return facts
 
 
 @contextmanager

@@ -66,6 +66,8 @@ class Learning:
         """`clock` gives seconds since the epoch, `rng` samples peers."""
         self._learner, self._store, self._shelf, self._options = learner, store, shelf, options
         self._clock, self._rng = clock, rng
+        self.lost: dict[str, str] = {}
+        """Models whose files are gone or damaged, as far as it was noticed, with the parents that stand in for them."""
 
     @property
     def merge_first(self) -> bool:
@@ -80,14 +82,21 @@ class Learning:
     def weights(self, role: Role) -> Weights:
         """The weights of a role; where a file is damaged its parent's, in the end genesis."""
         at: str | None = self._store.roles().get(role)
+        found, passed, new, why = self._learner.origin, 0, False, ""
         while at is not None and at != self._learner.genesis:
             try:
-                return self._shelf.get(at)
+                found = self._shelf.get(at)
+                break
             except (ModelDamaged, NotFound) as error:
                 row = self._store.model(at)
-                log.warning("model lost, its parent is taken", model=at, why=error.sentence)
-                at = row.parent if row is not None else None
-        return self._learner.origin
+                parent = row.parent if row is not None else None
+                new, why, passed = new or at not in self.lost, why or error.sentence, passed + 1
+                self.lost[at] = parent or ""
+                at = parent
+        if new:
+            taken = "the shared start" if found is self._learner.origin else at
+            log.warning("a learnt model cannot be read, an older one is taken", lost=passed, taken=taken, why=why)
+        return found
 
     async def round(
         self,

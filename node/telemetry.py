@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -122,6 +124,34 @@ def set_up_logs(
     )
     if trouble is not None:
         structlog.get_logger("log").warning("the log file cannot be written", file=str(file), why=trouble.strerror)
+
+
+@contextmanager
+def notes(stream: TextIO) -> Iterator[None]:
+    """While the block runs, events are sentences on `stream`: for a command that a person waits for."""
+
+    def say(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+        what = str(event.pop("event"))
+        facts = ", ".join(f"{name}: {_short(value)}" for name, value in event.items())
+        sentence = what[:1].upper() + what[1:].rstrip(".")
+        return f"Note: {sentence} ({facts})." if facts else f"Note: {sentence}."
+
+    before = structlog.get_config()
+    structlog.configure(
+        processors=[hide, say],
+        logger_factory=structlog.PrintLoggerFactory(stream),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        cache_logger_on_first_use=False,
+    )
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
+def _short(value: object) -> str:
+    """A fact for people: of digests the beginning."""
+    return re.sub("([0-9a-f]{8})[0-9a-f]{32,}", r"\1…", str(value)).rstrip(".")
 
 
 OURS = "babelmesh"

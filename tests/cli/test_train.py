@@ -13,6 +13,8 @@ import pytest
 from cli.app import run
 from cli.train import outcome, stopped, told
 from ml.audio.logmel import HOP_SECONDS
+from node.stats import LAYOUT
+from node.store import Store
 from p2p.identity import Identity
 from tests.fakes import running_node
 
@@ -98,14 +100,11 @@ def test_the_outcome_when_nothing_got_better_and_when_peers_helped() -> None:
 
 
 @pytest.mark.parametrize(("option", "most"), [("--epochs", "1000"), ("--batch", "65536")])
-def test_no_more_than_the_settings_take(
-    option: str, most: str, capsys: pytest.CaptureFixture[str], babelmesh_home: Path
-) -> None:
-    with running_node(babelmesh_home) as mesh:
-        assert run(["train", option, str(int(most) + 1)]) == 2
-        assert most in capsys.readouterr().err
-        assert not mesh.asked
-        assert run(["train", option, most]) == 0
+def test_no_more_than_the_settings_take(option: str, most: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", option, str(int(most) + 1)]) == 2
+    assert f"{most}." in capsys.readouterr().err
+    assert run(["train", option, most]) == 2
+    assert "not enough speech" in capsys.readouterr().err
 
 
 def test_ctrl_c_says_what_is_kept(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -150,3 +149,25 @@ def test_progress_is_told_without_a_terminal_too(
             tell({"epoch": epoch, "rmse_db": 2.5})
     lines = capsys.readouterr().err.splitlines()
     assert lines == ["round 2 of 4, epoch 2 of 100: 2.500 dB", "round 2 of 4, epoch 4 of 100: 2.500 dB"]
+
+
+def test_what_is_to_be_noted_is_said_in_words_and_not_on_standard_output(
+    babelmesh_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Store.open(babelmesh_home / "node.db") as store:
+        store.set_fact(LAYOUT, "b4h80")
+    assert run(["train", "--json"]) == 2
+    told = capsys.readouterr()
+    assert json.loads(told.out)["remedy"]
+    assert "Note: Another model learns here now (model: " in told.err
+    assert "kept: b4h80)" in told.err
+    assert "[info" not in told.err
+
+
+def test_models_that_are_lost_are_told_of_at_the_end() -> None:
+    told = " ".join(outcome(ROW | {"lost": 37, "from_genesis": True}))
+    assert "37 models that were learnt here are lost or damaged" in told
+    assert "from the shared start" in told
+    told = " ".join(outcome(ROW | {"lost": 1, "from_genesis": False}))
+    assert "A model that was learnt here is lost or damaged" in told
+    assert "from an older one" in told

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -192,7 +193,14 @@ def test_a_damaged_model_gives_way_to_its_parent(desk: Desk, tmp_path: Path) -> 
     (tmp_path / "weights" / f"{second}.safetensors").write_bytes(b"rubbish")
     assert digest(desk.learning.weights(Role.WORKING)) == first
     (tmp_path / "weights" / f"{first}.safetensors").unlink()
-    assert digest(desk.learning.weights(Role.WORKING)) == desk.learner.genesis
+    assert desk.learning.lost == {second: first}
+    with capture_logs() as said:
+        assert digest(desk.learning.weights(Role.WORKING)) == desk.learner.genesis
+        assert digest(desk.learning.weights(Role.WORKING)) == desk.learner.genesis
+    assert desk.learning.lost == {second: first, first: desk.learner.genesis}
+    assert len(said) == 1, "one line for a fall through several, and once"
+    assert said[0]["lost"] == 2
+    assert said[0]["taken"] == "the shared start"
 
 
 async def learn_other_speech(desk: Desk) -> None:

@@ -18,7 +18,7 @@ from node.config import Config
 from node.stats import Live, collect
 from node.store import Store
 from node.store.rows import JobRow
-from node.telemetry import HIDDEN, LONGEST, Telemetry, hide, set_up_logs
+from node.telemetry import HIDDEN, LONGEST, Telemetry, hide, notes, set_up_logs
 from p2p.peers import PeerRecord, Trust
 
 
@@ -209,3 +209,17 @@ def test_two_nodes_in_one_process_do_not_share_figures(tmp_path: Path):
     one, other = Telemetry(), Telemetry()
     assert figures(one.text(collect(None, config, Live())))["babelmesh_up",] == 1
     assert figures(other.text(collect(None, config)))["babelmesh_up",] == 0
+
+
+def test_notes_are_sentences_without_secrets_or_long_hashes_and_end_with_the_block(out: io.StringIO):
+    before = structlog.get_config()
+    with notes(out):
+        log = structlog.get_logger("learning")
+        log.debug("nothing for people")
+        log.info("a model changed", model="b4h80", base="ab" * 32, token="hush")
+        log.warning("The memory was mended.")
+    assert out.getvalue().splitlines() == [
+        f"Note: A model changed (model: b4h80, base: abababab…, token: {HIDDEN}).",
+        "Note: The memory was mended.",
+    ]
+    assert structlog.get_config() == before
