@@ -5,16 +5,18 @@ Parses, asks, shows progress and what came out. Knows nothing of how a simulatio
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from cli.common import Common
-from cli.render import console, show_line, show_table, write_json
+from cli.render import console, show_error, show_line, show_table, write_json
+from node.simulation.stop import Stop
 from node.simulation.wish import Cut, Wish
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from node.simulation.outcome import Outcome, RoundRow
 
 Tell = Callable[["RoundRow"], None]
+INTERRUPTED = 130
+"""Exit code: stopped by the user."""
+WAITING = "stopping after this round, to keep it; once more stops at once"
 ROWS = 12
 """Rounds that the live table shows."""
 HEAD = ("round", "gain %", "worst 10 %", "alone %", "online", "taken %", "KB sent", "s")
@@ -45,13 +50,16 @@ def simulate(
     common, wish, cut = common or Common(), wish or Wish(), cut or Cut()
     if cut.engine == "flower" and out is not None:
         return _export(wish, out, common)
-    from ml.threads import limit_threads
-
-    limit_threads()
-    from node.simulation.run import simulate as run
-
-    with _live(wish.rounds) as tell:
-        outcome = run(wish, cut, out, tell)
+    try:
+        with _live(wish.rounds) as (tell, waiting):
+            stop = Stop(waiting)
+            with stop.listening():
+                outcome = _run(wish, cut, out, tell, stop)
+    except KeyboardInterrupt as stopped:
+        sentence = getattr(stopped, "sentence", "Stopped before anything was simulated: nothing has changed.")
+        remedy = getattr(stopped, "remedy", "The same command does what this one would have done.")
+        show_error(sentence, remedy, as_json=common.json)
+        return INTERRUPTED
     if common.json:
         import msgspec
 
@@ -59,6 +67,15 @@ def simulate(
         return 0
     _show(outcome, out)
     return 0
+
+
+def _run(wish: Wish, cut: Cut, out: Path | None, tell: Tell, stop: Stop) -> Outcome:
+    from ml.threads import limit_threads
+
+    limit_threads()
+    from node.simulation.run import simulate as run
+
+    return run(wish, cut, out, tell, stop)
 
 
 def _export(wish: Wish, out: Path, common: Common) -> int:
@@ -99,15 +116,16 @@ def _cells(row: RoundRow) -> tuple[str, ...]:
 
 
 @contextmanager
-def _live(rounds: int) -> Iterator[Tell]:
-    """A bar and the last rounds on standard error while it goes on; silent when that is no terminal."""
+def _live(rounds: int) -> Iterator[tuple[Tell, Callable[[], None]]]:
+    """What is told after a round, and when a stop waits for one: a bar and the last rounds on standard error while it
+    goes on; only a stop that waits is told when that is no terminal."""
     if not sys.stderr.isatty():
-        yield lambda row: None
+        yield lambda row: None, lambda: _note(WAITING)
         return
     from rich.live import Live
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    bar = Progress(TextColumn("rounds"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     task = bar.add_task("rounds", total=rounds)
     rows: list[RoundRow] = []
     with Live(bar, console=console(error=True), transient=True, refresh_per_second=4) as live:
@@ -117,7 +135,13 @@ def _live(rounds: int) -> Iterator[Tell]:
             bar.update(task, completed=row.number)
             live.update(_table(rows, bar))
 
-        yield tell
+        yield tell, lambda: bar.update(task, description=WAITING)
+
+
+def _note(text: str) -> None:
+    """A line past Python's buffers, which a signal's handler may find in the middle of a write."""
+    with suppress(OSError):
+        os.write(2, f"{text[:1].upper()}{text[1:]}.\n".encode())
 
 
 def _table(rows: list[RoundRow], bar: RenderableType) -> RenderableType:

@@ -19,46 +19,88 @@ from typing import Any
 import numpy as np
 
 from ml.federated.simulation import RoundFacts
-from node.files import write_bytes, write_text
 from node.simulation.cast import Cast, cast
 from node.simulation.kept import Kept
 from node.simulation.outcome import Errors, Final, Outcome, RoundRow, Spread, gains, largest_loss, spread, worse
-from node.simulation.page import page
-from node.simulation.plots import png
+from node.simulation.stop import Stop, Stopped
 from node.simulation.wish import Cut, Wish, check
 from node.simulation.within import Within
 
 SAVE_EVERY = 20.0
-"""Seconds of work that a stop may lose, beside the round that is running."""
+"""Seconds of work that a power cut, or whoever does not wait for a round's end, may lose beside that round."""
 
 Tell = Callable[[RoundRow], None]
 
 
-def simulate(wish: Wish, cut: Cut, out: Path | None = None, tell: Tell = lambda row: None) -> Outcome:
+def simulate(
+    wish: Wish, cut: Cut, out: Path | None = None, tell: Tell = lambda row: None, stop: Stop | None = None
+) -> Outcome:
     """All rounds of the wish. `tell` is called after every round, also for those that were done before a stop.
 
-    Raises BadRequest for what makes no sense or an `out` that holds something else, the studio's errors for speech that
-    cannot be read, Unavailable for an engine that is not installed, and OSError when `out` cannot be written to.
+    Whoever asks `stop`, once, loses no round that was finished, when there is a folder. Raises Stopped then; BadRequest
+    for what makes no sense or an `out` that holds something else or cannot be written to, the studio's errors for
+    speech that cannot be read, and Unavailable for an engine that is not installed.
     """
     check(wish, cut)
     kept = Kept(out, _settings(wish)) if out is not None else None
-    if kept is not None and (finished := kept.outcome()) is not None:
-        for row in finished.rounds:
-            tell(row)
-        return finished
+    done = 0
+
+    def count(row: RoundRow) -> None:
+        nonlocal done
+        done = row.number
+        tell(row)
+
+    try:
+        outcome = kept.outcome() if kept is not None else None
+        if outcome is None:
+            outcome = _played(wish, cut, kept, count, stop or Stop())
+        else:
+            for row in outcome.rounds:
+                count(row)
+        if kept is not None:
+            kept.report(outcome)
+    except KeyboardInterrupt as error:
+        raise _stopped(wish, kept, out, done) from error
+    return outcome
+
+
+def _played(wish: Wish, cut: Cut, kept: Kept | None, tell: Tell, stop: Stop) -> Outcome:
+    """All rounds that are left, and what came out of them, which is kept."""
     stage = cast(wish, cut)
     with closing(stage.engine):
         play = _Play(stage, wish, kept)
-        for row in play.rows:
-            tell(row)
-        while len(play.rows) < wish.rounds:
-            tell(play.step())
-        outcome = play.outcome()
-    if kept is not None and out is not None:
-        kept.finish(outcome)
-        write_bytes(out / "plots.png", png(outcome))
-        write_text(out / "report.html", page(outcome))
+        try:
+            for row in play.rows:
+                tell(row)
+            while len(play.rows) < wish.rounds:
+                with stop.held(play.unsaved):
+                    row = play.step()
+                tell(row)
+            with stop.held(play.unsaved):
+                outcome = play.outcome()
+                if kept is not None:
+                    kept.finish(outcome)
+        except KeyboardInterrupt:
+            play.save()
+            raise
     return outcome
+
+
+def _stopped(wish: Wish, kept: Kept | None, out: Path | None, done: int) -> Stopped:
+    """What is on the disk at a stop, in words."""
+    number = kept.number if kept is not None else 0
+    if kept is not None and kept.outcome() is not None:
+        sentence = f"Stopped: all {number} rounds and what came out of them are kept in {out}."
+        return Stopped(sentence, "The same command writes what is missing of the report.")
+    if not number:
+        sentence = f"Stopped: nothing is kept, as {'no round was finished' if not done else 'there is no --out'}."
+        if out is not None and done:
+            sentence = "Stopped at once: nothing is kept."
+        again = "The same command begins anew." if out is not None else "With --out FOLDER finished rounds are kept."
+        return Stopped(sentence, again)
+    lost = f", {done - number} later ones are not" if done > number else ""
+    sentence = f"Stopped: {number} of {wish.rounds} rounds are kept in {out}{lost}."
+    return Stopped(sentence, "The same command goes on from there.")
 
 
 class _Play:
@@ -71,19 +113,30 @@ class _Play:
         self._alone = stage.alone(self._main) if wish.control else None
         if kept is not None and (found := kept.resume(stage, wish.control)) is not None:
             self.rows, self._main, self._alone = found
-        self._saved = time.monotonic()
+        self._saved, self._on_disk, self._within = time.monotonic(), len(self.rows), False
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether there are finished rounds that a stop would lose, and a folder to keep them in."""
+        return self._kept is not None and len(self.rows) > self._on_disk
+
+    def save(self) -> None:
+        """Keep the last finished round. In the middle of another there is none, and what was kept stays."""
+        if self._kept is None or self._within or not self.unsaved or self._kept.outcome() is not None:
+            return
+        self._kept.save(self.rows, self._main, self._alone)
+        self._saved, self._on_disk = time.monotonic(), len(self.rows)
 
     def step(self) -> RoundRow:
         """One round of both."""
-        began, worked = time.monotonic(), self._worked()
+        began, worked, self._within = time.monotonic(), self._worked(), True
         facts = self._main.step()
         seconds, cpu = time.monotonic() - began, self._worked() - worked
-        alone = self._errors_alone()
-        row = self._row(facts, alone, seconds, cpu)
+        row = self._row(facts, self._errors_alone(), seconds, cpu)
         self.rows.append(row)
-        if self._kept is not None and time.monotonic() - self._saved > SAVE_EVERY:
-            self._kept.save(self.rows, self._main, self._alone)
-            self._saved = time.monotonic()
+        self._within = False
+        if time.monotonic() - self._saved > SAVE_EVERY:
+            self.save()
         return row
 
     @cached_property

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from cli.app import run
+from ml.federated.simulation import RoundFacts, Simulation
 
 SMALL = ("--peers", "5", "--rounds", "2", "--seconds", "3", "--threads", "1")
 
@@ -53,6 +59,54 @@ def test_what_makes_no_sense_is_said_in_a_sentence(
     told = json.loads(capsys.readouterr().out)
     assert named in told["error"]
     assert told["remedy"]
+
+
+def test_ctrl_c_keeps_the_round_and_says_so(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, out = Simulation.step, tmp_path / "out"
+
+    def pressed(self: Simulation) -> RoundFacts:
+        if self.number == 1:
+            signal.raise_signal(signal.SIGINT)
+        return whole(self)
+
+    words = ["simulate", "--peers", "5", "--rounds", "3", "--seconds", "3", "--threads", "1", "--out", str(out)]
+    with monkeypatch.context() as patch:
+        patch.setattr(Simulation, "step", pressed)
+        assert run(words) == 130
+    shown = capfd.readouterr().err
+    assert "Stopping after this round" in shown
+    assert f"2 of 3 rounds are kept in {out}" in shown
+    assert run([*words, "--json"]) == 0
+    assert len(json.loads(capfd.readouterr().out)["rounds"]) == 3
+
+
+def test_ctrl_c_before_the_first_round_keeps_nothing_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.simulation.run.cast", lambda wish, cut: signal.raise_signal(signal.SIGINT))
+    assert run(["simulate", *SMALL, "--out", str(tmp_path / "out"), "--json"]) == 130
+    assert "nothing is kept" in json.loads(capsys.readouterr().out)["error"]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wait", [2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
+def test_a_real_process_keeps_what_it_says_it_keeps(tmp_path: Path, wait: float) -> None:
+    """Whenever the signal comes: it ends, and what it says of rounds is what is in the folder."""
+    start = [sys.executable, "-c", "from cli.app import main; main()"]
+    words = [*start, "simulate", "--peers", "60", "--rounds", "500", "--out", str(tmp_path / "o")]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(wait)
+    process.send_signal(signal.SIGINT)
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, told
+    found = re.search(r"(\d+) of 500 rounds are kept", told)
+    state = tmp_path / "o" / "state.json"
+    kept = len(json.loads(state.read_bytes())["rows"]) if state.exists() else 0
+    assert kept == (int(found[1]) if found else 0), told
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

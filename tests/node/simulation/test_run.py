@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +10,15 @@ import msgspec
 import numpy as np
 import pytest
 
+from ml.federated.simulation.chance import Many
+from ml.federated.simulation.engine import Local
+from ml.federated.simulation.work import Done, Turn, Work
 from node.errors import BadRequest
 from node.simulation import run
 from node.simulation.cast import cast
 from node.simulation.outcome import Outcome, RoundRow
 from node.simulation.run import simulate
+from node.simulation.stop import Stop, Stopped
 from node.simulation.wish import Cut, Wish
 from tests.fakes import Shuffled
 
@@ -72,9 +77,15 @@ def test_it_goes_on_after_a_stop_as_if_there_had_been_none(
     assert numbers(outcome) == numbers(whole)
     assert told == [1, 2, 3]
     assert {path.name for path in out.iterdir()} == {"result.json", "report.html", "plots.png"}
+    for name in ("report.html", "plots.png"):
+        (out / name).unlink()
     again = simulate(WISH, Cut(), out, lambda row: told.append(row.number))
     assert numbers(again) == numbers(whole)
     assert told == [1, 2, 3] * 2, "a finished one is read, and told"
+    assert {path.name for path in out.iterdir()} == {"result.json", "report.html", "plots.png"}
+    (out / "report.html").write_text("mine now")
+    simulate(WISH, Cut(), out)
+    assert (out / "report.html").read_text() == "mine now", "only what is missing is written"
     with pytest.raises(BadRequest, match="another seed"):
         simulate(replace(WISH, seed=9), Cut(), out)
 
@@ -101,3 +112,92 @@ def test_another_engine_gives_the_same_numbers_and_is_let_go(whole: Outcome, mon
     assert numbers(found) == numbers(whole)
     assert engine.closed == 1
     assert all(row.cpu_seconds > 3 for row in found.rounds), "seconds of other processes count"
+
+
+class Pressed:
+    """An engine beside which somebody asks to stop in the middle of a round, so many times."""
+
+    def __init__(self, stop: Stop, number: int, times: int = 1, *, dropped: bool = False) -> None:
+        self.elsewhere = 0.0
+        self._local, self._stop, self._number, self._times, self._dropped = Local(1), stop, number, times, dropped
+
+    def run(self, work: Work, chunks: Sequence[Many], turn: Callable[[Many], Turn]) -> Iterator[Done]:
+        for done in self._local.run(work, chunks, turn):
+            self._ask(turn(chunks[0]).number)
+            yield done
+
+    def _ask(self, number: int) -> None:
+        while number == self._number and self._times:
+            self._times -= 1
+            try:
+                self._stop.ask()
+            except KeyboardInterrupt:
+                if not self._dropped:
+                    raise
+
+    def close(self) -> None:
+        """Nothing to let go."""
+
+
+def stopped(monkeypatch: pytest.MonkeyPatch, out: Path | None, number: int, times: int = 1, **how: bool) -> Stopped:
+    """Asked in the middle of round `number`, what a simulation says."""
+    stop = Stop()
+    engine = Pressed(stop, number, times, **how)
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "cast", lambda wish, cut: replace(cast(wish, cut), engine=engine))
+        with pytest.raises(Stopped) as said:
+            simulate(WISH, Cut(threads=1), out, stop=stop)
+    return said.value
+
+
+def test_who_asks_once_loses_no_finished_round(whole: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    assert f"2 of 3 rounds are kept in {out}." in stopped(monkeypatch, out, 2).sentence
+    assert numbers(simulate(WISH, Cut(threads=1), out)) == numbers(whole)
+
+
+def test_in_the_last_round_too(whole: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "3 of 3 rounds are kept" in stopped(monkeypatch, tmp_path, 3).sentence
+    assert numbers(simulate(WISH, Cut(threads=1), tmp_path)) == numbers(whole)
+    assert (tmp_path / "report.html").exists()
+
+
+def test_before_the_first_round_is_finished_nothing_is_kept_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = stopped(monkeypatch, tmp_path / "out", 1)
+    assert said.sentence == "Stopped: nothing is kept, as no round was finished."
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_a_folder_it_stops_at_once_and_says_how_to_keep_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = stopped(monkeypatch, None, 2)
+    assert said.sentence == "Stopped: nothing is kept, as there is no --out."
+    assert "--out" in said.remedy
+
+
+def test_who_asks_twice_does_not_wait_and_is_told_what_it_costs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert stopped(monkeypatch, tmp_path / "out", 2, 2).sentence == "Stopped at once: nothing is kept."
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_request_that_python_drops_stops_it_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "1 of 3 rounds are kept" in stopped(monkeypatch, tmp_path, 1, dropped=True).sentence
+
+
+def test_stopped_while_the_report_is_drawn_the_same_command_writes_it(
+    whole: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(outcome: Outcome) -> bytes:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("node.simulation.kept.png", interrupted)
+        with pytest.raises(Stopped, match="all 3 rounds and what came out of them are kept") as said:
+            simulate(WISH, Cut(threads=1), tmp_path)
+    assert "writes what is missing" in said.value.remedy
+    assert {path.name for path in tmp_path.iterdir()} == {"result.json"}
+    assert numbers(simulate(WISH, Cut(threads=1), tmp_path)) == numbers(whole)
+    assert {path.name for path in tmp_path.iterdir()} == {"result.json", "report.html", "plots.png"}
