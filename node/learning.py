@@ -82,7 +82,8 @@ class Learning:
     def weights(self, role: Role) -> Weights:
         """The weights of a role; where a file is damaged its parent's, in the end genesis."""
         at: str | None = self._store.roles().get(role)
-        found, passed, new, why = self._learner.origin, 0, False, ""
+        found: Weights | None = None
+        passed, new, why = 0, False, ""
         while at is not None and at != self._learner.genesis:
             try:
                 found = self._shelf.get(at)
@@ -94,9 +95,9 @@ class Learning:
                 self.lost[at] = parent or ""
                 at = parent
         if new:
-            taken = "the shared start" if found is self._learner.origin else at
+            taken = "the shared start" if found is None else at
             log.warning("a learnt model cannot be read, an older one is taken", lost=passed, taken=taken, why=why)
-        return found
+        return self._learner.origin if found is None else found
 
     async def round(
         self,

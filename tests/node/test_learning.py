@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from structlog.testing import capture_logs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from ml.federated.alpha import AlphaOptions
 from ml.voice.training import EpochFacts, Trained

@@ -216,10 +216,10 @@ def test_notes_are_sentences_without_secrets_or_long_hashes_and_end_with_the_blo
     with notes(out):
         log = structlog.get_logger("learning")
         log.debug("nothing for people")
-        log.info("a model changed", model="b4h80", base="ab" * 32, token="hush")
+        log.info("a model changed", model="b4h80", base="ab" * 32, api_link="hush")
         log.warning("The memory was mended.")
     assert out.getvalue().splitlines() == [
-        f"Note: A model changed (model: b4h80, base: abababab…, token: {HIDDEN}).",
+        f"Note: A model changed (model: b4h80, base: abababab…, api_link: {HIDDEN}).",
         "Note: The memory was mended.",
     ]
     assert structlog.get_config() == before
