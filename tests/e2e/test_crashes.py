@@ -153,7 +153,7 @@ def test_with_the_power_cut_while_a_memory_is_rebuilt_nothing_more_is_lost(
 
     def kept(home: Path) -> tuple[object, ...]:
         shelf = shelf_of(home)
-        opened = open_or_rebuild(home / "node.db", lambda: Shelf(shelf.sound(), LAYOUT.name))
+        opened = open_or_rebuild(home / "node.db", lambda: (Shelf(shelf.sound(), LAYOUT.name),))
         with opened.store as store:
             assert (home / "node.db.damaged-1").read_bytes() == damaged
             assert not (home / "node.db.damaged-2").exists()
