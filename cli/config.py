@@ -15,6 +15,7 @@ from cli.render import show_line, show_table, write_json
 
 if TYPE_CHECKING:
     from node.app import Node
+    from node.config import Config
 
 
 def show(*, common: Common | None = None) -> int:
@@ -46,12 +47,17 @@ def check(*, common: Common | None = None) -> int:
     if config.voice.profile is not None or config.train.voice is not None:
         with household(common) as node:
             _check_voices(node)
+    _check_privacy(config)
+    notes = _notes(config)
     if common.json:
-        write_json({"ok": True, "file": str(config.file), "exists": there})
+        write_json({"ok": True, "file": str(config.file), "exists": there, "notes": notes})
     elif there:
-        show_line(f"{config.file} is fine.")
+        show_line(f"{config.file} is fine." if not notes else f"{config.file} can be used.")
     else:
         show_line(f"There is no {config.file}: all settings are the usual ones.")
+    if not common.json:
+        for note in notes:
+            show_line(f"Note: {note}")
     return 0
 
 
@@ -71,6 +77,33 @@ def _check_voices(node: Node) -> None:
         verb = f"node voice add {name} RECORDING..." + (" --more" if name in voices else "")
         here = f" Here are: {', '.join(sorted(known))}." if known else ""
         raise BadConfig(f"{config.file}{line}: {key}: there is no {what} called {name!r}.", f"Make it: {verb}.{here}")
+
+
+def _check_privacy(config: Config) -> None:
+    """Raise BadConfig when no peer could use what `[privacy]` lets out, and Unavailable without what counts it."""
+    if not config.privacy.epsilon:
+        return
+    from ml.threads import limit_threads
+
+    limit_threads()
+    from ml.voice.genesis import shipped
+    from node.publication import release_of
+
+    release_of(config.privacy, {layout.name: layout for layout in shipped()}[config.train.model])
+
+
+def _notes(config: Config) -> list[str]:
+    """What the file says to no effect."""
+    import tomllib
+
+    from node.config import line_of
+
+    text = config.file.read_text(encoding="utf-8") if config.file.is_file() else ""
+    if "alpha" not in tomllib.loads(text).get("train", {}) or config.train.method == "mix":
+        return []
+    line = line_of(text, "train.alpha")
+    unused = f"train.alpha is not used: the method {config.train.method} mixes nothing."
+    return [f'{config.file}{line}: {unused} With [train] method = "mix" it is.']
 
 
 def _row(key: str, value: object, source: str) -> tuple[str, str, str]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cli.words import ago, mixture, size, span, sparkline
+from node.quality import portion
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -181,9 +182,9 @@ def _model(stats: Stats, width: int) -> list[RenderableType]:
     marks = _together(best, alone, room)
     start = f"{quality['rmse_genesis']:.2f} -> " if quality["rmse_genesis"] is not None else ""
     known = wide and quality["gain"] is not None and quality["gain"] > 0
-    gain = f", {quality['gain']:.0%} less squared error" if known else ""
+    gain = f", {portion(quality['gain'])} less squared error" if known else ""
     lines.append(_spark("your model", f"{start}{quality['rmse_best']:.2f} dB{gain}".ljust(figures), marks[0], "green"))
-    if quality["rmse_alone"] is not None:
+    if quality["rmse_alone"] is not None and quality["merged"]:
         lines.append(_spark("training alone", f"{quality['rmse_alone']:.2f} dB".ljust(figures), marks[1], "yellow"))
     return lines
 
@@ -247,7 +248,7 @@ def _rounds(stats: Stats, listed: int) -> RenderableType:
             ago(row["began_at"], stats["at"]),
             f"{row['rmse_start']:.3f} dB",
             f"{row['rmse_trained']:.3f} dB",
-            Text(f"{row['rmse_adopted']:.3f} dB", "green" if better else "yellow"),
+            Text(f"{row['rmse_adopted']:.3f} dB" if row["merged"] else "-", "green" if better else "yellow"),
             str(row["merged"]),
             span(row["seconds"]),
         )
@@ -261,7 +262,7 @@ def _updates(stats: Stats, listed: int, tight: bool = False) -> RenderableType:
         return Text("No peer has sent an update yet.", "dim")
     cut = _cut(tight)
     names = {peer["peer"]: peer["name"] for peer in stats["peers"]}
-    table = _table("update from", "when", "size", "share", "verdict")
+    table = _table("update from", "when", "size", "in merge", "verdict")
     for row in stats["updates"][:listed]:
         reason = f": {row['reason']}" if row["reason"] else ""
         table.add_row(

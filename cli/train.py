@@ -120,7 +120,13 @@ def outcome(row: Mapping[str, Any]) -> list[str]:
         lines.append(f"With {_updates(row['merged'])} of peers{mixed}: {row['rmse_adopted']:.3f} dB.")
     genesis = row.get("rmse_genesis")
     since = f", {1 - (best / genesis) ** 2:.1%} less squared error than the shared start" if genesis else ""
-    lines.append(f"The best model so far: {best:.3f} dB{since}.")
+    if best > after + 0.0005 and gain > 0.0005:
+        held = (
+            "What speaks for you is another one, held nearer to the shared model so that it stays sound on new speech"
+        )
+        lines.append(f"{held}: {best:.3f} dB{since}.")
+    else:
+        lines.append(f"The best model so far: {best:.3f} dB{since}.")
     if lost := row.get("lost"):
         what = "A model that was learnt here is" if lost == 1 else f"{lost} models that were learnt here are"
         since = "from the shared start" if row["from_genesis"] else "from an older one"

@@ -23,7 +23,7 @@ from ml.voice.codec.together import learnt_together
 from ml.voice.codec.transfer import pack, unpack
 from ml.voice.training import split
 from node.codebooks import Heard, Kept, load, save
-from node.errors import BadRequest
+from node.errors import BadRequest, NotFound
 from node.files import write_bytes
 from node.frames import FrameShelf
 
@@ -83,7 +83,7 @@ def encode_file(
 ) -> CodedFacts:
     """Code a recording of up to an hour. `peers` are those whose statements may serve the voice.
 
-    Raises BadAudio, BadRequest, CannotWrite, HomeUnusable.
+    Raises BadAudio, BadRequest, CannotWrite, HomeUnusable, NotFound.
     """
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise BadRequest(
@@ -145,7 +145,7 @@ def own_codebook(voice: str, frames: FrameShelf, peers: Heard | None = None) -> 
     """The codebook of a voice on the shelf, made anew (in about a second) only when its speech, or what the given peers
     stated, has changed. Without `peers` nobody's statements are used.
 
-    Raises BadRequest without enough speech, HomeUnusable.
+    Raises NotFound without speech, BadRequest without enough of it, HomeUnusable.
     """
     known = genesis_codebook()
     statements = peers[0].statements(peers[1]) if peers else {}
@@ -156,6 +156,12 @@ def own_codebook(voice: str, frames: FrameShelf, peers: Heard | None = None) -> 
         with suppress(ModelDamaged):
             return _own(unpack(kept.body, known), kept)
     spoken = frames.utterances(voice)
+    if not spoken:
+        others = ", ".join(frames.voices())
+        raise NotFound(
+            f"There is no voice called {voice!r} with speech to learn from here.",
+            f"Make it: node voice add {voice} RECORDING..." + (f" Here are: {others}." if others else ""),
+        )
     parts = split(spoken)
     if frames.seconds(voice) < LEAST_SECONDS or not parts.held_out:
         raise BadRequest(

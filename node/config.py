@@ -361,7 +361,10 @@ def _complaint(error: msgspec.ValidationError) -> tuple[str, str]:
     what, _, where = str(error).rpartition(" - at `$.")
     for code, word in WORDS.items():
         what = what.replace(code, word)
-    return re.sub(r"\[.*", "", where.rstrip("`")), what[:1].lower() + what[1:]
+    key = re.sub(r"\[.*", "", where.rstrip("`"))
+    if key.endswith("alpha") and "number" in what and "auto" not in what:
+        what += ' or "auto"'
+    return key, what[:1].lower() + what[1:]
 
 
 def _bad_address(settings: NodeSettings) -> tuple[str, str, str] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import structlog
 
@@ -28,6 +28,9 @@ from node.privacy import Budget, Ledger, declare
 from node.store.rows import ModelRow, Origin, Role, RoundRow
 from node.store.store import Store
 from node.weights import WeightShelf
+
+if TYPE_CHECKING:
+    from ml.federated.privacy.accountant import Accountant
 
 log = structlog.get_logger("publication")
 
@@ -139,11 +142,31 @@ def publication(
 
     Raises BadConfig for settings that no peer could use, BudgetWidened, and Unavailable without the accountant.
     """
+    asked = release_of(settings, learner.layout)
+    if asked.accountant is None:
+        declare(memory[0], Budget(settings.budget, math.inf, settings.delta), clock())
+        return Open(learner, learning, asked.release)
+    budget = Budget(settings.budget, settings.epsilon, settings.delta)
+    ledger = Ledger(memory[0], budget, asked.accountant, clock)
+    return Noisy(learner, learning, asked.release, ledger, memory, (settings.every, clock))
+
+
+class Asked(NamedTuple):
+    """What `[privacy]` asks for: how weights are released, and what counts the epsilon when there is noise."""
+
+    release: Release
+    accountant: Accountant | None
+
+
+def release_of(settings: PrivacySettings, layout: Layout) -> Asked:
+    """The release that the settings ask for, of weights in this layout.
+
+    Raises BadConfig for settings that no peer could use, and Unavailable without the accountant.
+    """
     try:
-        view = _view(settings, learner.layout)
+        view = _view(settings, layout)
         if not settings.epsilon:
-            declare(memory[0], Budget(settings.budget, math.inf, settings.delta), clock())
-            return Open(learner, learning, Release(view))
+            return Asked(Release(view), None)
         from ml.federated.privacy.accountant import Accountant
 
         accountant = Accountant()
@@ -159,9 +182,7 @@ def publication(
             f"difference of more than {LARGEST_NORM / 2:g}: nobody could use what you publish.",
             "Share less (share, part, dimensions), clip to less, make fewer shares, or allow a larger epsilon.",
         )
-    budget = Budget(settings.budget, settings.epsilon, settings.delta)
-    ledger = Ledger(memory[0], budget, accountant, clock)
-    return Noisy(learner, learning, release, ledger, memory, (settings.every, clock))
+    return Asked(release, accountant)
 
 
 def _view(settings: PrivacySettings, layout: Layout) -> View:

@@ -13,7 +13,10 @@ import msgspec
 from node.store.rows import RoundRow
 
 NOTICEABLE = 0.005
-"""A difference below half a percent of the squared error is called none."""
+"""A difference to the control below half a percent of the squared error is called none."""
+
+LEAST_SHOWN = 0.0005
+"""The least gain over the shared start that is told as a figure: 0.1%."""
 
 TWIN = " (Measured on its twin, which has not learnt from the speech that is held out for this.)"
 """What is said of errors where the model that speaks has learnt from all speech."""
@@ -72,11 +75,16 @@ def reduction(before: float | None, after: float | None) -> float | None:
     return 1.0 - ratio * ratio
 
 
+def portion(share: float) -> str:
+    """A share in percent, with a decimal where it is small: `38%`, `0.3%`."""
+    return f"{share:.0%}" if share >= 0.0995 else f"{share:.1%}"
+
+
 def _sentence(gain: float | None, of_peers: float | None, merged: int) -> str:
     if gain is None:
         learned = "The model has learned from your voice"
-    elif gain > NOTICEABLE:
-        learned = f"The model makes {gain:.0%} less squared error on your voice than the one everybody starts with"
+    elif gain >= LEAST_SHOWN:
+        learned = f"The model makes {portion(gain)} less squared error on your voice than the one everybody starts with"
     else:
         learned = "The model is not better on your voice than the one everybody starts with"
     if not merged:

@@ -114,7 +114,8 @@ def in_words(own: Own) -> str:
         owed = f"what {own.heard} stated does not help"
     else:
         owed = f"{own.saved - own.saved_alone:.1f} points of it by what {own.peers} of {own.heard} peers stated"
-    return f"your voice's own saves {own.saved:.1f} % of bits and error on its held-out speech; {owed}"
+    price = "bits and error weighed in one price"
+    return f"with your voice's own, its held-out speech is {own.saved:.1f} % cheaper ({price}); {owed}"
 
 
 class Stating:

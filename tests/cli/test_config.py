@@ -47,7 +47,7 @@ def test_checking_says_fine_or_what_is_wrong(babelmesh_home: Path, capsys: pytes
     file = babelmesh_home / "babelmesh.toml"
     assert run(["config", "check"]) == 0
     assert f"no {file}" in capsys.readouterr().out
-    file.write_text("[train]\nalpha = 0.5\n")
+    file.write_text('[train]\nmethod = "mix"\nalpha = 0.5\n')
     assert run(["config", "check"]) == 0
     assert "is fine" in capsys.readouterr().out
     assert run(["config", "check", "--json"]) == 0
@@ -58,3 +58,38 @@ def test_checking_says_fine_or_what_is_wrong(babelmesh_home: Path, capsys: pytes
         told = json.loads(capsys.readouterr().out)
         assert "babelmesh.toml:2: train.alfa" in told["error"]
         assert told["remedy"] == "Did you mean alpha?"
+
+
+def test_checking_notes_an_alpha_that_nothing_uses(babelmesh_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = babelmesh_home / "babelmesh.toml"
+    file.write_text('[train]\nalpha = "auto"\n')
+    assert run(["config", "check"]) == 0
+    told = capsys.readouterr()
+    assert ":2: train.alpha is not used" in told.out
+    assert 'method = "mix"' in told.out
+    assert run(["config", "check", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["notes"]) == 1
+    file.write_text('[train]\nalpha = "auto"\nmethod = "mix"\n')
+    assert run(["config", "check", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["notes"] == []
+
+
+def test_an_alpha_that_cannot_be_is_told_of_auto(babelmesh_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (babelmesh_home / "babelmesh.toml").write_text("[train]\nalpha = 1.4\n")
+    assert run(["config", "check"]) == 2
+    assert 'of at most 1.0 or "auto"' in " ".join(capsys.readouterr().err.split())
+
+
+def test_checking_refuses_a_privacy_that_no_peer_could_use(
+    babelmesh_home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Accountant:
+        def sigma_for(self, epsilon: float, delta: float, shares: int) -> float:
+            return 5.0
+
+    monkeypatch.setattr("ml.federated.privacy.accountant.Accountant", Accountant)
+    (babelmesh_home / "babelmesh.toml").write_text("[privacy]\nepsilon = 8.0\n")
+    assert run(["config", "check"]) == 2
+    assert "nobody could use what you publish" in " ".join(capsys.readouterr().err.split())
+    (babelmesh_home / "babelmesh.toml").write_text('[privacy]\nepsilon = 8.0\nshare = "subspace"\n')
+    assert run(["config", "check"]) == 0

@@ -140,3 +140,21 @@ def test_what_protects_the_owner_is_said_when_something_does(told: dict) -> None
         }
         for width in (60, 120):
             assert "privacy  Peers get little." in drawn(dashboard(protected, width), width)
+
+
+def test_without_anything_of_peers_nothing_looks_like_theirs(told: dict) -> None:
+    alone = told | {
+        "quality": told["quality"] | {"merged": 0},
+        "rounds": [row | {"merged": 0, "rmse_adopted": 1.2345} for row in told["rounds"]],
+    }
+    for width in (80, 120):
+        shown = drawn(dashboard(alone, width), width)
+        assert "\ntraining alone" not in shown
+        assert "1.234 dB" not in shown
+        assert "1.235 dB" not in shown
+    assert "\ntraining alone" in drawn(dashboard(told, 80), 80)
+
+
+def test_a_small_gain_is_the_same_figure_everywhere(told: dict) -> None:
+    small = told | {"quality": told["quality"] | {"gain": 0.0031}}
+    assert "dB, 0.3% less squared error" in drawn(dashboard(small, 120), 120)

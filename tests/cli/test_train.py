@@ -171,3 +171,11 @@ def test_models_that_are_lost_are_told_of_at_the_end() -> None:
     told = " ".join(outcome(ROW | {"lost": 1, "from_genesis": False}))
     assert "A model that was learnt here is lost or damaged" in told
     assert "from an older one" in told
+
+
+def test_the_line_in_training_is_not_mistaken_for_what_speaks() -> None:
+    told = " ".join(outcome(ROW | {"rmse_trained": 1.9, "rmse_best": 1.95}))
+    assert "What speaks for you is another one, held nearer to the shared model" in told
+    assert "1.950 dB" in told
+    assert "best model so far" not in told
+    assert "best model so far" in " ".join(outcome(ROW | {"rmse_trained": 1.9004, "rmse_best": 1.9}))

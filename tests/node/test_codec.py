@@ -18,7 +18,7 @@ from ml.voice.codec.moments import bands_of
 from ml.voice.codec.together import Together, learnt_together, stated
 from node.codebooks import CodebookShelf
 from node.codec import decode_file, encode_file, own_codebook
-from node.errors import BadRequest
+from node.errors import BadRequest, NotFound
 from node.frames import FrameShelf
 from tests.fakes import fake_identity
 from tests.ml.voice.codec.conftest import made_speech
@@ -97,9 +97,12 @@ def test_a_codebook_is_made_again_only_for_other_speech_or_statements(
 
 def test_too_little_speech_is_said(tmp_path: Path, shelf: FrameShelf) -> None:
     shelf.add("short", [log_mel(made_speech(1.0))])
-    for name in ("short", "nobody"):
-        with pytest.raises(BadRequest, match="too little"):
-            own_codebook(name, shelf)
+    with pytest.raises(BadRequest, match="too little"):
+        own_codebook("short", shelf)
+    with pytest.raises(NotFound, match="no voice called 'you' with speech") as caught:
+        own_codebook("you", shelf)
+    assert "node voice add you RECORDING..." in caught.value.remedy
+    assert "Here are: " in caught.value.remedy
 
 
 def test_holes_are_counted_and_filled(tmp_path: Path, shelf: FrameShelf) -> None:

@@ -193,7 +193,7 @@ def test_settings_are_replaced_one_by_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sections", "said"),
     [
-        ({"train": {"alpha": 1.1}}, "train.alpha: expected a number of at most 1.0."),
+        ({"train": {"alpha": 1.1}}, "train.alpha: expected a number of at most 1.0 or"),
         ({"node": {"api": 70_000}}, "node.api: expected a whole number of at most 65535."),
         ({"node": {"listen": ("/ip4/300.0.0.1/tcp/1",)}}, "node.listen: '/ip4/300.0.0.1/tcp/1': '300.0.0.1' is not"),
         ({"node": {"peers": ("nobody",)}}, "node.peers: 'nobody' is not an address"),

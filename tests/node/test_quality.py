@@ -58,6 +58,7 @@ def test_gains_are_shares_of_the_squared_error():
         ({"rmse_alone": 2.0}, "peers have made no difference"),
         ({"rmse_alone": 1.6}, "training alone would make 36.0% less squared error"),
         ({"rmse_genesis": 2.0}, "not better on your voice"),
+        ({"rmse_genesis": 2.003}, "makes 0.3% less squared error"),
         ({"rmse_genesis": 1.0}, "not better on your voice"),
     ],
 )

@@ -130,7 +130,7 @@ def test_a_line_says_what_is_saved_and_by_whom() -> None:
     assert "no peer has stated anything yet" in in_words(own)
     assert "what 2 stated does not help" in in_words(replace(own, heard=2))
     helped = in_words(replace(own, saved=26.5, peers=1, heard=2))
-    assert "26.5 %" in helped
+    assert "26.5 % cheaper" in helped
     assert "6.5 points of it by what 1 of 2 peers stated" in helped
 
 
