@@ -171,6 +171,11 @@ def _knock(address: str) -> None:
 
 
 def _crowd(wish: Wish) -> tuple[Sequence[Person] | Crowd, str]:
+    if wish.speech is not None and not (wish.speech / "manifest.json").is_file():
+        what = "There is no folder" if not wish.speech.is_dir() else "There is no manifest.json in"
+        raise BadRequest(
+            f"{what} {wish.speech}.", "Give --speech a folder of recordings with a manifest.json; docs/simulate.md."
+        )
     real = recorded(wish.speech) if wish.speech is not None else ()
     if real and wish.peers in (None, len(real)):
         return real, f"{len(real)} real speakers from {wish.speech}."

@@ -76,8 +76,11 @@ class Outcome(msgspec.Struct, frozen=True):
     seconds_per_round: float
     cpu_ms_per_person_round: float
     bytes_per_person_round: float
+    """Of those who were there for the round."""
     memory_mb: float
     version: str
+    origin: Mapping[str, str] = {}
+    """Command, code, machine and day, as `node.simulation.origin` says them; none in outcomes of earlier versions."""
 
 
 def spread(gains: Errors) -> Spread:

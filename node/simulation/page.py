@@ -42,8 +42,10 @@ def page(outcome: Outcome) -> str:
 {_final(outcome)}
 <h2>Round by round</h2>
 {_rounds(outcome)}
+{_note(outcome)}
 <h2>Settings</h2>
 {_table(("setting", "value"), ((name, _value(value)) for name, value in outcome.settings.items()))}
+{_origin(outcome)}
 <footer>Babelmesh {escape(outcome.version)}. {escape(outcome.speech)} A gain is how much of the squared error of the
 shared start is gone; "alone" are the same people with the same work and no peers.</footer>
 </body>
@@ -54,6 +56,11 @@ shared start is gone; "alone" are the same people with the same work and no peer
 def told(outcome: Outcome) -> list[str]:
     """What came out, in a few sentences."""
     lines = []
+    if outcome.hostile:
+        lines.append(
+            f"{outcome.hostile} of the {outcome.people} nodes are hostile ({outcome.settings.get('hostile')}): gains "
+            f"are those of the {outcome.people - outcome.hostile} others."
+        )
     final = outcome.final
     if final is None:
         lines.append(f"Stopped after {len(outcome.rounds)} of {outcome.settings.get('rounds')} rounds.")
@@ -75,9 +82,33 @@ def told(outcome: Outcome) -> list[str]:
     if outcome.rounds:
         lines.append(
             f"A round took {outcome.seconds_per_round:.2f} s, {outcome.cpu_ms_per_person_round:.2f} ms of CPU for each "
-            f"person; each sent {outcome.bytes_per_person_round / 1e3:.1f} KB a round."
+            f"person; each sent {outcome.bytes_per_person_round / 1e3:.1f} KB a round{_with_those_away(outcome)}."
         )
     return lines
+
+
+def _with_those_away(outcome: Outcome) -> str:
+    """What is sent in a round by everybody, where not everybody is always there."""
+    turns = outcome.people * len(outcome.rounds)
+    if sum(row.online for row in outcome.rounds) == turns:
+        return ""
+    share = sum(row.sent for row in outcome.rounds) / turns / 1e3
+    return f" that they were there for, which is {share:.1f} KB a round when those who were away are counted too"
+
+
+def _note(outcome: Outcome) -> str:
+    if not outcome.hostile:
+        return ""
+    return (
+        "<p>Accepted: of all received models, those from hostile nodes among them. How many of theirs were accepted "
+        "is not measured.</p>"
+    )
+
+
+def _origin(outcome: Outcome) -> str:
+    if not outcome.origin:
+        return ""
+    return "<h2>How it came about</h2>\n" + _table(("", ""), outcome.origin.items())
 
 
 def _final(outcome: Outcome) -> str:

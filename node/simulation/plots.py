@@ -53,7 +53,7 @@ def draw(outcome: Outcome) -> Figure:
     numbers = [row.number for row in rows]
     people = max(outcome.people, 1)
     bytes_.plot(numbers, np.cumsum([row.sent for row in rows]) / people / 1e3, color=OURS)
-    _label(bytes_, "Sent so far", "round", "KB per person")
+    _label(bytes_, "Sent so far", "round", "KB per person, away or not")
     part.plot(numbers, [100 * row.online / people for row in rows], color=LIGHT, label="online")
     known = [row for row in rows if row.accepted is not None]
     share = [100 * row.accepted for row in known if row.accepted is not None]

@@ -16,11 +16,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from ml.federated.simulation import RoundFacts
 from node.simulation.cast import Cast, cast
 from node.simulation.kept import Kept
+from node.simulation.origin import origin
 from node.simulation.outcome import Errors, Final, Outcome, RoundRow, Spread, gains, largest_loss, spread, worse
 from node.simulation.stop import Stop, Stopped
 from node.simulation.wish import Cut, Wish, check
@@ -77,7 +79,7 @@ def _played(wish: Wish, cut: Cut, kept: Kept | None, tell: Tell, stop: Stop) -> 
                     row = play.step()
                 tell(row)
             with stop.held(play.unsaved):
-                outcome = play.outcome()
+                outcome = msgspec.structs.replace(play.outcome(), origin=origin(wish, cut))
                 if kept is not None:
                     kept.finish(outcome)
         except KeyboardInterrupt:

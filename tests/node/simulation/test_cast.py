@@ -110,3 +110,11 @@ def test_models_may_be_held_on_a_disk(tmp_path: Path) -> None:
     made = cast(SMALL, Cut(threads=1, disk=tmp_path / "models"))
     assert made.main().step().online == 4
     assert (tmp_path / "models").is_dir()
+
+
+def test_speech_that_is_not_there_is_named_without_the_systems_words(tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match=r"There is no folder .*gone") as refused:
+        cast(replace(SMALL, speech=tmp_path / "gone"), Cut())
+    assert "--speech" in refused.value.remedy
+    with pytest.raises(BadRequest, match=r"There is no manifest\.json in"):
+        cast(replace(SMALL, speech=tmp_path), Cut())

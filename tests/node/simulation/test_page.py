@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
+import msgspec
 import pytest
 
 from node.simulation.outcome import Final, Outcome, RoundRow, Spread
@@ -119,3 +120,26 @@ def test_the_plots_can_be_drawn_of_whatever_there_is(made: Outcome) -> None:
     assert drawn.startswith("<svg")
     assert drawn == svg(made), "the same numbers give the same picture"
     assert len(re.findall(r"<path", drawn)) > 50
+
+
+def test_hostile_nodes_are_counted_and_named() -> None:
+    assert "hostile" not in " ".join(told(outcome()))
+    made = msgspec.structs.replace(outcome(), people=13, hostile=3, settings={"rounds": 3, "hostile": "0.3:alie"})
+    assert told(made)[0] == "3 of the 13 nodes are hostile (0.3:alie): gains are those of the 10 others."
+    assert "How many of theirs were accepted is not measured" in page(made)
+    assert "How many of theirs" not in page(outcome())
+
+
+def test_what_is_sent_says_whether_those_who_are_away_count() -> None:
+    rows = [msgspec.structs.replace(row, online=5, sent=100_000) for row in outcome().rounds]
+    away = " ".join(told(msgspec.structs.replace(outcome(), rounds=rows)))
+    assert "each sent 20.0 KB a round that they were there for, which is 10.0 KB a round when" in away
+    rows = [msgspec.structs.replace(row, online=10) for row in outcome().rounds]
+    always = " ".join(told(msgspec.structs.replace(outcome(), rounds=rows)))
+    assert always.endswith("each sent 20.0 KB a round.")
+
+
+def test_it_is_said_how_it_came_about_where_that_is_known() -> None:
+    made = msgspec.structs.replace(outcome(), origin={"command": "node simulate --peers 10 --speech '<i>'"})
+    assert "How it came about" not in page(outcome()), "an outcome of an earlier version"
+    assert "node simulate --peers 10 --speech &#x27;&lt;i&gt;&#x27;" in page(made)

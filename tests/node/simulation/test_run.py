@@ -49,6 +49,7 @@ def test_people_gain_and_every_round_is_told(whole: Outcome) -> None:
     assert whole.final.alone is not None
     assert len(whole.final.gains) == len(whole.final.gains_alone) == 6
     assert whole.final.rmse_db < whole.final.genesis_rmse_db
+    assert whole.origin["command"] == "node simulate --peers 6 --rounds 3 --seconds 3 --seed 5 --threads 1"
 
 
 @pytest.mark.parametrize("cut", [Cut(threads=2, chunk=1), Cut(threads=1, chunk=5)])
