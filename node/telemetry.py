@@ -12,6 +12,7 @@ import logging.handlers
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -128,13 +129,20 @@ def set_up_logs(
 
 @contextmanager
 def notes(stream: TextIO) -> Iterator[None]:
-    """While the block runs, events are sentences on `stream`: for a command that a person waits for."""
+    """While the block runs, events are sentences on `stream`: for a command that a person waits for.
+
+    Of events of one kind the first is told, and in the end how many there were more.
+    """
+    told: Counter[str] = Counter()
 
     def say(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
-        what = str(event.pop("event"))
+        what = str(event.pop("event")).rstrip(".")
+        what = what[:1].upper() + what[1:]
+        told[what] += 1
+        if told[what] > 1:
+            raise structlog.DropEvent
         facts = ", ".join(f"{name}: {_short(value)}" for name, value in event.items())
-        sentence = what[:1].upper() + what[1:].rstrip(".")
-        return f"Note: {sentence} ({facts})." if facts else f"Note: {sentence}."
+        return f"Note: {what} ({facts})." if facts else f"Note: {what}."
 
     before = structlog.get_config()
     structlog.configure(
@@ -147,6 +155,9 @@ def notes(stream: TextIO) -> Iterator[None]:
         yield
     finally:
         structlog.configure(**before)
+        for what, times in told.items():
+            if times > 1:
+                print(f"Note: {what}: {times - 1} more time{'s' if times > 2 else ''}.", file=stream)
 
 
 def _short(value: object) -> str:

@@ -218,8 +218,12 @@ def test_notes_are_sentences_without_secrets_or_long_hashes_and_end_with_the_blo
         log.debug("nothing for people")
         log.info("a model changed", model="b4h80", base="ab" * 32, api_link="hush")
         log.warning("The memory was mended.")
+        for number in range(3):
+            log.warning("update lost", number=number)
     assert out.getvalue().splitlines() == [
         f"Note: A model changed (model: b4h80, base: abababab…, api_link: {HIDDEN}).",
         "Note: The memory was mended.",
+        "Note: Update lost (number: 0).",
+        "Note: Update lost: 2 more times.",
     ]
     assert structlog.get_config() == before
