@@ -157,7 +157,7 @@ def notes(stream: TextIO) -> Iterator[None]:
         structlog.configure(**before)
         for what, times in told.items():
             if times > 1:
-                print(f"Note: {what}: {times - 1} more time{'s' if times > 2 else ''}.", file=stream)
+                stream.write(f"Note: {what}: {times - 1} more time{'s' if times > 2 else ''}.\n")
 
 
 def _short(value: object) -> str:
