@@ -134,7 +134,7 @@ function show(stats) {
   ]), "No peers yet: node peers pair");
   const names = Object.fromEntries(stats.peers.map((p) => [p.peer, p.name]));
   $("verdicts").textContent = Object.entries(stats.verdicts).map(([word, count]) => `${count} ${word}`).join(", ");
-  fill("updates", ["when", "from", "size", "verdict", "share"], stats.updates.slice(0, 8).map((u) => [
+  fill("updates", ["when", "from", "size", "verdict", "in merge"], stats.updates.slice(0, 8).map((u) => [
     ago(u.received_at, stats.at), names[u.peer] || `${u.peer.slice(0, 14)}…`, size(u.size),
     [u.verdict + (u.reason ? `: ${u.reason}` : ""), { merged: "good", refused: "wrong" }[u.verdict] || ""], share(u.share),
   ]), "None has come yet.");
