@@ -144,7 +144,7 @@ def main() -> None:
                 took = dict(pool.map(try_out, names))
         except Failed as failed:
             raise SystemExit(str(failed)) from failed
-        print("all ran: " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in took.items()))
+        sys.stdout.write("all ran: " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in took.items()) + "\n")
         return
     FOLDER.mkdir(exist_ok=True)
     page = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else f"# Results\n\n{LINE}\n"

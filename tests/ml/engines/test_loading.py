@@ -56,12 +56,11 @@ def test_too_little_memory_has_an_error_of_its_own(copy: Checkpoint, monkeypatch
     def fail(*given: object, **named: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
 
-    with monkeypatch.context() as patch, pytest.raises(OutOfMemory):
-        patch.setattr(torch.nn.Module, "to", fail)
-        load_network(KIND, copy, Placement())
-    with monkeypatch.context() as patch, pytest.raises(OutOfMemory):
-        patch.setattr("transformers.WavLMForXVector.from_pretrained", fail)
-        load_network(KIND, copy, Placement())
+    for place in ("torch.nn.Module.to", "transformers.WavLMForXVector.from_pretrained"):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, fail)
+            with pytest.raises(OutOfMemory):
+                load_network(KIND, copy, Placement())
 
 
 def test_a_tensor_that_is_missing_is_named(copy: Checkpoint) -> None:
