@@ -74,7 +74,7 @@ def test_to_say_how_much_to_mix_is_to_mix(tmp_path: Path) -> None:
         (["--method", "magic"], "--method: expected shared-prior or mix."),
         (["--model", "res63"], "--model: expected res64 or b4h80."),
         (["--alpha", "slow"], '--alpha: expected a number or "auto".'),
-        (["--alpha", "2"], "--alpha: expected a number of at most 1.0."),
+        (["--alpha", "2"], '--alpha: expected a number of at most 1.0 or "auto".'),
         (["--rounds", "-1"], "--rounds: expected a whole number of at least 0."),
         (["--peer", "ana"], "--peer: 'ana' is not an address"),
         (["--peer", "/ip4/1.2.3.4/tcp/4710"], "does not say which peer"),
