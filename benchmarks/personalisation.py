@@ -66,6 +66,8 @@ class Played:
     seconds: float
     received: tuple[float, ...] = ()
     """Bytes a person has received, by rounds; under the node's conditions alone."""
+    personal: Stack | None = None
+    """What speaks for each of them at the end."""
 
 
 class Crowd:
@@ -122,6 +124,7 @@ class Crowd:
             published,
             time.process_time() - began,
             tuple(received_bytes[1:]) if node else (),
+            np.asarray(simulation.personal(), np.float32),
         )
 
     def held_out(self, row: Row, training: TrainOptions, rounds: int) -> float:
@@ -312,6 +315,28 @@ class Comparison:
         gain = played.gain
         return {"mean": float(gain.mean()), "worst_tenth": float(np.sort(gain)[: max(1, round(len(gain) / 10))].mean())}
 
+    def pooled(self) -> dict[str, dict[str, float]]:
+        """What no node can do: one model of everybody's recordings in one place (the same rounds and early stopping),
+        and everybody going on from there as the control goes on from genesis. Means over the seeds, gain over genesis.
+        """
+        found: dict[str, list[np.ndarray]] = {"pooled": [], "pooled, then one's own": []}
+        for (part, _), crowd, seed in zip(self.parts, self.crowds, self.seeds, strict=True):
+            speech = Split(
+                tuple(one for person in part for one in person.speech.train),
+                tuple(one for person in part for one in person.speech.held_out),
+            )
+            everybody = Crowd(
+                [Person("everybody", "all", speech, tuple(one for person in part for one in person.test))]
+            )
+            one = everybody.play(BY_KEY["local"], seed, self.rounds, received=0).personal
+            errors = crowd.cohort.errors(np.repeat(one, len(part), axis=0), range(len(part)), "test")
+            found["pooled"].append(100 * (1 - errors / crowd.base["test"]))
+            onward = Crowd(part, one[0]).play(CONTROL, seed, self.rounds)
+            found["pooled, then one's own"].append(100 * (1 - (1 - onward.gain / 100) * errors / crowd.base["test"]))
+        note(f"pooled: { {key: round(float(np.mean(some)), 2) for key, some in found.items()} }")
+        frames = np.stack([crowd.cohort.frames() for crowd in self.crowds])
+        return {key: summary(np.stack(some), self.gains("local"), frames) for key, some in found.items()}
+
     def short_of_speech(self, keys: Sequence[str]) -> dict[str, dict[str, dict[str, float]]]:
         found: dict[str, dict[str, dict[str, float]]] = {}
         for seconds in (5, 10, 20):
@@ -449,7 +474,7 @@ def printed(found: Mapping[str, Any]) -> Iterator[str]:
         ("row", "difference", "from", "to"),
         [(key, *values) for key, values in found["peers_add"]["ours_minus"].items()],
     )
-    for title in ("node", "newcomers", "groups", "weak start", "identical"):
+    for title in ("pooled", "node", "newcomers", "groups", "weak start", "identical"):
         if title in found:
             names = list(dict.fromkeys(name for line in found[title].values() for name in line))
             yield f"{title}:"
@@ -529,6 +554,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
         "rounds": rounds,
         "rows": rows,
         "peers_add": comparison.peers_add(rows),
+        "pooled": comparison.pooled(),
         "newcomers": comparison.newcomers(["fedavg", "mix70", OURS.key]),
         "node": comparison.node(),
         "groups": comparison.groups(),

@@ -5,8 +5,6 @@
     +-- NodeSaidNo           the running node understood and refused
     +-- NoAnswer             the running node does not answer, or not in words that are understood
 
-    Stopped                  a KeyboardInterrupt that says what is kept
-
 Errors of the other rooms (`ml.errors`, `node.errors`, `p2p.errors`) come through the door unchanged: all of them carry
 `sentence` and `remedy`, and all end the command with exit code 2. This module knows nothing of how errors are shown.
 """
@@ -30,16 +28,6 @@ class BadUsage(CliError):
 
 class NodeSaidNo(CliError):
     """The running node answered with an error of its own; the sentence is the node's."""
-
-
-class Stopped(KeyboardInterrupt):
-    """A command that the user ended, and that knows what is left of it."""
-
-    def __init__(self, sentence: str, remedy: str) -> None:
-        """`sentence` says what is kept and what is lost, `remedy` how it goes on."""
-        super().__init__(sentence)
-        self.sentence = sentence
-        self.remedy = remedy
 
 
 class NoAnswer(CliError):

@@ -19,11 +19,11 @@ from cyclopts import Parameter, validators
 
 from cli.client import Client
 from cli.common import Common
-from cli.errors import Stopped
 from cli.identity import note_unprotected, read_passphrase
 from cli.render import console, show_line, write_json
 from cli.words import mixture, span
 from node.errors import NotRunning
+from node.stopped import Stopped
 
 if TYPE_CHECKING:
     from ml.voice.training import EpochFacts

@@ -24,9 +24,10 @@ from node.simulation.cast import Cast, cast
 from node.simulation.kept import Kept
 from node.simulation.origin import origin
 from node.simulation.outcome import Errors, Final, Outcome, RoundRow, Spread, gains, largest_loss, spread, worse
-from node.simulation.stop import Stop, Stopped
+from node.simulation.stop import Stop
 from node.simulation.wish import Cut, Wish, check
 from node.simulation.within import Within
+from node.stopped import Stopped
 
 SAVE_EVERY = 20.0
 """Seconds of work that a power cut, or whoever does not wait for a round's end, may lose beside that round."""

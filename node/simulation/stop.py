@@ -18,15 +18,6 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 """What is taken for a request, where the system has it."""
 
 
-class Stopped(KeyboardInterrupt):
-    """A simulation was stopped; says what is kept of it."""
-
-    def __init__(self, sentence: str, remedy: str) -> None:
-        """`sentence` says what is kept, `remedy` how it goes on."""
-        super().__init__(sentence)
-        self.sentence, self.remedy = sentence, remedy
-
-
 class Stop:
     """Whether the simulation is to stop."""
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from cli.app import BAD_REQUEST, FAILED, INTERRUPTED, OK, build_app, run
-from cli.errors import Stopped
+from node.stopped import Stopped
 
 
 def test_help_names_the_commands(capsys):

@@ -18,8 +18,9 @@ from node.simulation import run
 from node.simulation.cast import cast
 from node.simulation.outcome import Outcome, RoundRow
 from node.simulation.run import simulate
-from node.simulation.stop import Stop, Stopped
+from node.simulation.stop import Stop
 from node.simulation.wish import Cut, Wish
+from node.stopped import Stopped
 from tests.fakes import Shuffled
 
 WISH = Wish(peers=6, rounds=3, seconds=3, seed=5)
