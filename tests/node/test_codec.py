@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml.audio.logmel import log_mel
+from ml.audio.logmel import HOP_SECONDS, log_mel
 from ml.audio.read import read
 from ml.audio.write import write
 from ml.errors import BadAudio
@@ -17,7 +17,7 @@ from ml.voice.codec.container import Coded, from_file, to_file
 from ml.voice.codec.moments import bands_of
 from ml.voice.codec.together import Together, learnt_together, stated
 from node.codebooks import CodebookShelf
-from node.codec import decode_file, encode_file, own_codebook
+from node.codec import decode_file, encode_file, judged_by_enough, own_codebook
 from node.errors import BadRequest, NotFound
 from node.frames import FrameShelf
 from tests.fakes import fake_identity
@@ -58,7 +58,7 @@ def heard(tmp_path: Path, count: int = 2, seed: int = 0) -> tuple[CodebookShelf,
 
 def test_what_peers_stated_saves_more_and_is_told(tmp_path: Path) -> None:
     frames = FrameShelf(tmp_path / "few")
-    frames.add("me", [log_mel(made_speech(2.6, seed, colour=1.5)) for seed in range(2)])
+    frames.add("me", [log_mel(made_speech(3.1, seed, colour=1.5)) for seed in range(2)])
     write(tmp_path / "a.flac", Audio(made_speech(4.0, 20, colour=1.5)))
     alone = encode_file(tmp_path / "a.flac", tmp_path / "alone.bmc", 1.6, "me", frames)
     helped = encode_file(tmp_path / "a.flac", tmp_path / "helped.bmc", 1.6, "me", frames, heard(tmp_path))
@@ -103,6 +103,27 @@ def test_too_little_speech_is_said(tmp_path: Path, shelf: FrameShelf) -> None:
         own_codebook("you", shelf)
     assert "node voice add you RECORDING..." in caught.value.remedy
     assert "Here are: " in caught.value.remedy
+
+
+@pytest.mark.parametrize(("seconds", "judged"), [((2.9, 2.9), None), ((2.0,) * 4, 2), ((4.0, 4.0), 1)])
+def test_a_codebook_is_chosen_by_three_seconds_of_speech_or_there_is_none(
+    tmp_path: Path, seconds: tuple[float, ...], judged: int | None
+) -> None:
+    """By two seconds a codebook was once chosen that cost its owner a fifth more."""
+    spoken = [log_mel(made_speech(length, seed)) for seed, length in enumerate(seconds)]
+    parts = judged_by_enough(spoken)
+    if judged is None:
+        assert parts is None
+        frames = FrameShelf(tmp_path / "frames")
+        frames.add("me", spoken)
+        with pytest.raises(BadRequest, match="too little") as caught:
+            own_codebook("me", frames)
+        assert "3 s in whole utterances" in caught.value.remedy
+        return
+    assert parts is not None
+    assert parts.train
+    assert len(parts.held_out) == judged
+    assert sum(map(len, parts.held_out)) * HOP_SECONDS >= 3.0 - 0.1
 
 
 def test_holes_are_counted_and_filled(tmp_path: Path, shelf: FrameShelf) -> None:

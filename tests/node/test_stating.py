@@ -146,7 +146,7 @@ def among(tmp_path: Path, count: int, **settings: object) -> Swarm:
     """Nodes whose owners have voices that are alike and unlike the readers of the shipped codebook."""
     swarm = Swarm(tmp_path, count, seed=3, **settings)
     for member in swarm.members:
-        spoken = [log_mel(made_speech(2.5, 10 * member.number + take, colour=1.5)) for take in range(3)]
+        spoken = [log_mel(made_speech(3.1, 10 * member.number + take, colour=1.5)) for take in range(3)]
         FrameShelf(member.home / "voices").add("me", spoken)
     return swarm
 
