@@ -125,7 +125,7 @@ async def nodes(folder: Path, seed: int, shelves: list[FrameShelf], encoding: st
                 address = f"/memory/{other.peer_id}/p2p/{other.peer_id}"
                 meshes[at].parts.book.add(other.peer_id, (address,), Trust.TRUSTED)
     found: list[list[Round]] = [[] for _ in meshes]
-    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(180), asyncio.TaskGroup() as group:
         for mesh in meshes:
             group.create_task(mesh.run(stop))
         await until(lambda: all(len(mesh.parts.gate.connected()) == count - 1 for mesh in meshes))
