@@ -65,6 +65,8 @@ KINDS: Mapping[str, Kind] = {
     "wav2vec2-align": Kind("align", "ml.engines.wav2vec2_align:Wav2Vec2Aligner"),
     "hubert": Kind("features", "ml.engines.hubert:HubertFeatures"),
     "whisper": Kind("asr", "ml.engines.whisper:WhisperRecogniser"),
+    "moonshine": Kind("asr", "ml.engines.moonshine:MoonshineRecogniser"),
+    "moonshine-streaming": Kind("asr", "ml.engines.moonshine_streaming:MoonshineStreamingRecogniser"),
     "seamless": Kind("ast", "ml.engines.seamless:SeamlessTranslator", (*USUAL, PIECES)),
     "ecapa": Kind("speaker", "ml.engines.ecapa:EcapaEncoder", USUAL[:1]),
     "canary": Kind("ast", "ml.engines.canary:CanaryTranslator"),

@@ -15,9 +15,10 @@ from ml.device import Placement
 from ml.engines.loading import placed, silently
 from ml.errors import Unavailable
 
-Job = Literal["whisper", "translate", "speech", "speaker", "hear"]
+Job = Literal["whisper", "moonshine", "translate", "speech", "speaker", "hear"]
 TOKENS = 40
-"""That Whisper makes of a window of 30 s, about 10 s of speech; and that a translator makes of a sentence."""
+"""That Whisper makes of a window of 30 s, about 10 s of speech, and Moonshine of 10 s; and that a translator makes of a
+sentence."""
 SENTENCE = 24
 """Tokens that a translator or a voice reads."""
 BEAMS = 4
@@ -55,6 +56,49 @@ def _whisper(name: str, width: int, layers: tuple[int, int], heads: int, paramet
     return Shape(name, "WhisperForConditionalGeneration", "WhisperConfig", "whisper", parameters, source, values)
 
 
+def _moonshine(name: str, width: int, layers: int, rotary: float, parameters: int) -> Shape:
+    values = {
+        "hidden_size": width,
+        "intermediate_size": 4 * width,
+        "encoder_num_hidden_layers": layers,
+        "decoder_num_hidden_layers": layers,
+        "pad_head_dim_to_multiple_of": 8,
+        "max_position_embeddings": 194,
+        "partial_rotary_factor": rotary,
+        "pad_token_id": 2,
+    }
+    source = f"config.json of UsefulSensors/{name}"
+    network = "MoonshineForConditionalGeneration"
+    return Shape(name, network, "MoonshineConfig", "moonshine", parameters, source, values)
+
+
+def _streaming(name: str, widths: tuple[int, int], layers: int, heads: tuple[int, int], parameters: int) -> Shape:
+    """`widths` are those of encoder and decoder, each of so many `layers`; `heads` are number and width."""
+    number, wide = heads
+    ahead, alone = [[16, 4]] * 2, [[16, 0]] * (layers - 4)
+    encoder = {
+        "model_type": "moonshine_streaming_encoder",
+        "hidden_size": widths[0],
+        "intermediate_size": 4 * widths[0],
+        "num_hidden_layers": layers,
+        "num_attention_heads": number,
+        "num_key_value_heads": number,
+        "head_dim": wide,
+        "sliding_windows": [*ahead, *alone, *ahead],
+    }
+    values = {
+        "encoder_config": encoder,
+        "hidden_size": widths[1],
+        "intermediate_size": 4 * widths[1],
+        "num_hidden_layers": layers,
+        "num_attention_heads": number,
+        "num_key_value_heads": number,
+    }
+    source = f"config.json of UsefulSensors/{name}"
+    network = "MoonshineStreamingForConditionalGeneration"
+    return Shape(name, network, "MoonshineStreamingConfig", "moonshine", parameters, source, values)
+
+
 SHAPES: Mapping[str, Shape] = {
     shape.name: shape
     for shape in (
@@ -62,6 +106,10 @@ SHAPES: Mapping[str, Shape] = {
         _whisper("whisper-base", 512, (6, 6), 8, 71_825_920),
         _whisper("whisper-small", 768, (12, 12), 12, 240_582_912),
         _whisper("whisper-large-v3-turbo", 1280, (32, 4), 20, 806_958_080, vocab_size=51866, num_mel_bins=128),
+        _moonshine("moonshine-tiny", 288, 6, 0.9, 27_092_736),
+        _moonshine("moonshine-base", 416, 8, 0.62, 61_513_920),
+        _streaming("moonshine-streaming-tiny", (320, 320), 6, (8, 40), 44_054_721),
+        _streaming("moonshine-streaming-small", (620, 512), 10, (8, 64), 140_135_225),
         Shape(
             "opus-mt",
             "MarianMTModel",
@@ -215,6 +263,32 @@ def _whisper_job(network: Any, placement: Placement) -> Built:  # noqa: ANN401
     return Built(run, 30.0, f"a window of 30 s, {TOKENS} tokens, greedy")
 
 
+def _moonshine_job(network: Any, placement: Placement) -> Built:  # noqa: ANN401
+    import torch
+    import transformers
+
+    sound = torch.randn(1, 10 * 16_000).to(placement.device, _numbers(placement))
+    streaming = network.config.model_type == "moonshine_streaming"  # looks at all of it without a mask
+    heard = {"attention_mask": torch.ones(sound.shape, dtype=torch.long, device=placement.device)} if streaming else {}
+    prompt = torch.tensor([[1]], device=placement.device)
+    fixed_lengths: Any = transformers.GenerationConfig
+    fixed = fixed_lengths(
+        min_new_tokens=TOKENS,
+        max_new_tokens=TOKENS,
+        do_sample=False,
+        eos_token_id=2,
+        pad_token_id=2,
+        decoder_start_token_id=1,
+    )
+
+    def run() -> object:
+        with torch.inference_mode():
+            encoded = network.get_encoder()(sound, **heard)
+            return network.generate(encoder_outputs=encoded, decoder_input_ids=prompt, generation_config=fixed).tolist()
+
+    return Built(run, 10.0, f"10 s of sound, {TOKENS} tokens, greedy")
+
+
 def _translate_job(network: Any, placement: Placement) -> Built:  # noqa: ANN401
     import torch
 
@@ -269,6 +343,7 @@ def _sound_job(network: Any, placement: Placement) -> Built:  # noqa: ANN401
 
 _JOBS: Mapping[Job, Callable[[Any, Placement], Built]] = {
     "whisper": _whisper_job,
+    "moonshine": _moonshine_job,
     "translate": _translate_job,
     "speech": _speech_job,
     "speaker": _sound_job,

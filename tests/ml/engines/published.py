@@ -33,7 +33,7 @@ def expected(told: dict[str, Any]) -> tuple[int, int, int]:
             key = key.replace(new, old)
         if key not in told["absent"]:
             shapes[key] = list(tensor.shape)
-    at, header = 0, {"__metadata__": {"format": "pt"}}
+    at, header = 0, {"__metadata__": {"format": "pt"}} if told.get("metadata", True) else {}
     for key in sorted(shapes):
         end = at + 4 * math.prod(shapes[key])
         header[key] = {"dtype": "F32", "shape": shapes[key], "data_offsets": [at, end]}  # type: ignore[dict-item]

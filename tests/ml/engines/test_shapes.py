@@ -13,6 +13,14 @@ from ml.engines.shapes import SHAPES, build, parameters
 
 SMALL = {
     "whisper": {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 16, "decoder_ffn_dim": 16},
+    "moonshine": {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "encoder_num_hidden_layers": 1,
+        "decoder_num_hidden_layers": 1,
+        "encoder_num_attention_heads": 2,
+        "decoder_num_attention_heads": 2,
+    },
     "translate": {
         "d_model": 16,
         "encoder_layers": 1,
@@ -29,7 +37,7 @@ def test_it_has_the_parameters_that_were_counted(name: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
-@pytest.mark.parametrize("name", ["whisper-tiny", "opus-mt"])
+@pytest.mark.parametrize("name", ["whisper-tiny", "moonshine-tiny", "opus-mt"])
 def test_a_run_makes_as_many_tokens_as_it_says(name: str, dtype: str) -> None:
     shape = SHAPES[name]
     heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
@@ -39,6 +47,16 @@ def test_a_run_makes_as_many_tokens_as_it_says(name: str, dtype: str) -> None:
     assert len(tokens) == shapes.TOKENS + (4 if shape.job == "whisper" else 1)
     assert str(shapes.TOKENS) in built.what
     assert built.run() == [tokens], "it is the same each time"
+
+
+def test_moonshine_streaming_makes_as_many_tokens_too() -> None:
+    shape = SHAPES["moonshine-streaming-tiny"]
+    few = {"num_hidden_layers": 1, "intermediate_size": 16}
+    encoder = {**shape.values["encoder_config"], **few, "sliding_windows": [[16, 4]]}
+    built = build(replace(shape, values={**shape.values, **few, "encoder_config": encoder}), Placement())
+    (tokens,) = built.run()  # type: ignore[misc]
+    assert len(tokens) == shapes.TOKENS + 1
+    assert built.run() == [tokens], "what it read is not changed by reading"
 
 
 def test_speech_is_as_long_as_it_says() -> None:

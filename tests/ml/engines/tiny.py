@@ -45,6 +45,8 @@ MODULES = (
     "tests.ml.engines.tiny_ct2_marian",
     "tests.ml.engines.tiny_wav2vec2",
     "tests.ml.engines.tiny_hubert",
+    "tests.ml.engines.tiny_moonshine",
+    "tests.ml.engines.tiny_moonshine_streaming",
     "tests.ml.engines.tiny_whisper",
 )
 """Where the tiny checkpoints are described."""
