@@ -6,9 +6,11 @@ Made by `isolate` from a spec and the recipe that the child builds it by. Knows 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -20,7 +22,7 @@ import numpy.typing as npt
 from ml import errors
 from ml.device import Placement
 from ml.engines.isolated_calls import call, pack, unpack
-from ml.engines.isolated_pipe import ChildPipe, Watch
+from ml.engines.isolated_pipe import ChildPipe, Fallen, Watch
 from ml.engines.isolated_worker import Recipe
 from ml.engines.protocols import (
     Alignment,
@@ -60,15 +62,18 @@ class Isolated:
     def __init__(self, spec: EngineSpec, recipe: Recipe, watch: Watch) -> None:
         """`watch` bounds the child."""
         self.spec, self._recipe, self._watch = spec, recipe, watch
-        threads = {name: os.environ.get(name, "") for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-        environment = {**os.environ, "PYTHONUTF8": "1", **{name: value for name, value in threads.items() if value}}
-        argv = [sys.executable, "-m", "ml.engines.isolated_worker"]
-        self._pipe = ChildPipe(f"The engine {spec.name}", argv, environment, watch)
+        argv = [
+            sys.executable,
+            "-P",
+            "-m",
+            "ml.engines.isolated_worker",
+        ]  # -P: nothing of the folder one happens to be in
+        self._pipe = ChildPipe(f"The engine {spec.name}", argv, {**os.environ, "PYTHONUTF8": "1"}, watch)
         self._loaded = 0
         self._loading = threading.Lock()
         try:
-            self._load()
-        except MlError:
+            self._up()
+        except BaseException:
             self._pipe.close()
             raise
 
@@ -81,20 +86,55 @@ class Isolated:
         """End the child; a second call does nothing."""
         self._pipe.close()
 
-    def _load(self) -> None:
-        question = {"call": "load", "recipe": msgspec.to_builtins(self._recipe)}
-        self._answered(self._pipe.ask(question, self._watch.start, settles=False))
-        self._loaded = self._pipe.generation
+    def _up(self) -> int:
+        """See to it that the engine is loaded in a child; the child's generation."""
+        with self._loading:
+            generation = self._pipe.start()
+            if generation != self._loaded:  # the first one, or the one before fell
+                question = {"call": "load", "recipe": msgspec.to_builtins(self._recipe)}
+                self._answered(self._pipe.ask(question, self._watch.start, of=generation, settles=False))
+                self._loaded = generation
+            return generation
 
     def _call(self, name: str, *given: object) -> Any:  # noqa: ANN401
-        with self._loading:
-            if self._pipe.pid is None or self._pipe.generation != self._loaded:  # it fell: start it again
-                self._load()
-        data = self._answered(self._pipe.ask({"call": name, "given": pack(given)}))
+        """Ask whichever child there is; one that another request brought down before this one began is no matter."""
+        while True:
+            with contextlib.suppress(Fallen):
+                return self._call_of(self._up(), name, *given)
+
+    def _has(self, what: str) -> bool:
+        """What the child's engine says of itself, once it is loaded."""
+        try:
+            return cast(bool, self._call(what))
+        except BaseException:
+            self.close()
+            raise
+
+    def _call_of(self, generation: int, name: str, *given: object) -> Any:  # noqa: ANN401
+        """Ask that child and no other. Raises Fallen where it is gone."""
+        data = self._answered(self._pipe.ask({"call": name, "given": pack(given)}, of=generation))
         try:
             return unpack(data, call(self.spec.task, name).gives)
         except ValueError as error:
             raise EngineFailed(f"The engine {self.spec.name} answered nonsense: {error}.", "Report it.") from error
+
+    def _opened(self, name: str, *given: object) -> Callable[..., Any]:
+        """Begin something that a child holds by a number; how that child, and no other, is asked about it."""
+        while True:
+            generation = self._up()
+            with contextlib.suppress(Fallen):
+                number = self._call_of(generation, name, *given)
+                break
+
+        def ask(name: str, *given: object) -> Any:  # noqa: ANN401
+            try:
+                return self._call_of(generation, name, number, *given)
+            except Fallen as error:
+                raise EngineFailed(
+                    f"{error.sentence} What was under way is lost.", "Begin it again: the engine starts anew."
+                ) from error
+
+        return ask
 
     def _answered(self, answer: dict[str, object]) -> bytes:
         if "error" in answer:
@@ -110,33 +150,43 @@ class Isolated:
 class IsolatedSession:
     """An `AsrSession` in the child. It is lost when the child falls."""
 
-    def __init__(self, call: Callable[..., Any], number: int) -> None:
-        """`call` asks the child; `number` is the session's there."""
-        self._call, self._number = call, number
+    def __init__(self, ask: Callable[..., Any], forgotten: list[Callable[..., Any]]) -> None:
+        """`ask` asks the child that hears this utterance; it goes among the `forgotten` when nobody ends it."""
+        self._ask = ask
+        self._forget = weakref.finalize(self, forgotten.append, ask)
 
     def accept(self, samples: Samples) -> None:
         """As the Protocol says."""
-        self._call("session.accept", self._number, samples)
+        self._ask("session.accept", samples)
 
     def partial(self) -> Transcript | None:
         """As the Protocol says."""
-        return cast("Transcript | None", self._call("session.partial", self._number))
+        return cast("Transcript | None", self._ask("session.partial"))
 
     def pause(self) -> float:
         """As the Protocol says."""
-        return cast(float, self._call("session.pause", self._number))
+        return cast(float, self._ask("session.pause"))
 
     def finish(self) -> Transcript:
         """As the Protocol says."""
-        return cast(Transcript, self._call("session.finish", self._number))
+        found = cast(Transcript, self._ask("session.finish"))
+        self._forget.detach()
+        return found
 
     def abandon(self) -> None:
-        """As the Protocol says."""
-        self._call("session.abandon", self._number)
+        """As the Protocol says; a child that is gone holds nothing."""
+        self._forget.detach()
+        with contextlib.suppress(EngineFailed):
+            self._ask("session.abandon")
 
 
 class IsolatedAsr(Isolated):
     """An `Asr` in a child."""
+
+    def __init__(self, spec: EngineSpec, recipe: Recipe, watch: Watch) -> None:
+        """`watch` bounds the child."""
+        super().__init__(spec, recipe, watch)
+        self._forgotten: list[Callable[..., Any]] = []
 
     def prepare(self, options: AsrOptions) -> None:
         """As the Protocol says."""
@@ -144,15 +194,12 @@ class IsolatedAsr(Isolated):
 
     def listen(self, options: AsrOptions) -> AsrSession:
         """As the Protocol says."""
-        number = self._call("listen", options)
-        generation = self._pipe.generation
-
-        def still(name: str, *given: object) -> Any:  # noqa: ANN401
-            if self._pipe.pid is None or self._pipe.generation != generation:
-                raise EngineFailed("The engine stopped, and the utterance with it.", "Begin another one.")
-            return self._call(name, *given)
-
-        return IsolatedSession(still, number)
+        with contextlib.suppress(IndexError):  # somebody else was quicker
+            while self._forgotten:
+                ask = self._forgotten.pop()
+                with contextlib.suppress(EngineFailed):
+                    ask("session.abandon")
+        return IsolatedSession(self._opened("listen", options), self._forgotten)
 
 
 class IsolatedMt(Isolated):
@@ -161,12 +208,8 @@ class IsolatedMt(Isolated):
     def __init__(self, spec: EngineSpec, recipe: Recipe, watch: Watch) -> None:
         """`watch` bounds the child."""
         super().__init__(spec, recipe, watch)
-        try:
-            if self._call("many"):
-                self.translate_many = self._translate_many
-        except MlError:
-            self.close()
-            raise
+        if self._has("many"):
+            self.translate_many = self._translate_many
 
     def prepare(self, source: str, target: str) -> tuple[str, ...]:
         """As the Protocol says."""
@@ -185,20 +228,27 @@ class IsolatedMt(Isolated):
 
 
 class IsolatedTts(Isolated):
-    """A `Tts`, also a streaming one, in a child."""
+    """A `Tts` in a child; a `StreamingTts` where the child's engine is one."""
+
+    def __init__(self, spec: EngineSpec, recipe: Recipe, watch: Watch) -> None:
+        """`watch` bounds the child."""
+        super().__init__(spec, recipe, watch)
+        if self._has("streams"):
+            self.stream = self._stream
 
     def speak(self, text: str, language: str, delivery: Delivery) -> Speech:
         """As the Protocol says."""
         return cast(Speech, self._call("speak", text, language, delivery))
 
-    def stream(self, text: str, language: str, delivery: Delivery) -> Iterator[Audio]:
-        """As the Protocol says, where the engine can."""
-        number = self._call("stream", text, language, delivery)
+    def _stream(self, text: str, language: str, delivery: Delivery) -> Iterator[Audio]:
+        """As the Protocol says."""
+        ask = self._opened("stream", text, language, delivery)
         try:
-            while (piece := self._call("stream.next", number)) is not None:
+            while (piece := ask("stream.next")) is not None:
                 yield piece
         finally:
-            self._call("stream.close", number)
+            with contextlib.suppress(EngineFailed):  # a child that is gone makes nothing any more
+                ask("stream.close")
 
 
 class IsolatedSpeaker(Isolated):

@@ -44,6 +44,7 @@ CALLS: Mapping[Task, Mapping[str, Call]] = {
     },
     "tts": {
         "speak": Call(tuple[str, str, Delivery], Speech),
+        "streams": Call(tuple[()], bool),
         "stream": Call(tuple[str, str, Delivery], int),
         "stream.next": Call(tuple[int], Audio | None),
         "stream.close": Call(tuple[int], None),
@@ -56,7 +57,7 @@ CALLS: Mapping[Task, Mapping[str, Call]] = {
     "conversion": {"convert": Call(tuple[Audio, Audio], Audio)},
 }
 """`session.` and `stream.` calls are given the number that `listen` or `stream` gave; `many` asks whether there is a
-`translate_many`."""
+`translate_many`, `streams` whether there is a `stream`."""
 
 
 def call(task: Task, name: str) -> Call:

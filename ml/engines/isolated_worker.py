@@ -7,18 +7,21 @@ process. What an engine prints goes to stderr. Knows no engine by name.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import sys
 import threading
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
-from ml.device import Placement, ran_out
+from ml import errors
+from ml.device import Placement, give_back, ran_out
 from ml.engines import frames
 from ml.engines.isolated_calls import call, pack, unpack
 from ml.engines.protocols import Engine, EngineHome, EngineSpec
@@ -26,8 +29,25 @@ from ml.errors import EngineFailed, MlError
 from ml.models.checkpoint import Checkpoint
 from ml.models.entry import ModelEntry
 
-UNEXPECTED = (ValueError, KeyError, TypeError, AttributeError, ImportError, OSError, RuntimeError, MemoryError)
-"""What engines raise that should have been one of ml.errors."""
+UNEXPECTED = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BufferError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    NameError,
+    OSError,
+    RuntimeError,
+    StopIteration,
+    TypeError,
+    ValueError,
+)
+"""What engines raise that should have been one of ml.errors. Anything else ends the process, which says so."""
+BROKEN = 70
+"""The exit code when the work itself broke (EX_SOFTWARE of sysexits.h)."""
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,9 +114,11 @@ class Room:
                     return None
                 raise EngineFailed("This utterance was ended.", "Begin another one.")
             thing = self._open[number]
+            if method == "abandon":  # also when that fails it is over
+                del self._open[number]
             result = next(thing, None) if (kind, method) == ("stream", "next") else getattr(thing, method)(*rest)
-            if method == "close" or (method, result) == ("next", None):
-                self._open.pop(number).close()
+            if method in {"close", "finish"} or (method, result) == ("next", None):
+                del self._open[number]
             return result
         if name in {"listen", "stream"}:
             self._opened += 1
@@ -104,8 +126,8 @@ class Room:
             return self._opened
         if name == "rate":
             return self._engine.rate
-        if name == "many":
-            return hasattr(self._engine, "translate_many")
+        if name in {"many", "streams"}:
+            return hasattr(self._engine, {"many": "translate_many", "streams": "stream"}[name])
         return getattr(self._engine, name)(*given)
 
     def close(self) -> None:
@@ -122,49 +144,73 @@ def main(source: BinaryIO, sink: BinaryIO) -> None:
         with writing:
             frames.write(sink, message)
 
-    worker = threading.Thread(target=_work, args=(work, answer), daemon=True)
+    def labour() -> None:
+        ended = False
+        try:
+            serve(work, answer)
+            ended = True
+        finally:
+            if not ended:  # one that answers pings and nothing else is of no use
+                traceback.print_exc()
+                os._exit(BROKEN)
+
+    worker = threading.Thread(target=labour, daemon=True)
     worker.start()
-    for message in _messages(source):
-        if message.get("call") == "ping":
-            answer({"id": 0})
-        else:
-            work.put(message)
+    with contextlib.suppress(frames.BrokenFrame):  # whoever asks fell while it wrote
+        while (message := frames.read(source)) is not None:
+            if message.get("call") == "ping":
+                answer({"id": 0})
+            else:
+                work.put(message)
     work.put(None)
     worker.join(1.0)  # what takes longer is not waited for
     os._exit(0)
 
 
-def _messages(source: BinaryIO) -> Iterator[dict[str, Any]]:
-    while (message := frames.read(source)) is not None:
-        yield message
-
-
-def _work(work: queue.SimpleQueue[dict[str, Any] | None], answer: Any) -> None:  # noqa: ANN401
+def serve(work: queue.SimpleQueue[dict[str, Any] | None], answer: Callable[[dict[str, Any]], None]) -> None:
+    """Do what comes, one after the other, and say of each when it begins; until None comes."""
     room: Room | None = None
     while (message := work.get()) is not None:
         number, name = message["id"], message["call"]
+        answer({"id": number, "begun": True})
+        short = False
         try:
             if name == "load":
                 recipe = msgspec.convert(message["recipe"], Recipe)
                 room = Room(spec_of(recipe).factory(EngineHome(Path(recipe.models))))
-                answer({"id": number, "ok": b""})
+                said: dict[str, Any] = {"ok": b""}
             elif room is None:
                 raise EngineFailed("The engine is not loaded.", "Open a new session.")
             else:
-                answer({"id": number, "ok": room.do(name, message.get("given", b""))})
-        except MlError as error:
-            told = {"error": type(error).__name__, "sentence": error.sentence, "remedy": error.remedy}
-            answer({"id": number, **told})
-        except UNEXPECTED as error:
-            sentence = f"The engine failed: {type(error).__name__}: {str(error)[:300]}"
-            kind = "OutOfMemory" if ran_out(error) else "EngineFailed"
-            answer({"id": number, "error": kind, "sentence": sentence, "remedy": "Report it."})
+                said = {"ok": room.do(name, message.get("given", b""))}
+        except (MlError, *UNEXPECTED) as error:
+            short = ran_out(error)
+            said = _told(error, short)
+        try:
+            answer({"id": number, **said})
+        except frames.BrokenFrame as error:
+            sentence = f"The engine's answer is too much at once: {error}."
+            answer({"id": number, "error": "EngineFailed", "sentence": sentence, "remedy": "Give it shorter pieces."})
+        if short:
+            give_back()
     if room is not None:
         room.close()
 
 
+def _told(error: BaseException, short: bool) -> dict[str, Any]:
+    """An error as it travels: the nearest class of ml.errors, for causes stay here."""
+    if not isinstance(error, MlError):
+        kind = "OutOfMemory" if short else "EngineFailed"
+        sentence = f"The engine failed: {type(error).__name__}: {str(error)[:300]}"
+        return {"error": kind, "sentence": sentence, "remedy": "Report it."}
+    known = next(kind.__name__ for kind in type(error).__mro__ if getattr(errors, kind.__name__, None) is kind)
+    return {"error": "OutOfMemory" if short else known, "sentence": error.sentence, "remedy": error.remedy}
+
+
 if __name__ == "__main__":
-    pipe = os.fdopen(os.dup(1), "wb")
+    questions, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints, prints to stderr: stdout is the pipe
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)  # and whatever reads finds nothing: stdin is the other one
     sys.stdout = sys.stderr
-    main(sys.stdin.buffer, pipe)
+    main(questions, answers)

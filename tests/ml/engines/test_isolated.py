@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 
+from ml.device import ran_out
 from ml.engines.isolated import BODIES, IsolatedMt, IsolatedSpeaker, isolate
 from ml.engines.isolated_pipe import Watch
 from ml.engines.isolated_worker import Recipe
-from ml.engines.protocols import MORE_TASKS, TASKS, BatchMt, EngineHome, EngineSpec
-from ml.errors import EngineFailed, Unavailable, UnsupportedLanguage
-from ml.types import Audio
+from ml.engines.protocols import (
+    MORE_TASKS,
+    TASKS,
+    AsrOptions,
+    BatchMt,
+    EngineHome,
+    EngineSpec,
+    StreamingTts,
+    Task,
+    Tts,
+)
+from ml.errors import BadAudio, EngineFailed, OutOfMemory, Unavailable, UnsupportedLanguage
+from ml.types import Audio, Delivery
 from tests.conftest import ROOT
 
 FAKES = """
 import os, sys
+import numpy as np
 from ml.engines.protocols import Capabilities, EngineSpec
-from ml.errors import Unavailable, UnsupportedLanguage
-from ml.types import Translation
+from ml.errors import BadAudio, EngineFailed, Unavailable, UnsupportedLanguage
+from ml.types import Audio, Speech, Transcript, Translation
+class Strange(Exception): pass
+class Own(BadAudio): pass
 class Odd:
     def __init__(self, spec): self.spec, self.closed = spec, False
     def capabilities(self): return Capabilities("odd 1", ("en",), pairs=(("en", "es"),))
@@ -32,15 +48,46 @@ class Odd:
         if text == "fall": os._exit(3)
         if text == "pid": text = str(os.getpid())
         if text == "odd": raise RuntimeError("a defect")
+        if text == "index": raise IndexError("index out of range in self")
+        if text == "strange": raise Strange("no class that anybody knows")
+        if text == "long": text = "x" * (65 << 20)
+        if text == "read": text = repr(sys.stdin.readline()) + repr(os.read(0, 10))
+        if text == "own": raise Own("Too quiet.", "Speak up.")
+        if text == "short": raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        if text == "wrapped":
+            try: raise MemoryError()
+            except MemoryError as error: raise EngineFailed("It could not.", "") from error
         if target == "xx": raise UnsupportedLanguage("No xx here.", "Ask for es.")
         return Translation(text.upper(), text, source, target, self.spec.name, (source, target))
     def close(self): self.closed = True
 class Many(Odd):
     def translate_many(self, texts, source, target, glossary=None):
         return [self.translate((glossary or {}).get(text, text), source, target) for text in texts]
+class Session:
+    alive = 0
+    def __init__(self): self.heard = 0; Session.alive += 1
+    def __del__(self): Session.alive -= 1
+    def accept(self, samples): self.heard += len(samples)
+    def partial(self): return Transcript(str(Session.alive), "en", 0, 1, 1, "ears", (), False)
+    def pause(self): return 0.0
+    def finish(self):
+        if self.heard == 13: os._exit(3)
+        return Transcript(str(self.heard), "en", 0, 1, 1, "ears")
+    def abandon(self): pass
+class Ears(Odd):
+    def prepare(self, options): pass
+    def listen(self, options): return Session()
+class Mouth(Odd):
+    def speak(self, text, language, delivery): os._exit(3)
+class Brook(Mouth):
+    def stream(self, text, language, delivery):
+        for number in range(3): yield Audio(np.full(4, float(text), np.float32))
 def absent(home): raise Unavailable("The model is not here.", "node models pull odd")
 SPEC = EngineSpec("odd", "mt", "for tests", ("en",), "none", lambda home: Odd(SPEC))
 MANY = EngineSpec("many", "mt", "for tests", ("en",), "none", lambda home: Many(MANY))
+EARS = EngineSpec("ears", "asr", "for tests", ("en",), "none", lambda home: Ears(EARS))
+MOUTH = EngineSpec("mouth", "tts", "for tests", ("en",), "none", lambda home: Mouth(MOUTH))
+BROOK = EngineSpec("brook", "tts", "for tests", ("en",), "none", lambda home: Brook(BROOK))
 ABSENT = EngineSpec("absent", "mt", "for tests", ("en",), "none", absent)
 """
 HOME = EngineHome(Path("nowhere"))
@@ -52,6 +99,13 @@ def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EngineSpec:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
     plain = EngineSpec("odd", "mt", "for tests", ("en",), "none", lambda home: pytest.fail("it is built in the child"))
     return isolate(plain, lambda home: Recipe(models=str(home.models), spec="odd_engine:SPEC"), Watch(look=0.1))
+
+
+def apart(odd: EngineSpec, name: str, task: Task) -> Any:
+    spec = replace(odd, name=name, task=task)
+    return isolate(spec, lambda home: Recipe(models="", spec=f"odd_engine:{name.upper()}"), Watch(look=0.1)).factory(
+        HOME
+    )
 
 
 def built(spec: EngineSpec) -> IsolatedMt:
@@ -104,6 +158,123 @@ def test_what_the_engine_says_no_with_arrives_as_it_was(odd: EngineSpec) -> None
         with pytest.raises(EngineFailed, match="RuntimeError: a defect"):
             engine.translate("odd", "en", "es")
         assert engine.translate("hola", "en", "es").text == "HOLA"
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "said"),
+    [
+        ("index", EngineFailed, "IndexError: index out of range in self"),
+        ("strange", EngineFailed, r"exit code 70.*Strange: no class that anybody knows"),
+        ("long", EngineFailed, "answer is too much at once"),
+        ("own", BadAudio, "Too quiet"),
+        ("short", OutOfMemory, "CUDA out of memory"),
+        ("wrapped", OutOfMemory, "It could not"),
+    ],
+)
+def test_whatever_goes_wrong_there_is_told_at_once(odd: EngineSpec, text: str, kind: type, said: str) -> None:
+    engine = built(odd)
+    try:
+        with pytest.raises(kind, match=said) as caught:
+            engine.translate(text, "en", "es")
+        assert ran_out(caught.value) == (kind is OutOfMemory)
+        assert engine.translate("hola", "en", "es").text == "HOLA"
+    finally:
+        engine.close()
+
+
+def test_what_reads_standard_input_takes_no_question(odd: EngineSpec) -> None:
+    engine = built(odd)
+    try:
+        assert engine.translate("read", "en", "es").text == "''B''"
+        assert engine.translate("hola", "en", "es").text == "HOLA"
+    finally:
+        engine.close()
+
+
+def test_nothing_is_imported_from_the_folder_one_happens_to_be_in(
+    odd: EngineSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "msgspec.py").write_text("raise SystemExit('code of somebody else')")
+    monkeypatch.chdir(tmp_path / "here")
+    engine = built(odd)
+    assert engine.translate("hola", "en", "es").text == "HOLA"
+    engine.close()
+
+
+def test_utterances_that_are_over_take_no_memory_there(odd: EngineSpec) -> None:
+    ears = apart(odd, "ears", "asr")
+    try:
+        for end in ("finish", "abandon", "nothing"):
+            session = ears.listen(AsrOptions())
+            session.accept(np.zeros(160, np.float32))
+            if end != "nothing":
+                getattr(session, end)()
+            session.abandon() if end == "finish" else None
+            del session
+        assert ears.listen(AsrOptions()).partial().text == "1", "the one that is asked"
+    finally:
+        ears.close()
+
+
+def test_an_utterance_is_never_mistaken_for_one_of_the_next_child(odd: EngineSpec) -> None:
+    ears = apart(odd, "ears", "asr")
+    try:
+        lost, fatal = ears.listen(AsrOptions()), ears.listen(AsrOptions())
+        fatal.accept(np.zeros(13, np.float32))
+        with pytest.raises(EngineFailed, match="exit code 3"):
+            fatal.finish()
+        other = ears.listen(AsrOptions())  # it has the number that the lost one had
+        with pytest.raises(EngineFailed, match="lost"):
+            lost.accept(np.zeros(999, np.float32))
+        lost.abandon()
+        assert other.finish().text == "0"
+    finally:
+        ears.close()
+
+
+def test_speech_is_never_mistaken_for_that_of_the_next_child(odd: EngineSpec) -> None:
+    brook = apart(odd, "brook", "tts")
+    try:
+        mine = brook.stream("0.25", "en", Delivery())
+        assert float(next(mine).samples[0]) == 0.25
+        with pytest.raises(EngineFailed, match="exit code 3"):
+            brook.speak("fall", "en", Delivery())
+        other = brook.stream("0.5", "en", Delivery())
+        assert float(next(other).samples[0]) == 0.5
+        with pytest.raises(EngineFailed, match="lost"):
+            next(mine)
+        assert [float(piece.samples[0]) for piece in other] == [0.5, 0.5]
+    finally:
+        brook.close()
+
+
+def test_it_streams_where_the_engine_does(odd: EngineSpec) -> None:
+    brook, mouth = apart(odd, "brook", "tts"), apart(odd, "mouth", "tts")
+    try:
+        assert isinstance(brook, StreamingTts)
+        assert isinstance(mouth, Tts)
+        assert not isinstance(mouth, StreamingTts)
+        given_up = brook.stream("1", "en", Delivery())
+        next(given_up)
+        brook.close()
+        given_up.close()
+    finally:
+        brook.close()
+        mouth.close()
+
+
+def test_another_ones_fall_is_no_matter_to_who_had_not_begun(odd: EngineSpec) -> None:
+    engine = built(odd)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            falls = pool.submit(engine.translate, "fall", "en", "es")
+            others = [pool.submit(engine.translate, f"{n}", "en", "es") for n in range(3)]
+            with pytest.raises(EngineFailed, match="exit code 3"):
+                falls.result(30)
+            assert [future.result(30).text for future in others] == ["0", "1", "2"]
     finally:
         engine.close()
 
