@@ -100,7 +100,7 @@ def pull(
     with household(common) as node:
         if dry_run:
             return _show_plan(node.library, names, options, as_json=common.json)
-        _hush_retries()
+        _hush_hub()
         ask = (lambda entry: True) if accept_licence else _ask
         with _bars() as progress:
             pulled = node.library.pull(names, ask, options, progress)
@@ -134,7 +134,7 @@ def verify(*names: str, common: Common | None = None) -> int:
 
 
 def rm(*names: str, common: Common | None = None) -> int:
-    """Remove models from this machine.
+    """Remove models from this machine; folders of your own stay.
 
     Parameters
     ----------
@@ -151,17 +151,24 @@ def rm(*names: str, common: Common | None = None) -> int:
     return 0
 
 
-def gc(*, common: Common | None = None) -> int:
-    """Remove unfinished fetches and revisions that nothing names any more."""
+def gc(*, dry_run: Flag = False, common: Common | None = None) -> int:
+    """Remove unfinished fetches, and revisions that the catalogues of this home do not name.
+
+    Parameters
+    ----------
+    dry_run
+        Only say what would go.
+    """
     common = common or Common()
     with household(common) as node:
-        gone = node.library.store.gc()
+        gone = node.library.store.gc(dry=dry_run)
+    total = sum(size for _, size in gone)
     if common.json:
-        write_json({"removed": [{"path": path, "bytes": size} for path, size in gone]})
+        write_json({"removed": [{"path": path, "bytes": size} for path, size in gone], "dry_run": dry_run})
     else:
         for path, size in gone:
             show_line(f"{path}: {_size(size)}")
-        show_line(f"{_size(sum(size for _, size in gone))} freed.")
+        show_line(f"{_size(total)} would be freed." if dry_run else f"{_size(total)} freed.")
     return 0
 
 
@@ -215,13 +222,10 @@ def _ask(entry: ModelEntry) -> bool:
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
-def _hush_retries() -> None:
-    """Nothing but results on standard output: what waits is shown by the bar."""
+def _hush_hub() -> None:
+    """The hub's client adds no lines of its own: what goes wrong is told as an error, with what to do."""
     import logging
 
-    import stamina
-
-    stamina.instrumentation.set_on_retry_hooks([])
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
 
 
@@ -260,12 +264,15 @@ def _lines(entry: ModelEntry) -> Progress:
     said: list[str] = []
 
     def tell(step: str, done: int = 0, total: int = 0) -> None:
-        if step in said or step == "present":
+        tenth = f"{10 * done // total}" if total else ""
+        what = step + (tenth if step == "downloading" else "")
+        if what in said or step == "present":
             return
         if not said:
             show_line(f"{entry.name}: {entry.summary}; licence {entry.licence}", error=True)
-        said.append(step)
-        show_line(f"{entry.name}: {step}" + (f" {_size(total)}" if total else ""), error=True)
+        said.append(what)
+        part = f" {10 * int(tenth)} % of {_size(total)}" if tenth else ""
+        show_line(f"{entry.name}: {step}{part}", error=True)
 
     return tell
 
@@ -277,6 +284,10 @@ def _told(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "task", f"{facts['task']} ({facts['engine']})"
     yield "what", facts["summary"]
     yield "licence", facts["licence"] + (f": {facts['terms']}" if facts["terms"] else "")
+    if facts["use"] != "any":
+        yield "use", facts["use"] + (", accepted" if facts["accepted"] else "; asks once")
+    if facts["doubt"]:
+        yield "uncertain", facts["doubt"]
     yield "source", f"{source['at']}: {where}"
     yield "revision", facts["revision"] or "the newest at the first fetch, and that one from then on"
     yield "state", STATES[facts["state"]].replace("-", "not here") + (f", {facts['path']}" if facts["path"] else "")
@@ -285,14 +296,28 @@ def _told(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if facts["sets"]:
         yield "sets", ", ".join(facts["sets"])
     yield "used by", ", ".join(facts["used_by"]) or "no engine of this version of Babelmesh"
+    if facts["parts"]:
+        yield "takes also", ", ".join(f"{name} ({what})" for what, name in facts["parts"].items())
     if facts["memory"]:
         yield "memory", ", ".join(f"{_size(size)} in {dtype}" for dtype, size in facts["memory"].items())
     for file in facts["files"]:
         size = f", {_size(file['bytes'])}" if file["bytes"] else ""
         other = f" (else {file['instead']})" if file["instead"] else ""
         yield "file", file["path"] + other + size + (", where there is one" if file["optional"] else "")
+    yield "checked by", _checked_by(facts)
     for figure in facts["figures"]:
         yield "figure", f"{figure['what']}: {figure['value']:g} ({figure['source']})"
+
+
+def _checked_by(facts: dict[str, Any]) -> str:
+    """What the files are compared with."""
+    files, hashed = facts["files"], [file for file in facts["files"] if file["sha256"]]
+    if facts["source"]["at"] == "folder":
+        return f"published hashes of {len(hashed)} files of {len(files)}" if hashed else "nothing: it has no hashes"
+    if facts["source"]["at"] == "pypi":
+        return "the published hash of the wheel"
+    others = "" if len(hashed) == len(files) else ", the others' as the hub told them at the first fetch"
+    return f"published hashes of {len(hashed)} files of {len(files)}{others}"
 
 
 def _show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

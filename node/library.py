@@ -17,11 +17,12 @@ from ml.engines.checkpoints import KINDS, specs
 from ml.engines.isolated import isolate
 from ml.engines.isolated_pipe import Watch
 from ml.engines.isolated_worker import Recipe, recipe_of
-from ml.engines.protocols import EngineHome, EngineSpec
-from ml.errors import EngineFailed, ModelDamaged, Unavailable
+from ml.engines.protocols import MORE_TASKS, TASKS, EngineHome, EngineSpec
+from ml.errors import EngineFailed, MlError, ModelDamaged, Unavailable
 from ml.models.catalogue import Catalogue
 from ml.models.entry import FolderSource, HubSource, ModelEntry
-from ml.models.fetch import USUAL, FetchOptions, Progress, fetch, plan, quiet
+from ml.models.fetch import USUAL, FetchOptions, NoRoom, Progress, fetch, look_ahead, plan, quiet
+from ml.models.hub import Unreachable
 from ml.models.store import ModelStore, State
 from node.config import Config
 from node.errors import BadConfig, BadRequest
@@ -89,6 +90,7 @@ class Library:
             "state": self.store.state(name),
             "revision": self.store.revision(entry),
             "path": str(place) if place else None,
+            "accepted": self.store.accepted(entry),
             "used_by": list(self._used_by(entry)),
         }
 
@@ -101,7 +103,8 @@ class Library:
     ) -> tuple[ModelLine, ...]:
         """Fetch the models of these names and sets; `accept` is asked for licences that limit what may be done.
 
-        Raises BadRequest, Unavailable or ModelDamaged.
+        One that cannot be fetched does not keep the others from coming; it is told at the end. Raises BadRequest,
+        Unavailable or ModelDamaged.
         """
         wanted = self.catalogue.with_parts(self._wanted(names))
         if options.wheel is not None and len(wanted) != 1:
@@ -114,8 +117,19 @@ class Library:
                         f"If that is fine: node models pull {entry.name} --accept-licence",
                     )
                 self.store.accept(entry)
+        if len(wanted) > 1 and not options.offline:
+            look_ahead(self.store, [entry.name for entry in wanted], options)
+        failed: list[tuple[str, MlError]] = []
         for entry in wanted:
-            fetch(self.store, entry.name, options, progress(entry))
+            try:
+                fetch(self.store, entry.name, options, progress(entry))
+            except (Unreachable, NoRoom) as error:  # nor will there be one for the next
+                failed.append((entry.name, error))
+                break
+            except MlError as error:
+                failed.append((entry.name, error))
+        if failed:
+            raise _together(failed, len(wanted))
         return tuple(self._line(entry) for entry in wanted)
 
     def plan(self, names: Sequence[str], options: FetchOptions = USUAL) -> tuple[PlannedModel, ...]:
@@ -123,17 +137,22 @@ class Library:
         return tuple(self._planned(entry, options) for entry in self.catalogue.with_parts(self._wanted(names)))
 
     def verify(self, names: Sequence[str] = ()) -> tuple[ModelLine, ...]:
-        """Read the models of these names and sets through, or all that are here. Raises ModelDamaged, Unavailable."""
+        """Read the models of these names and sets through, or all that are here. Raises ModelDamaged naming all that
+        is damaged in any of them, Unavailable."""
         entries = self.catalogue.chosen(names) if names else self.catalogue.model
         here = [entry for entry in entries if self.store.state(entry.name) != "missing"]
-        for entry in here:
-            if damaged := self.store.verify(entry.name):
+        found = {entry.name: (entry, damaged) for entry in here if (damaged := self.store.verify(entry.name))}
+        if found:
+            told = []
+            for entry, damaged in found.values():
                 place = self.store.place(entry)
                 listed = ", ".join(str(place / path) if place else path for path in damaged)
-                remedy = f"node models pull {entry.name}"
-                if isinstance(entry.source, FolderSource):
-                    remedy = "Put the published file back."
-                raise ModelDamaged(f"Of the {entry.name} model, not what was published: {listed}", remedy)
+                told.append(f"Of the {entry.name} model, not what was published: {listed}.")
+            fetched = [name for name, (entry, _) in found.items() if not isinstance(entry.source, FolderSource)]
+            remedies = [f"node models pull {' '.join(fetched)}"] if fetched else []
+            if len(fetched) < len(found):
+                remedies.append("Put the published files of your own folders back.")
+            raise ModelDamaged(" ".join(told), " ".join(remedies))
         return tuple(self._line(entry) for entry in (entries if names else here))
 
     def remove(self, names: Sequence[str]) -> int:
@@ -235,7 +254,19 @@ class Library:
     def _used_by(self, entry: ModelEntry) -> tuple[str, ...]:
         kind = KINDS.get(entry.engine)
         users = [f"the {kind.task} engine {entry.name}"] if kind else []
+        wholes = [other for other in self.catalogue.model if entry.name in other.parts.values()]
+        users += [f"the model {other.name}" for other in wholes]
         return (*users, *(f"the setting {setting}" for setting, name in self.named if name == entry.name))
+
+
+def _together(failed: Sequence[tuple[str, MlError]], wanted: int) -> MlError:
+    """Several models' troubles as one; of a single one that alone was asked for, its own."""
+    if wanted == 1:
+        return failed[0][1]
+    told = " ".join(f"{name}: {error.sentence}" for name, error in failed)
+    remedies = dict.fromkeys(error.remedy for _, error in failed if error.remedy)
+    kind = ModelDamaged if any(isinstance(error, ModelDamaged) for _, error in failed) else Unavailable
+    return kind(f"{len(failed)} of {wanted} models were not fetched. {told}", " ".join(remedies))
 
 
 def library_of(config: Config) -> Library:
@@ -256,7 +287,7 @@ def library_of(config: Config) -> Library:
     named = tuple(
         (f"engines.{task}", name)
         for task, name in said.items()
-        if isinstance(name, str) and name and task not in ("memory", "warm")
+        if isinstance(name, str) and name and task in (*TASKS, *MORE_TASKS)
     )
     isolated = config.engines.isolation
     return Library(ModelStore(config.models, catalogue), named, isolated)

@@ -35,6 +35,10 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         catalogue = _ours()
         for path in own:
             catalogue = catalogue.under(cls.read(path))
+            try:
+                catalogue.check()
+            except ValueError as error:
+                raise ValueError(f"{path}: {error}") from error
         return catalogue
 
     @classmethod
@@ -48,6 +52,21 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if name in catalogue.sets:
                 raise ValueError(f"{name} is the name of a model and of a set")
         return catalogue
+
+    def check(self) -> None:
+        """That the whole holds together: each set and each part that a model names is there, and no name means two
+        things. Raises ValueError."""
+        models = {entry.name: entry for entry in self.model}
+        if both := sorted(models.keys() & self.sets.keys()):
+            raise ValueError(f"{both[0]} is the name of a model and of a set")
+        for entry in self.model:
+            if strange := sorted(set(entry.sets) - self.sets.keys()):
+                raise ValueError(f"{entry.name}: there is no set {strange[0]}; say in [sets] what it is for")
+            for part in entry.parts.values():
+                if part not in models:
+                    raise ValueError(f"{entry.name}: there is no model {part}, which it names as its part")
+                if models[part].parts:
+                    raise ValueError(f"{entry.name}: its part {part} has parts of its own")
 
     @classmethod
     def read(cls, path: Path) -> Catalogue:
@@ -89,9 +108,9 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return tuple(wanted.values())
 
     def with_parts(self, entries: Sequence[ModelEntry]) -> tuple[ModelEntry, ...]:
-        """These models and those that they compute with, each once. Raises Unavailable for a part that is none."""
+        """These models after those that they compute with, each once. Raises Unavailable for a part that is none."""
         parts = [self.find(part) for entry in entries for part in entry.parts.values()]
-        return tuple({entry.name: entry for entry in (*entries, *parts)}.values())
+        return tuple({entry.name: entry for entry in (*parts, *entries)}.values())
 
 
 @cache
@@ -102,5 +121,5 @@ def _ours() -> Catalogue:
 def _placed(entry: ModelEntry, beside: Path) -> ModelEntry:
     if not isinstance(entry.source, FolderSource):
         return entry
-    where = beside / Path(entry.source.path).expanduser()
+    where = beside.absolute() / Path(entry.source.path).expanduser()
     return msgspec.structs.replace(entry, source=FolderSource(str(where)))

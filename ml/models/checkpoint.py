@@ -17,12 +17,14 @@ from ml.models.entry import ModelEntry
 @dataclass(frozen=True)
 class Checkpoint:
     """`folder` holds the files in their publisher's layout; `revision` is the commit or version they are of. `beside`
-    are the folders of other models that the entry names as its parts."""
+    are the folders of other models that the entry names as its parts; in `made` engines may keep what they make of the
+    files (`ml/models/made.py`), beside `folder` where it is None."""
 
     entry: ModelEntry
     folder: Path
     revision: str
     beside: Mapping[str, Path] = field(default_factory=dict)
+    made: Path | None = None
 
     @property
     def name(self) -> str:

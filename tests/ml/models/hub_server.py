@@ -33,6 +33,7 @@ class Trouble:
     """Send nothing more, until the hub is closed."""
     times: int = 1
     ranges: bool = True
+    body: bytes = b"{}"
 
 
 @dataclass
@@ -52,6 +53,10 @@ class Hub:
     gate: threading.Event | None = None
     """While set up and not set, files wait after their first kilobyte."""
     waiting: threading.Event = field(default_factory=threading.Event)
+    store_at: str = ""
+    """Another address that files are given from."""
+    packed: bytes | None = None
+    """What files are sent as, called gzip, whatever was asked for."""
 
     def got(self, end: str) -> list[str]:
         """The ranges of the requests for files that end so."""
@@ -93,7 +98,7 @@ class _Answers(BaseHTTPRequestHandler):
         self.hub.agents.append(self.headers.get("User-Agent", ""))
         trouble = self.hub.trouble(path)
         if trouble and trouble.status:
-            self._send(trouble.status, b"{}", trouble.headers)
+            self._send(trouble.status, trouble.body, trouble.headers)
         elif path.startswith("/api/models/"):
             repo, _, commit = path.removeprefix("/api/models/").partition("/revision/")
             if repo not in self.hub.repos:
@@ -105,7 +110,7 @@ class _Answers(BaseHTTPRequestHandler):
         elif path.startswith("/api/"):
             self._send(404, b"{}", {})
         elif not path.startswith("/blob/"):
-            self._send(302, b"", {"Location": "/blob" + path, "X-Repo-Commit": self.hub.commit})
+            self._send(302, b"", {"Location": self.hub.store_at + "/blob" + path, "X-Repo-Commit": self.hub.commit})
         else:
             repo, _, rest = path.removeprefix("/blob/").partition("/resolve/")
             self._file(self.hub.repos[repo].get(rest.partition("/")[2]), trouble)
@@ -113,6 +118,9 @@ class _Answers(BaseHTTPRequestHandler):
     def _file(self, data: bytes | None, trouble: Trouble | None) -> None:
         if data is None:
             self._send(404, b"{}", {"X-Error-Code": "EntryNotFound"})
+            return
+        if self.hub.packed is not None:
+            self._send(200, self.hub.packed, {"Content-Encoding": "gzip"})
             return
         asked = self.headers.get("Range", "")
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and (not trouble or trouble.ranges) else 0

@@ -95,4 +95,4 @@ def store_of(folder: Path, *entries: ModelEntry) -> ModelStore:
 
 def options_for(hub: Hub, **fields: object) -> FetchOptions:
     """Fetch from this hub; what stands still is given up soon."""
-    return FetchOptions(hub=HubOptions(hub.endpoint, timeout=0.5), **fields)  # type: ignore[arg-type]
+    return FetchOptions(hub=HubOptions(hub.endpoint, timeout=0.5, attempts=4, pause=0.0), **fields)  # type: ignore[arg-type]

@@ -70,12 +70,47 @@ def test_what_is_taken_instead_stays_in_the_folder_too() -> None:
         ModelFile("model.safetensors", instead="../pytorch_model.bin")
 
 
-def test_what_is_converted_is_one_of_the_files() -> None:
-    how = (
-        'convert = { file = "%s", to = "x.safetensors", branch = "b", keep = ["a"], tensors_sha256 = "'
-        + "0" * 64
-        + '" }'
-    )
-    assert read(ENTRY % ("a" * 40, "b" * 64) + how % "config.json").convert
+CONVERT = """
+convert = { file = "%s", to = "%s", branch = "b", keep = ["a"], tensors_sha256 = "{0}" }
+source = { at = "pypi", project = "tiny", version = "1.0", sha256 = "{0}", bytes = 3 }
+""".replace("{0}", "0" * 64)
+
+
+def converting(file: str, to: str) -> str:
+    told = ENTRY % ("a" * 40, "b" * 64) + CONVERT % (file, to)
+    return "\n".join(line for line in told.splitlines() if "hub" not in line)
+
+
+def test_what_is_converted_is_one_of_the_files_of_a_wheel() -> None:
+    assert read(converting("config.json", "x.safetensors")).convert
     with pytest.raises(msgspec.ValidationError, match="none of its files"):
-        read(ENTRY % ("a" * 40, "b" * 64) + how % "other.pt")
+        read(converting("other.pt", "x.safetensors"))
+    hub = "\n".join(
+        line for line in (ENTRY + CONVERT % ("config.json", "x.safetensors")).splitlines() if "pypi" not in line
+    )
+    with pytest.raises(msgspec.ValidationError, match="only what comes in a wheel"):
+        read(hub % ("a" * 40, "b" * 64))
+
+
+@pytest.mark.parametrize(
+    "to", ["../x.safetensors", "/x.safetensors", "a/x.safetensors", "accepted.json", ".safetensors", "", "x y"]
+)
+def test_what_is_converted_is_named_as_nothing_else_in_the_folder_of_models(to: str) -> None:
+    """`node models rm` removes it, and a catalogue may be somebody else's."""
+    with pytest.raises(msgspec.ValidationError, match="plain name"):
+        read(converting("config.json", to))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ('name = "whisper-nano"', 'name = "whisper-nano\\n"', "name"),
+        ("someone/whisper-nano", "../..", "repo"),
+        ('licence = "MIT"', 'licence = "MIT"\nmemory = { fp16 = 5 }', "memory"),
+    ],
+)
+def test_names_are_only_what_they_look_like(old: str, new: str, field: str) -> None:
+    told = ENTRY % ("a" * 40, "b" * 64)
+    assert old in told
+    with pytest.raises(msgspec.ValidationError, match=field):
+        read(told.replace(old, new))

@@ -74,32 +74,33 @@ def test_an_environment_without_pip_is_told_how_to_get_it(
     assert "ensurepip" in failure.value.remedy
 
 
-def test_the_published_file_is_taken(published: Published) -> None:
-    assert wheel.take(published.entry, source(published), published.wheel) == {
-        "tiny/pretrained.pt": published.checkpoint
-    }
+def test_the_published_file_is_taken(published: Published, tmp_path: Path) -> None:
+    wheel.take(published.entry, source(published), published.wheel, tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / "tiny" / "pretrained.pt"]
+    assert (tmp_path / "tiny" / "pretrained.pt").read_bytes() == published.checkpoint
 
 
 @pytest.mark.parametrize("name", ["missing.whl", "."])
 def test_a_wheel_that_is_not_there_is_unavailable(published: Published, tmp_path: Path, name: str) -> None:
     with pytest.raises(Unavailable, match="no wheel"):
-        wheel.take(published.entry, source(published), tmp_path / name)
+        wheel.take(published.entry, source(published), tmp_path / name, tmp_path)
 
 
 def test_a_member_that_unpacks_to_more_than_it_should_is_cut_off(published: Published, tmp_path: Path) -> None:
     bomb = pack_wheel(tmp_path, "tiny/pretrained.pt", bytes(50_000_000))
     assert bomb.stat().st_size < 100_000
     with pytest.raises(ModelDamaged, match="not the published file"):
-        wheel.take(*pinned(published, bomb), bomb)
+        wheel.take(*pinned(published, bomb), bomb, tmp_path / "to")
+    assert not [path for path in (tmp_path / "to").rglob("*") if path.is_file()]
 
 
 def test_a_wheel_without_the_member_or_that_is_no_archive_is_refused(published: Published, tmp_path: Path) -> None:
     other = pack_wheel(tmp_path, "tiny/else.pt", b"x")
     with pytest.raises(ModelDamaged, match="does not hold"):
-        wheel.take(*pinned(published, other), other)
+        wheel.take(*pinned(published, other), other, tmp_path / "to")
     other.write_bytes(b"no archive")
     with pytest.raises(ModelDamaged, match="does not hold"):
-        wheel.take(*pinned(published, other), other)
+        wheel.take(*pinned(published, other), other, tmp_path / "to")
 
 
 def test_the_wheel_made_here_is_a_real_archive(published: Published) -> None:
