@@ -1,0 +1,92 @@
+"""Where things are on a face: the lines of the lips among its landmarks, its own axes, how far the mouth is open.
+
+The head frame has its origin under the nose (landmark 2), x along the eyes, y down the face, and eye-widths as unit.
+The indices are those of MediaPipe's face mesh (facts of its published topology). Knows neither networks nor pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.lips.types import Points
+
+Line = npt.NDArray[np.float64]
+"""Places `[K, 2]`."""
+
+INNER_UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
+INNER_LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
+OUTER_UPPER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
+OUTER_LOWER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
+"""The lines of the lips, from the corner at the picture's left to that at its right."""
+CORNERS = (61, 291)
+JAW = (
+    *(234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152),
+    *(377, 400, 378, 379, 365, 397, 288, 361, 323, 454),
+)
+"""The edge of the face, from one ear under the chin to the other."""
+CHEEKS = (50, 280, 205, 425)
+EYES = (33, 263)
+"""Outer corners."""
+UNDER_NOSE, BRIDGE, CHIN = 2, 168, 152
+_GAPS = ((13, 14), (82, 87), (312, 317))
+_NOSE_TO_EYES = 1.45
+"""Eye-widths per length of the nose on a face that looks ahead: keeps the unit when a turned head shortens the eyes."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeadFrame:
+    """A face's own axes in the picture: `axes` `[2, 2]` (rows: along the eyes, down the face), `origin` in pixels and
+    pixels per eye-width."""
+
+    axes: npt.NDArray[np.float64]
+    origin: npt.NDArray[np.float64]
+    unit: float
+
+    def to_head(self, places: npt.NDArray[np.floating]) -> Line:
+        """Places `[..., 2]` in pixels, in eye-widths of the head."""
+        return np.asarray((np.asarray(places, float)[..., :2] - self.origin) @ self.axes.T / self.unit)
+
+    def to_picture(self, places: npt.NDArray[np.floating]) -> Line:
+        """The other way."""
+        return np.asarray(np.asarray(places, float) * self.unit @ self.axes + self.origin)
+
+
+def head_frame(points: Points) -> HeadFrame:
+    """The axes of a face. Raises ValueError where the two eyes are one place."""
+    left, right = (points[at, :2].astype(float) for at in EYES)
+    length = float(np.linalg.norm(right - left))
+    if not length > 0:
+        raise ValueError("a face has two eyes")
+    along = (right - left) / length
+    axes = np.stack([along, [-along[1], along[0]]])
+    nose = abs(float((points[UNDER_NOSE, :2] - points[BRIDGE, :2]) @ axes[1]))
+    return HeadFrame(axes, points[UNDER_NOSE, :2].astype(float), max(length, _NOSE_TO_EYES * nose))
+
+
+@dataclass(frozen=True)
+class Lips:
+    """How lips stand, in eye-widths: the gap between their inner lines, and the width from corner to corner."""
+
+    gap: float
+    width: float
+
+
+def measure(points: Points) -> Lips:
+    """How the lips of a face stand. The gap is the mean of three places, and below zero where landmarks cross."""
+    places = head_frame(points).to_head(points)
+    gaps = [places[lower, 1] - places[upper, 1] for upper, lower in _GAPS]
+    left, right = CORNERS
+    return Lips(float(np.mean(gaps)), abs(float(places[right, 0] - places[left, 0])))
+
+
+def turned(points: Points) -> tuple[float, float]:
+    """Yaw and pitch of a face in degrees, from the depths of its landmarks: of the line between the edges of the face,
+    and of the line from the bridge of the nose to the chin. About right up to 60 degrees."""
+    across = points[JAW[-1]].astype(float) - points[JAW[0]]
+    down = points[CHIN].astype(float) - points[BRIDGE]
+    yaw = np.degrees(np.arctan2(across[2], np.hypot(across[0], across[1])))
+    pitch = np.degrees(np.arctan2(down[2], np.hypot(down[0], down[1])))
+    return float(yaw), float(pitch)
