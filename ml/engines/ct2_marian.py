@@ -4,19 +4,16 @@ CPU time of a sentence of 20 tokens, one thread, a network of opus-mt's size wit
 greedy 165 ms alone and 16 in a batch of 32 (PyTorch: float32 524 and 74, int8 168 and 37); 4 beams 182 and 57
 (PyTorch: 911 and 157, 265 and 107).
 
-The checkpoint is converted on this machine on first use, from its own files, and kept beside its folder
-(`NAME.REVISION.ct2-int8`), so that a later start reads only that. What is converted is read whole first
-(`loading.py`): CTranslate2's converter would take a file that lacks tensors. Needs the extra `ctranslate2`. Knows no
-sentence ends and no batches: `translator.py` does.
+The checkpoint is converted on this machine on first use, from its own files, and kept in the model's folder of the
+store (`ml/models/made.py`), so that a later start reads only that; of files that changed it is made anew. What is
+converted is read whole first (`loading.py`): CTranslate2's converter would take a file that lacks tensors. Needs the
+extra `ctranslate2`. Knows no sentence ends and no batches: `translator.py` does.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-import os
-import shutil
-import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
@@ -29,7 +26,8 @@ from ml.engines.loading import load_network, load_part
 from ml.engines.marian import ABSENT, MarianText, directions, options_of, room
 from ml.engines.protocols import EngineSpec
 from ml.engines.translator import Said, Translator, TranslatorOptions
-from ml.errors import CannotWrite, EngineFailed, ModelDamaged, Unavailable
+from ml.errors import EngineFailed, ModelDamaged, Unavailable
+from ml.models import made
 from ml.models.checkpoint import Checkpoint
 
 REMEDY = "pip install -c constraints.txt ctranslate2"
@@ -118,27 +116,19 @@ def converted(checkpoint: Checkpoint) -> tuple[TranslatorOptions, Path]:
     """The options of a checkpoint and the folder of its conversion, which is made now if it is not there. Safe against
     two processes at once: the first to finish is kept. Raises ModelDamaged, Unavailable, CannotWrite."""
     converter: Any = import_module("ctranslate2.converters").TransformersConverter
-    home = checkpoint.folder.with_name(f"{checkpoint.folder.name}.{checkpoint.revision[:12]}.ct2-int8")
-    if not home.is_dir():
+
+    def convert(folder: Path) -> None:
         load_network("MarianMTModel", checkpoint, Placement(), absent=ABSENT)
-        try:
-            workshop = Path(tempfile.mkdtemp(dir=home.parent, prefix=".ct2-"))
-        except OSError as error:
-            raise CannotWrite(
-                f"There is no writing beside {checkpoint.folder}, where the int8 model goes: {error.strerror}.",
-                f"Use the kind marian, or make {home.parent} writable.",
-            ) from error
         try:
             with warnings.catch_warnings(), _no_bar():
                 warnings.simplefilter("ignore")  # sacremoses, which the tokenizer does not use
-                converter(str(checkpoint.folder)).convert(str(workshop / "made"), quantization="int8")
-            _keep(workshop / "made", home)
+                converter(str(checkpoint.folder)).convert(str(folder), quantization="int8")
         except (RuntimeError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise ModelDamaged(
                 f"CTranslate2 cannot convert the {checkpoint.name} model: {error}", "Use the kind marian for it."
             ) from error
-        finally:
-            shutil.rmtree(workshop, ignore_errors=True)
+
+    home = made.keep(checkpoint, "ct2-int8", convert)
     config = load_part("AutoConfig", checkpoint)
     settings = load_part("GenerationConfig", checkpoint)
     return options_of(_Told(config, settings)), home
@@ -161,14 +151,6 @@ class _Told:
 
     def __init__(self, config: Any, generation_config: Any) -> None:  # noqa: ANN401
         self.config, self.generation_config = config, generation_config
-
-
-def _keep(made: Path, home: Path) -> None:
-    try:
-        os.rename(made, home)
-    except OSError:
-        if not home.is_dir():  # else another process was first
-            raise
 
 
 def _where(ctranslate2: Any, placement: Placement) -> tuple[str, str]:  # noqa: ANN401

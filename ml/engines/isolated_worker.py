@@ -59,7 +59,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     folder: str = ""
     revision: str = ""
     beside: dict[str, str] = {}
-    placement: Placement = Placement()
+    made: str = ""
+    placement: Placement | None = None
+    """Where it shall compute; None: where the engine chooses."""
 
 
 def recipe_of(checkpoint: Checkpoint, models: Path) -> Recipe:
@@ -71,6 +73,7 @@ def recipe_of(checkpoint: Checkpoint, models: Path) -> Recipe:
         folder=str(checkpoint.folder),
         revision=checkpoint.revision,
         beside=beside,
+        made=str(checkpoint.made) if checkpoint.made else "",
     )
 
 
@@ -83,11 +86,23 @@ def spec_of(recipe: Recipe) -> EngineSpec:
     from ml.engines.checkpoints import specs
 
     beside = {part: Path(folder) for part, folder in recipe.beside.items()}
-    checkpoint = Checkpoint(recipe.entry, Path(recipe.folder), recipe.revision, beside)
+    made = Path(recipe.made) if recipe.made else None
+    checkpoint = Checkpoint(recipe.entry, Path(recipe.folder), recipe.revision, beside, made)
     (made,) = specs(
-        [recipe.entry], lambda entry, home: checkpoint, lambda entry, home: True, lambda entry: recipe.placement
+        [recipe.entry],
+        lambda entry, home: checkpoint,
+        lambda entry, home: True,
+        lambda entry: recipe.placement or Placement(),
     )
     return made
+
+
+def engine_of(recipe: Recipe) -> Engine:
+    """The engine that a recipe names, where it says. Raises what building raises."""
+    spec, home = spec_of(recipe), EngineHome(Path(recipe.models))
+    if spec.at is None or recipe.placement is None:
+        return spec.factory(home)
+    return spec.at(home, recipe.placement)
 
 
 class Room:
@@ -177,7 +192,7 @@ def serve(work: queue.SimpleQueue[dict[str, Any] | None], answer: Callable[[dict
         try:
             if name == "load":
                 recipe = msgspec.convert(message["recipe"], Recipe)
-                room = Room(spec_of(recipe).factory(EngineHome(Path(recipe.models))))
+                room = Room(engine_of(recipe))
                 said: dict[str, Any] = {"ok": b""}
             elif room is None:
                 raise EngineFailed("The engine is not loaded.", "Open a new session.")

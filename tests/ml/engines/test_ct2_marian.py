@@ -50,6 +50,7 @@ def test_it_is_converted_once_and_the_checkpoint_stays_as_it_was(copied: Checkpo
     assert copied.revision[:12] in home.name
     assert {path.name: path.read_bytes() for path in copied.folder.iterdir()} == before
     assert sorted(path.name for path in home.parent.iterdir()) == sorted([home.name, "model"])
+    assert home.name.endswith(".ct2-int8")
     monkeypatch.setattr("ctranslate2.converters.TransformersConverter.convert", None)
     assert converted(copied) == (options, home)
 
@@ -63,22 +64,29 @@ def test_a_checkpoint_that_lacks_a_tensor_is_not_converted(copied: Checkpoint) -
     assert [path.name for path in copied.folder.parent.iterdir()] == ["model"]
 
 
-def test_a_broken_conversion_is_named(copied: Checkpoint) -> None:
+def test_a_broken_conversion_is_made_again(copied: Checkpoint) -> None:
     _, home = converted(copied)
     (home / "model.bin").write_bytes(b"no model")
     (spec,) = tiny_specs(["tiny-ct2-marian"])
-    with pytest.raises(ModelDamaged) as failure:
-        Ct2MarianTranslator.load(spec, copied, Placement())
-    assert str(home) in failure.value.remedy
+    engine = Ct2MarianTranslator.load(spec, copied, Placement())
+    assert engine.translate(PAIRS[0][0], "en", "es").text
+    engine.close()
 
 
-def test_where_there_is_no_writing_it_says_so(copied: Checkpoint, monkeypatch) -> None:
-    def refuse(**where: object) -> str:
-        raise PermissionError(13, "Permission denied")
+def test_a_checkpoint_that_changed_in_its_folder_is_converted_anew(copied: Checkpoint) -> None:
+    _, home = converted(copied)
+    tensors = load_file(copied.folder / "model.safetensors")
+    tensors["final_logits_bias"] = tensors["final_logits_bias"] + 1
+    save_file(tensors, copied.folder / "model.safetensors", metadata={"format": "pt"})
+    _, other = converted(copied)
+    assert other != home
+    assert (other / "model.bin").read_bytes() != (home / "model.bin").read_bytes()
 
-    monkeypatch.setattr("ml.engines.ct2_marian.tempfile.mkdtemp", refuse)
+
+def test_where_there_is_no_writing_it_says_so(copied: Checkpoint, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     with pytest.raises(CannotWrite):
-        converted(copied)
+        converted(replace(copied, made=tmp_path / "file"))
 
 
 def test_a_device_it_has_not_is_the_cpu() -> None:
