@@ -86,8 +86,8 @@ def spec_of(recipe: Recipe) -> EngineSpec:
     from ml.engines.checkpoints import specs
 
     beside = {part: Path(folder) for part, folder in recipe.beside.items()}
-    made = Path(recipe.made) if recipe.made else None
-    checkpoint = Checkpoint(recipe.entry, Path(recipe.folder), recipe.revision, beside, made)
+    workplace = Path(recipe.made) if recipe.made else None
+    checkpoint = Checkpoint(recipe.entry, Path(recipe.folder), recipe.revision, beside, workplace)
     (made,) = specs(
         [recipe.entry],
         lambda entry, home: checkpoint,
