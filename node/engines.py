@@ -14,7 +14,7 @@ from typing import cast
 from ml.engines.choice import Wish
 from ml.engines.protocols import Asr, Ast, Engine, Mt, SpeakerEncoder, Task, Tts
 from ml.engines.registry import Pick, Registry
-from ml.errors import ModelDamaged, Unavailable, UnsupportedLanguage
+from ml.errors import EngineFailed, ModelDamaged, Unavailable, UnsupportedLanguage
 from ml.languages import find
 from node.report import EngineLine
 
@@ -80,7 +80,7 @@ def load_engines(
         for task, future in loading.items():
             try:
                 picks[task] = future.result()
-            except (Unavailable, ModelDamaged) as error:
+            except (Unavailable, ModelDamaged, EngineFailed) as error:
                 if task != "speaker":
                     raise
                 warnings.append(f"Likeness is not measured: {error.sentence} {error.remedy}".strip())

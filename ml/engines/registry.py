@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 
@@ -33,17 +33,19 @@ def discover(broken: list[Unavailable] | None = None) -> tuple[EngineSpec, ...]:
     for point in entry_points(group=GROUP):
         try:
             offered = point.load()
-        except (ImportError, AttributeError) as error:
+            specs = (offered,) if isinstance(offered, EngineSpec) else tuple(offered)
+            made = {spec.name: spec for spec in specs}
+        except Exception as error:
             owner = point.dist.name if point.dist else point.value
             trouble = Unavailable(
-                f"The engine package {owner!r} does not import: {error}.", f"pip uninstall {owner}, or mend it."
+                f"The engine package {owner!r} does not import: {error or type(error).__name__}.",
+                f"pip uninstall {owner}, or mend it.",
             )
             if broken is None:
                 raise trouble from error
             broken.append(trouble)
             continue
-        for spec in (offered,) if isinstance(offered, EngineSpec) else tuple(offered):
-            found[spec.name] = spec
+        found |= made
     return tuple(sorted(found.values(), key=lambda spec: (-spec.rank, spec.name)))
 
 
@@ -123,8 +125,8 @@ class Registry:
     def pick(self, wish: Wish, name: str | None = None) -> Pick:
         """The best engine for a wish that starts, or the one called `name` and no other.
 
-        One that does not start is told in `troubles`, and the next one serves. Raises Unavailable when none does, and
-        what the named one raises.
+        One that does not start, for whatever reason, is told in `troubles`, and the next one serves. Raises Unavailable
+        when there is none, and what the named one or the last one raises.
         """
         ranking = self.rank(wish, name)
         troubles: list[str] = []
@@ -132,10 +134,10 @@ class Registry:
             spec = candidate.spec
             try:
                 engine = self._build(spec)
-            except MlError as error:
+            except Exception as error:
                 if name is not None or spec is ranking.candidates[-1].spec:
                     raise
-                troubles.append(f"{spec.name} does not start: {error.sentence} {error.remedy}".strip())
+                troubles.append(f"{spec.name} does not start: {_said(error)}")
                 continue
             why = f"{candidate.why}; others did not start" if troubles else candidate.why
             if isinstance(engine, Resident) and candidate.places and engine.place.where != candidate.places[0].where:
@@ -193,11 +195,19 @@ class Registry:
     def close(self) -> None:
         """Close every engine that was built."""
         self._closed = True
-        for name, lock in self._locks.items():
-            with lock:
-                engine = self._engines.pop(name, None)
-                if engine is not None:
-                    engine.close()
+        with ExitStack() as stack:  # all of them, also when one fails
+            for name, lock in self._locks.items():
+                with lock:
+                    engine = self._engines.pop(name, None)
+                    if engine is not None:
+                        stack.callback(engine.close)
+
+
+def _said(error: Exception) -> str:
+    """What an error says, for a person; of a defect, which it is."""
+    if isinstance(error, MlError):
+        return f"{error.sentence} {error.remedy}".strip()
+    return f"it has a defect: {type(error).__name__}: {str(error)[:300]}"
 
 
 def _nobody(wish: Wish, passed: Sequence[Passed]) -> MlError:

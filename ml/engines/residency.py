@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -131,7 +131,8 @@ class Residency:
     def admit(self, name: str, place: Placement, size: int) -> Use | None:
         """Room for an engine of `size` bytes at a place, which the caller then loads and uses; others leave for it.
 
-        None where the others that are there have been lent, or the place is too small.
+        None where the others that are there have been lent, or the place is too small. While another is being loaded
+        that is not known, and is waited for.
         """
         need = math.ceil(size * WORKING_ROOM)
         pool = self._machine().pool(place.device)
@@ -149,7 +150,10 @@ class Residency:
                     self._stays[name] = stay
                     return Use(stay, self._changed)
                 if need > left + sum(stay.size for stay in (*idle, *passing)):
-                    return None
+                    if need > self._most(pool, machine) or not any(stay.loading for stay in there):
+                        return None
+                    self._changed.wait()  # what is half loaded counts twice: as taken, and as about to be
+                    continue
                 if not idle:
                     self._changed.wait()
                     continue
@@ -177,6 +181,7 @@ class Residency:
         """What was admitted has been loaded: its bytes are no longer among those that the machine calls free."""
         with self._changed:
             use.stay.engine, use.stay.loading = engine, False
+            self._changed.notify_all()
 
     def leave(self, stay: Stay) -> None:
         """Close an engine and strike it out; its caller sees to it that nobody begins to use it meanwhile."""
@@ -186,11 +191,13 @@ class Residency:
                 engine.close()
         finally:
             del engine
-            self._give_back()
-            with self._changed:
-                if self._stays.get(stay.name) is stay:
-                    del self._stays[stay.name]
-                self._changed.notify_all()
+            try:
+                self._give_back()
+            finally:  # whatever happened: those who wait for it to leave would wait for ever
+                with self._changed:
+                    if self._stays.get(stay.name) is stay:
+                        del self._stays[stay.name]
+                    self._changed.notify_all()
 
     def rest(self) -> tuple[str, ...]:
         """Let go of the engines that were not used since this was called before; their names."""
@@ -199,8 +206,9 @@ class Residency:
             for stay in self._stays.values():
                 stay.leaving = stay.leaving or stay in tired
                 stay.rested = True
-        for stay in tired:
-            self.leave(stay)
+        with ExitStack() as stack:  # all of them, also when one fails
+            for stay in tired:
+                stack.callback(self.leave, stay)
         return tuple(stay.name for stay in tired)
 
     @contextmanager

@@ -50,7 +50,13 @@ class Resident:
         self._closed = False
         with residency.using(self._enter()) as stay:
             self.place = stay.place
-            self._offer(stay.engine)
+            offered = False
+            try:
+                self._offer(stay.engine)
+                offered = True
+            finally:
+                if not offered:  # nobody gets to know of it, so nobody would close it
+                    self.close()
 
     def capabilities(self) -> Capabilities:
         """What the engine can do; its version says where it computes, and where it did not fit."""
@@ -165,23 +171,24 @@ class Resident:
             use = self._residency.admit(self.spec.name, place, self.spec.memory.get(place.dtype, 0))
             if use is None:
                 continue
-            engine = None
+            engine = able = None
             try:
                 try:
                     engine = self._load(place)
-                    self._able = engine.capabilities()
+                    able = engine.capabilities()
                 except Exception as error:
                     if not ran_out(error):
                         raise
             finally:
-                if engine is None:
-                    use.end()
-                    self._residency.leave(use.stay)
-            if engine is None:
+                if able is None:  # an engine that loads and cannot say what it can do is none
+                    use.stay.engine, engine = engine, None
+                    with self._residency.using(use):
+                        self._residency.leave(use.stay)
+            if able is None:
                 tight.append(place)
                 continue
             self._residency.loaded(use, engine)
-            self.place = place
+            self.place, self._able = place, able
             for small in tight:
                 self._moved.append(Moved(small, "loading"))
                 self._residency.tell(

@@ -109,15 +109,19 @@ class WorkerPipe:
         self._end()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in _end, with the process it belongs to
         # A session of its own: Ctrl-C in the terminal reaches this process, which then closes the child in order.
-        process = subprocess.Popen(
-            self._argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            env=self._env,
-            start_new_session=True,
-            bufsize=0,
-        )
+        try:
+            process = subprocess.Popen(
+                self._argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                env=self._env,
+                start_new_session=True,
+                bufsize=0,
+            )
+        except OSError as error:
+            self._end()
+            raise EngineFailed(f"{self._name} does not start: {error}.", "Close other programs.") from error
         self._process = process
         for pipe in (process.stdin, process.stdout):
             assert pipe is not None  # noqa: S101 - both were asked for two lines above

@@ -6,7 +6,7 @@ import pytest
 
 from ml.engines.protocols import EngineHome, EngineSpec
 from ml.engines.registry import Registry
-from ml.errors import ModelDamaged, Unavailable, UnsupportedLanguage
+from ml.errors import EngineFailed, ModelDamaged, OutOfMemory, Unavailable, UnsupportedLanguage
 from node.engines import EngineNames, Languages, describe, load_engines, source_language, spoken_language
 from tests.fakes import CountingAsr, CountingAst, ManyMt, PolyglotAsr, fake_registry, spec_of
 
@@ -130,3 +130,18 @@ def test_the_translator_of_a_heard_language_is_the_best_that_knows_it(tmp_path):
     assert engines.translator("de").capabilities().pairs == (("de", "es"),)
     with pytest.raises(UnsupportedLanguage, match="fr to es"):
         engines.translator("fr")
+
+
+@pytest.mark.parametrize("error", [OutOfMemory("No room.", "Close programs."), EngineFailed("It fell.", "Again.")])
+def test_a_speaker_model_that_fails_or_has_no_room_stops_nobody_either(tmp_path, error):
+    registry = fake_registry(tmp_path)
+
+    def failing(wish, name=None):
+        if wish.task == "speaker":
+            raise error
+        return Registry.pick(registry, wish, name)
+
+    registry.pick = failing
+    engines = load_engines(registry, EngineNames())
+    assert engines.speaker is None
+    assert error.remedy in engines.warnings[0]

@@ -205,3 +205,42 @@ def test_nobody_for_a_language_stays_one_sentence_however_many_models_there_are(
     assert "near knows en, far-0 knows 100 others" in caught.value.sentence
     assert "and 19 others" in caught.value.sentence
     assert len(caught.value.sentence) < 200
+
+
+@pytest.mark.parametrize("wrong", [RuntimeError("a defect"), SyntaxError("no Python"), 3, [3]])
+def test_a_package_that_breaks_in_any_way_stops_nobody(monkeypatch, wrong):
+    monkeypatch.setattr(registry_module, "entry_points", lambda group: [Point(wrong), Point(spec("a"))])
+    broken = []
+    assert [s.name for s in discover(broken)] == ["a"]
+    assert "does not import" in broken[0].sentence
+    with pytest.raises(Unavailable):
+        discover()
+
+
+def test_one_with_a_defect_is_told_and_the_next_one_serves_unless_it_was_asked_for():
+    def defect(home):
+        raise IndexError("index out of range in self")
+
+    registry = Registry([spec("worse"), spec("bad", rank=9, factory=defect)], HOME)
+    pick = registry.pick(Wish("mt"))
+    assert pick.engine.spec.name == "upper"
+    assert pick.troubles == ("bad does not start: it has a defect: IndexError: index out of range in self",)
+    with pytest.raises(IndexError):
+        registry.pick(Wish("mt"), "bad")
+
+
+def test_all_are_closed_also_when_one_does_not_close():
+    class Stubborn(Engine):
+        def close(self):
+            super().close()
+            raise RuntimeError("it will not")
+
+    made = [Engine(), Stubborn(), Engine()]
+    registry = Registry(
+        [spec(name, factory=lambda home, one=one: one) for name, one in zip("abc", made, strict=True)], HOME
+    )
+    for name in "abc":
+        registry.load("mt", name)
+    with pytest.raises(RuntimeError, match="it will not"):
+        registry.close()
+    assert [one.closed for one in made] == [1, 1, 1]

@@ -265,3 +265,54 @@ def test_threads_keep_the_budget_and_end() -> None:
     assert not any(thread.is_alive() for thread in threads)
     assert not wrong
     assert max(building.values()) > 1, "they had to make room for each other"
+
+
+def test_what_is_half_loaded_is_waited_for_and_not_counted_twice() -> None:
+    """Of 1000 bytes one takes 600, of which 500 are taken already while it is loaded: another one of 600 has room,
+    once the first may leave."""
+    free = [1000]
+    residency = Residency(lambda: Hardware(free[0]), 10_000)
+    first = residency.admit("a", CPU, 500)
+    assert first is not None
+    free[0] = 500
+    got: list[Use | None] = []
+    thread = threading.Thread(target=lambda: got.append(residency.admit("b", CPU, 500)))
+    thread.start()
+    thread.join(0.05)
+    assert not got, "it is not known yet whether there is room"
+    free[0] = 400
+
+    class Last(Thing):
+        def close(self) -> None:
+            super().close()
+            free[0] = 1000
+
+    residency.loaded(first, Last())
+    first.end()
+    thread.join(10)
+    assert got[0] is not None
+    assert residency.names() == ("b",)
+
+
+def test_those_that_are_too_large_wait_for_nobody() -> None:
+    residency = book()
+    assert residency.admit("a", CPU, 500) is not None
+    assert residency.admit("b", CPU, 900) is None
+
+
+@pytest.mark.parametrize("what", ["close", "give_back"])
+def test_one_that_does_not_leave_in_peace_holds_nobody_up(what: str) -> None:
+    def broken() -> None:
+        raise RuntimeError("the card is gone")
+
+    residency = Residency(lambda: PLENTY, BUDGET, give_back=broken if what == "give_back" else lambda: None)
+    for name in "ab":
+        use, thing = came(residency, name, 100)
+        if what == "close":
+            thing.close = broken  # type: ignore[method-assign]
+        use.end()
+    residency.rest()
+    with pytest.raises(RuntimeError, match="the card is gone"):
+        residency.rest()
+    assert residency.names() == ()
+    assert [residency.enter(name) for name in "ab"] == [None, None]

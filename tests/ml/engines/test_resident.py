@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -9,15 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from ml.device import Gpu, Hardware, Placement, ran_out
+from ml.engines.isolated import isolate
+from ml.engines.isolated_worker import Recipe
 from ml.engines.protocols import AsrOptions, BatchMt, Capabilities, EngineHome, EngineSpec, SpeakerEncoder
 from ml.engines.registry import Registry
 from ml.engines.residency import Residency
 from ml.engines.resident import Resident
 from ml.errors import BadText, EngineFailed, OutOfMemory
 from ml.types import Audio, Delivery, Transcript
+from tests.conftest import ROOT
 from tests.fakes import tone
 from tests.ml.engines.tiny import tiny_specs
 
@@ -66,6 +71,7 @@ class Greedy:
         world.built.append(place.where)
         if place.where in world.loading:
             raise world.error
+        self.dumb = place.where in world.dumb
         self.world, self.place = world, place
         self.spec = world.spec
 
@@ -76,7 +82,15 @@ class Greedy:
             raise self.world.error
         return self.place.where
 
+    @property
+    def rate(self) -> float:
+        if self.world.rateless:
+            raise EngineFailed("It fell.", "")
+        return 50.0
+
     def capabilities(self) -> Capabilities:
+        if self.dumb:
+            raise self.world.error
         return Capabilities(f"1, {self.place.device} {self.place.dtype}", ("en",))
 
     def prepare(self, options: AsrOptions) -> None:
@@ -106,6 +120,8 @@ class World:
     def __init__(self, machine: Hardware = CARD, sizes: Mapping[str, int] = SIZES, budget: int | None = None) -> None:
         self.loading: set[str] = set()
         self.computing: set[str] = set()
+        self.dumb: set[str] = set()
+        self.rateless = False
         self.error: Exception = WORDS["torch"]
         self.late = 0
         self.built: list[str] = []
@@ -320,3 +336,74 @@ def test_a_real_engine_looks_like_itself() -> None:
     np.testing.assert_array_equal(speaker.embed(audio), bare.embed(audio))  # type: ignore[attr-defined]
     bare.close()
     registry.close()
+
+
+@pytest.mark.parametrize("error", [EngineFailed("It fell.", ""), RuntimeError("a defect")])
+def test_one_that_loads_and_cannot_say_what_it_can_do_leaves_nothing_behind(error: Exception) -> None:
+    world = World()
+    world.dumb, world.error = {"cuda in bfloat16"}, error
+    with pytest.raises(type(error)):
+        world.load()
+    assert world.closed == world.built == ["cuda in bfloat16"]
+    assert world.residency.taken() == {"cuda": 0, "cpu": 0}
+    world.dumb = set()
+    assert world.load().capabilities().version == "1, cuda bfloat16"
+
+
+def test_one_that_loads_and_then_runs_out_is_tried_elsewhere() -> None:
+    world = World()
+    world.dumb = {"cuda in bfloat16"}
+    assert world.load().capabilities().version.startswith("1, cpu int8 (out of memory on cuda in bfloat16 when loading")
+    assert world.closed == ["cuda in bfloat16"]
+
+
+def test_one_that_fails_while_it_is_looked_at_leaves_nothing_behind() -> None:
+    world = World()
+    world.rateless = True
+    with pytest.raises(EngineFailed, match="It fell"):
+        world.load()
+    assert world.residency.names() == ()
+    assert world.closed == world.built
+    world.rateless = False
+    assert world.load().capabilities().version == "1, cuda bfloat16"
+    assert world.load().rate == 50.0
+
+
+CHILD = """
+from ml.engines.protocols import Capabilities, EngineSpec
+from ml.types import Translation
+class Placed:
+    def __init__(self, spec, place):
+        if place.dtype in "{loading}": raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        self.spec, self.place = spec, place
+    def capabilities(self): return Capabilities(self.place.where, ("en",))
+    def prepare(self, source, target): return (source, target)
+    def translate(self, text, source, target):
+        if self.place.dtype in "{computing}": raise MemoryError()
+        return Translation(self.place.where, text, source, target, self.spec.name, (source, target))
+    def close(self): pass
+def at(home, place): return Placed(SPEC, place)
+SPEC = EngineSpec("placed", "mt", "", ("en",), "none", lambda home: at(home, None), at=at)
+"""
+
+
+@pytest.mark.parametrize("when", ["loading", "computing"])
+def test_one_in_a_process_of_its_own_that_runs_out_goes_on_elsewhere(
+    when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {"loading": "", "computing": "", when: "bfloat16"}
+    (tmp_path / "placed_engine.py").write_text(CHILD.format(**told))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
+    world = World()
+    recipe = Recipe(models="", spec="placed_engine:SPEC")
+    world.spec = isolate(replace(world.spec, name="placed", task="mt"), lambda home: recipe)
+    registry = Registry([world.spec], HOME, residency=world.residency)
+    engine: Any = registry.load("mt")
+    try:
+        assert engine.translate("hola", "en", "es").text == "cpu in int8"
+        assert "in a process of its own (out of memory on cuda in bfloat16 when" in engine.capabilities().version
+        assert len(world.told) == 1
+        assert world.residency.taken() == {"cuda": 0, "cpu": 120}
+    finally:
+        registry.close()
+    assert not [child for child in psutil.Process().children() if child.status() != "zombie"]

@@ -163,3 +163,10 @@ def test_the_child_dies_with_its_parent_even_on_kill_9() -> None:
     )
     assert parent.returncode == -signal.SIGKILL
     assert gone(int(parent.stdout))
+
+
+def test_one_that_cannot_be_started_is_an_error_with_a_sentence() -> None:
+    pipe = WorkerPipe("The child", ["/nowhere/python"], {})
+    with pytest.raises(EngineFailed, match="does not start"):
+        pipe.ask({"text": "a"})
+    pipe.close()
