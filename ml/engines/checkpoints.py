@@ -37,6 +37,7 @@ USUAL: tuple[Package, ...] = (
     ("transformers", "pip install -c constraints.txt transformers"),
 )
 PIECES: Package = ("sentencepiece", "pip install -c constraints.txt sentencepiece")
+XTTS: Package = ("TTS", "pip install -c constraints.txt coqui-tts torchaudio torchcodec")
 CT2: Package = ("ctranslate2", "pip install -c constraints.txt ctranslate2")
 
 
@@ -78,6 +79,7 @@ KINDS: Mapping[str, Kind] = {
     "madlad": Kind("mt", "ml.engines.madlad:MadladTranslator"),
     "ct2-marian": Kind("mt", "ml.engines.ct2_marian:Ct2MarianTranslator", (*USUAL, PIECES, CT2)),
     "hifigan": Kind("vocoder", "ml.engines.hifigan:HifiGanVocoder"),
+    "xtts": Kind("tts", "ml.engines.xtts:XttsVoice", (*USUAL, XTTS)),
     "vits": Kind("tts", "ml.engines.vits:VitsVoice"),
     "pocket-tts": Kind("tts", "ml.engines.pocket_tts:PocketVoice"),
     "speecht5-tts": Kind("tts", "ml.engines.speecht5:SpeechT5Voice", (*USUAL, PIECES)),

@@ -71,6 +71,8 @@ def seeded(seed: int) -> TorchFunctionMode:
                 if "p" in kwargs or len(args) > 1:
                     chance = torch.full(chance.shape, kwargs.get("p", args[1] if len(args) > 1 else None))
                 return func(chance.cpu().float(), generator=generator).to(args[0].device, args[0].dtype)
+            if func is torch.multinomial:
+                return func(args[0].cpu(), *args[1:], generator=generator, **kwargs).to(args[0].device)
             return func(*args, **kwargs)
 
     return Seeded()

@@ -27,6 +27,7 @@ from ml.models.checkpoint import Checkpoint
 from ml.models.entry import FolderSource, ModelEntry
 
 MODULES = (
+    "tests.ml.engines.tiny_xtts",
     "tests.ml.engines.tiny_seamless",
     "tests.ml.engines.tiny_ecapa",
     "tests.ml.engines.tiny_canary",
