@@ -11,8 +11,9 @@ from ml.engines.checkpoints import unfetched
 from ml.engines.protocols import EngineHome
 from ml.errors import EngineFailed, ModelDamaged, Unavailable
 from ml.models.catalogue import Catalogue
-from ml.models.entry import FolderSource, ModelEntry, ModelFile
-from ml.models.fetch import FetchOptions
+from ml.models.entry import FolderSource, HubSource, ModelEntry, ModelFile
+from ml.models.fetch import FetchOptions, Progress, quiet
+from ml.models.hub import HubOptions
 from ml.models.store import ModelStore
 from node.config import Config, EngineSettings
 from node.errors import BadConfig, BadRequest
@@ -166,3 +167,84 @@ def test_the_settings_say_which_engines_are_apart(tmp_path: Path) -> None:
     strange = library_of(config_of(tmp_path, engines=EngineSettings(isolation=("espeak",))))
     with pytest.raises(BadConfig, match=r"engines\.isolation: 'espeak' is no engine of a fetched model"):
         strange.engines(lambda: Hardware(0))
+
+
+def folders(folder: Path, *names: str) -> list[ModelEntry]:
+    """Entries of these names, with a folder each."""
+    made = []
+    for name in names:
+        (folder / name).mkdir()
+        files = (ModelFile("config.json", 2, "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"),)
+        made.append(entry(name, use="any", source=FolderSource(str(folder / name)), files=files))
+    return made
+
+
+def test_one_that_cannot_be_fetched_does_not_keep_the_others_away(tmp_path: Path) -> None:
+    first, second, third = folders(tmp_path, "first", "second", "third")
+    (tmp_path / "second" / "config.json").write_text("{}")
+    tried: list[str] = []
+
+    def progress(entry: ModelEntry) -> Progress:
+        tried.append(entry.name)
+        return quiet
+
+    here = library(tmp_path, first, second, third)
+    with pytest.raises(Unavailable, match="2 of 3 models were not fetched") as caught:
+        here.pull(["first", "second", "third"], no, progress=progress)
+    assert tried == ["first", "second", "third"]
+    assert "first" in caught.value.sentence
+    assert "third" in caught.value.sentence
+    assert caught.value.remedy.count("Put its files there") == 1
+
+
+def test_a_hub_that_is_not_there_is_not_called_for_each(tmp_path: Path) -> None:
+    names = [f"model-{number}" for number in range(6)]
+    pinned = HubSource("someone/some", "a" * 40)
+    here = library(tmp_path, *(entry(name, use="any", source=pinned) for name in names))
+    options = FetchOptions(hub=HubOptions("http://127.0.0.1:9", pause=0.0))
+    tried: list[str] = []
+
+    def progress(entry: ModelEntry) -> Progress:
+        tried.append(entry.name)
+        return quiet
+
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        here.pull(names, no, options, progress)
+    assert len(tried) <= 1
+    with pytest.raises(Unavailable, match="6 of 6 models were not fetched") as caught:
+        here.pull(names, no, FetchOptions(offline=True))
+    assert "node models pull model-5" in caught.value.remedy
+
+
+def test_all_that_is_damaged_is_named(tmp_path: Path) -> None:
+    here = library(tmp_path, *folders(tmp_path, "first", "second", "third"))
+    for name, text in (("first", "[]"), ("second", "{}"), ("third", "12")):
+        (tmp_path / name / "config.json").write_text(text)
+    with pytest.raises(ModelDamaged, match=r"first.*third") as caught:
+        here.verify()
+    assert "second" not in caught.value.sentence
+    assert caught.value.remedy == "Put the published files of your own folders back."
+
+
+def test_a_part_is_used_by_its_whole(tmp_path: Path) -> None:
+    part = entry("part", engine="none")
+    here = library(tmp_path, entry("whole", parts={"vocoder": "part"}), part)
+    assert here.lines(["part"])[0].used_by == ("the model whole",)
+
+
+def test_a_catalogue_that_does_not_hold_together_is_named(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    told = (
+        '[[model]]\nname="{}"\ntask="speaker"\nengine="x"\nsummary="X"\nlicence="Y"\nsource={{at="folder",path="m"}}\n'
+    )
+    for text, what in (
+        (told.format("cpu"), "name of a model and of a set"),
+        (told.format("mine") + 'sets=["nowhere"]\n', "there is no set nowhere"),
+        (told.format("mine") + 'parts={vocoder="nowhere"}\n', "there is no model nowhere"),
+        (told.format("mine") + 'parts={tts="pocket-tts"}\n', "parts of its own"),
+        (told.format("mine") + 'parts={mine="mine"}\n', "parts of its own"),
+    ):
+        (tmp_path / "home" / "catalogue.toml").write_text(text)
+        with pytest.raises(BadConfig, match=what) as caught:
+            library_of(config_of(tmp_path))
+        assert "catalogue.toml" in caught.value.sentence
