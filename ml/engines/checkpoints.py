@@ -57,6 +57,7 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "parakeet-tdt": Kind("asr", "ml.engines.parakeet:ParakeetRecogniser"),
+    "nemotron": Kind("asr", "ml.engines.nemotron:NemotronRecogniser"),
     "faster-whisper": Kind(
         "asr",
         "ml.engines.faster_whisper:FasterWhisperRecogniser",

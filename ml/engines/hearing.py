@@ -69,24 +69,23 @@ class Recogniser:
     def _check(self, options: AsrOptions) -> Ear:
         if self._ear is None:
             raise EngineFailed(f"{self.spec.name} is closed.", "Open a new session.")
-        if options.grammar is not None:
-            raise BadText(
-                f"{self.spec.name} takes no grammar.", "Use the recogniser pocketsphinx, or leave the grammar out."
-            )
-        if options.notes is not None and not self._ear.takes_notes:
-            raise BadText(f"{self.spec.name} makes no use of notes.", "Leave them out, or choose another recogniser.")
-        if options.notes is not None and len(options.notes) > LONGEST_NOTES:
-            raise BadText(
-                f"The notes have {len(options.notes)} characters.", f"{LONGEST_NOTES} are taken: leave out the rest."
-            )
-        if options.language == AUTO and self._ear.detects:
-            return self._ear
-        if options.language not in self._ear.languages:
-            known = ", ".join((*self._ear.languages, *([AUTO] if self._ear.detects else [])))
-            raise UnsupportedLanguage(
-                f"{self.spec.name} does not understand speech in {options.language!r}.", f"It knows: {known}."
-            )
+        check_options(options, self.spec.name, self._able, takes_notes=self._ear.takes_notes)
         return self._ear
+
+
+def check_options(options: AsrOptions, name: str, able: Capabilities, *, takes_notes: bool) -> None:
+    """Whether a recogniser can listen so. Raises UnsupportedLanguage, BadText."""
+    if options.grammar is not None:
+        raise BadText(f"{name} takes no grammar.", "Use the recogniser pocketsphinx, or leave the grammar out.")
+    if options.notes is not None and not takes_notes:
+        raise BadText(f"{name} makes no use of notes.", "Leave them out, or choose another recogniser.")
+    if options.notes is not None and len(options.notes) > LONGEST_NOTES:
+        raise BadText(
+            f"The notes have {len(options.notes)} characters.", f"{LONGEST_NOTES} are taken: leave out the rest."
+        )
+    if options.language not in able.languages and not (options.language == AUTO and able.detects):
+        known = ", ".join((*able.languages, *([AUTO] if able.detects else [])))
+        raise UnsupportedLanguage(f"{name} does not understand speech in {options.language!r}.", f"It knows: {known}.")
 
 
 class WholeSession:

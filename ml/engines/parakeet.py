@@ -9,7 +9,6 @@ sessions.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -18,24 +17,14 @@ from ml.device import Placement
 from ml.engines.hearing import Recogniser
 from ml.engines.loading import load_network, load_part
 from ml.engines.protocols import AsrOptions, EngineSpec
-from ml.engines.whisper_words import to_words
+from ml.engines.transducer import Piece, Spelling
 from ml.engines.window import Heard
 from ml.errors import EngineFailed, ModelDamaged
 from ml.models.checkpoint import Checkpoint
-from ml.types import SAMPLE_RATE, Samples, Word
+from ml.types import SAMPLE_RATE, Samples
 
 SHORTEST = 0.1
 """Seconds: what is shorter is filled up with silence."""
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A token, the frames from `first` to before `last`, and its log-probability."""
-
-    token: int
-    first: int
-    last: int
-    likely: float
 
 
 class ParakeetRecogniser(Recogniser):
@@ -71,6 +60,7 @@ class ParakeetEar:
             raise ValueError("its tokenizer, blank and durations do not fit its network")
         hop = self._extractor.hop_length * config.encoder_config.subsampling_factor
         self._frame = hop / SAMPLE_RATE
+        self._special = frozenset(self._tokenizer.all_special_ids)
         self._lock = threading.Lock()
 
     @classmethod
@@ -94,28 +84,19 @@ class ParakeetEar:
             if self._network is None:
                 raise EngineFailed("The recogniser is closed.", "Open a new session.")
             pieces = self._pieces(sound)
-        texts = [str(text).replace("\u2581", " ") for text in self._names([piece.token for piece in pieces])]
-        spelt = to_words(range(len(pieces)), lambda ids: "".join(texts[i] for i in ids), options.language)
-        words = tuple(
-            Word(
-                text,
-                pieces[places[0]].first * self._frame,
-                pieces[places[-1]].last * self._frame,
-                float(np.exp(np.mean([pieces[place].likely for place in places]))),
-            )
-            for text, places in spelt
-        )
-        return Heard(words, options.language)
+        spelling = Spelling(self._text, self._frame, options.language)
+        spelling.add(pieces)
+        return Heard(spelling.words, options.language)
 
     def close(self) -> None:
         """Let the weights go; a second call does nothing."""
         with self._lock:
             self._network = None
 
-    def _names(self, tokens: list[int]) -> list[str]:
-        special = set(self._tokenizer.all_special_ids)
-        names: list[str] = self._tokenizer.convert_ids_to_tokens(tokens)
-        return ["" if token in special else name for token, name in zip(tokens, names, strict=True)]
+    def _text(self, token: int) -> str:
+        if token in self._special:
+            return ""
+        return str(self._tokenizer.convert_ids_to_tokens(token)).replace("\u2581", " ")
 
     def _pieces(self, sound: Samples) -> list[Piece]:
         """What is said, greedily: a token and how far to go on from it, until the end of the sound."""

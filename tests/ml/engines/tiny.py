@@ -38,6 +38,7 @@ MODULES = (
     "tests.ml.engines.tiny_xvector",
     "tests.ml.engines.tiny_vits",
     "tests.ml.engines.tiny_parakeet",
+    "tests.ml.engines.tiny_nemotron",
     "tests.ml.engines.tiny_hifigan",
     "tests.ml.engines.tiny_faster_whisper",
     "tests.ml.engines.tiny_marian",
