@@ -172,8 +172,8 @@ class MoonshineEar:
 
         config = copy.deepcopy(self._network.generation_config)
         config.update(
-            max_new_tokens=limit,
-            max_length=None,
+            max_length=1 + limit,  # the checkpoint's own would be complained about, beside a max_new_tokens
+            max_new_tokens=None,
             do_sample=False,
             num_beams=1,
             pad_token_id=self._ends[0],

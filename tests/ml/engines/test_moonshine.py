@@ -4,6 +4,7 @@ files."""
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,8 @@ import soundfile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import MoonshineConfig
+from transformers.models.moonshine.modeling_moonshine import MoonshineRotaryEmbedding
 
 from ml.device import Placement
 from ml.engines.loading import load_network
@@ -25,7 +28,7 @@ from ml.types import SAMPLE_RATE, Samples
 from tests.conftest import ROOT
 from tests.ml.engines.published import expected, facts
 from tests.ml.engines.tiny import checkpoint, tiny_specs
-from tests.ml.engines.tiny_moonshine import END, START, pieces
+from tests.ml.engines.tiny_moonshine import END, ROTARY, START, pieces
 from tests.ml.engines.tiny_whisper import SAID
 
 
@@ -70,10 +73,15 @@ def test_words_are_those_of_transformers_own_loop(ear: MoonshineEar, lj: Samples
 
 def test_the_whole_recording_is_heard(ear: MoonshineEar, lj: Samples) -> None:
     heard = ear.hear(lj, AsrOptions())
-    assert text(heard) == SAID.strip()
+    assert [word.text for word in heard.words] == SAID.split()
     assert all(0 < word.confidence <= 1 for word in heard.words)
     assert all(0 <= word.start <= word.end <= len(lj) / SAMPLE_RATE + 0.1 for word in heard.words)
     assert all(a.end <= b.start for a, b in pairwise(heard.words))
+
+
+def test_frames_are_as_far_apart_as_its_times_take_them_to_be(ear: MoonshineEar, lj: Samples) -> None:
+    frames = ear._encode(lj).last_hidden_state.shape[1]
+    assert frames * ear._frame == pytest.approx(len(lj) / SAMPLE_RATE, abs=0.06)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
@@ -87,6 +95,19 @@ def test_the_bound_is_that_of_the_model_cards_with_room_for_a_short_word(ear: Mo
     assert ear.limit(0.1) == AT_LEAST
     assert ear.limit(10.0, "ja") == 130 + 1
     assert ear.limit(WINDOW * 10) == 193, "never more than the decoder has places for, its start among them"
+
+
+def test_a_window_is_heard_without_a_word_on_the_terminal(ear: MoonshineEar, lj: Samples) -> None:
+    said: list[str] = []
+    listening = logging.Handler()
+    listening.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    library = logging.getLogger("transformers")
+    library.addHandler(listening)
+    try:
+        ear.hear(lj[: 2 * SAMPLE_RATE], AsrOptions())
+    finally:
+        library.removeHandler(listening)
+    assert said == []
 
 
 def test_what_never_ends_stops_at_the_bound_and_is_said_once(
@@ -202,6 +223,18 @@ def test_a_file_that_is_cut_short_is_refused(copy: Checkpoint, name: str) -> Non
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(ModelDamaged):
         MoonshineEar.load(copy, Placement())
+
+
+@pytest.mark.parametrize(("name", "turned"), [("moonshine-tiny", 32), ("moonshine-base", 32)])
+def test_the_published_settings_turn_as_much_of_each_head_as_they_say(name: str, turned: int) -> None:
+    config = MoonshineConfig(**facts(name)["config"], rope_theta=10000.0, rope_scaling=None)
+    network = MoonshineRotaryEmbedding(config)
+    assert 2 * len(network.inv_freq) == turned, "int(0.9 * 36) and int(0.62 * 52); the size of a file does not tell"
+
+
+def test_the_share_that_old_settings_name_is_kept(ear: MoonshineEar) -> None:
+    for half in (ear._network.model.encoder, ear._network.model.decoder):
+        assert len(half.rotary_emb.inv_freq) == len(range(0, int(24 * ROTARY), 2))
 
 
 @pytest.mark.parametrize("name", ["moonshine-tiny", "moonshine-base"])

@@ -52,9 +52,14 @@ def test_words_are_those_of_transformers_own_loop(ear: MoonshineStreamingEar, lj
 
 def test_the_whole_recording_is_heard(ear: MoonshineStreamingEar, lj: Samples) -> None:
     heard = ear.hear(lj, AsrOptions())
-    assert text(heard) == SAID.strip()
+    assert [word.text for word in heard.words] == SAID.split()
     assert all(0 <= word.start <= word.end <= len(lj) / SAMPLE_RATE + 0.1 for word in heard.words)
     assert all(a.end <= b.start for a, b in pairwise(heard.words))
+
+
+def test_frames_are_as_far_apart_as_its_times_take_them_to_be(ear: MoonshineStreamingEar, lj: Samples) -> None:
+    frames = ear._encode(lj).last_hidden_state.shape[1]
+    assert frames * ear._frame == pytest.approx(len(lj) / SAMPLE_RATE, abs=0.06)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])

@@ -76,6 +76,8 @@ def build(folder: Path) -> None:
     named = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<unk>"}
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", **named}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    named = {"processor_class": "MoonshineStreamingProcessor"}  # beside preprocessor_config.json, which says the rest
+    (folder / "processor_config.json").write_text(json.dumps(named), encoding="utf-8")
 
 
 TINIES = [Tiny(entry("tiny-moonshine-streaming", "asr", "moonshine-streaming", languages=("en",)), build, knows=True)]
