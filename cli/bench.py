@@ -38,6 +38,9 @@ class Wishes:
     shapes: Literal["published"] | None = None
     "Measure networks of published sizes with random weights; needs no download."
 
+    compile: Annotated[bool, Parameter(negative="")] = False
+    "Compile the steps of decoders that can be, as part of loading; see [engines] compile."
+
     threads: int = 1
     "Of the CPU."
 
@@ -110,7 +113,14 @@ def _in_each(node: Node, name: str, wishes: Wishes, *, shape: bool) -> list[Ques
         if dtype not in ("float32", "bfloat16", "float16", "int8"):
             raise BadUsage(f"{dtype} is none of the dtypes.", "Those are: float32, bfloat16, float16, int8.")
     return [
-        Question(str(node.config.home), name, shape, Placement(wishes.device, dtype), wishes.threads, wishes.jobs)
+        Question(
+            str(node.config.home),
+            name,
+            shape,
+            Placement(wishes.device, dtype, compiled=wishes.compile),
+            wishes.threads,
+            wishes.jobs,
+        )
         for dtype in wishes.dtype or (("float32",) if shape else ("",))
     ]
 
@@ -122,7 +132,7 @@ def _machine(threads: int) -> str:
 
 
 def _row(line: Measured) -> tuple[str, ...]:
-    where = " ".join(part for part in (line.device, line.dtype) if part) or "-"
+    where = " ".join(part for part in (line.device, line.dtype, "compiled" * line.compiled) if part) or "-"
     if line.trouble:
         return (line.name, where, *["-"] * (len(COLUMNS) - 2))
     memory = line.accelerator if line.accelerator is not None else line.most

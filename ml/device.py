@@ -19,14 +19,19 @@ from typing import Literal
 
 from ml.errors import OutOfMemory, Unavailable
 
+Compiling = Literal["auto", "off", "on"]
+"""Where models are compiled: "auto" is on CUDA, "on" also on the CPU."""
+
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a model computes, in which numbers ("float32", "bfloat16", "float16" or "int8"), and why there."""
+    """Where a model computes, in which numbers ("float32", "bfloat16", "float16" or "int8"), and why there; whether it
+    shall be compiled when it is warmed up."""
 
     device: str = "cpu"
     dtype: str = "float32"
     why: str = "asked for"
+    compiled: bool = False
 
     @property
     def where(self) -> str:
@@ -53,10 +58,16 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Hardware:
-    """What models may be put on: free main memory in bytes, and an accelerator where there is one."""
+    """What models may be put on: free main memory in bytes, and an accelerator where there is one; and `compiling`,
+    where they shall be compiled."""
 
     memory: int
     gpu: Gpu | None = None
+    compiling: Compiling = "auto"
+
+    def compiles(self, device: str, dtype: str) -> bool:
+        """Whether a model shall be compiled there; one in int8 cannot be."""
+        return dtype != "int8" and (device == "cuda" or self.compiling == "on") and self.compiling != "off"
 
     def pool(self, device: str) -> str:
         """Which memory a device computes in; an Apple GPU shares the main one with the CPU."""
@@ -86,15 +97,24 @@ def placements(memory: Mapping[str, int], hardware: Hardware) -> tuple[Placement
     sizes = dict(memory) or dict.fromkeys(("float32", *(gpu.dtypes if gpu else ())), 0)
     if gpu is not None:
         found += [
-            Placement(gpu.kind, dtype, f"{gpu.name} has room for it in {dtype}")
+            Placement(
+                gpu.kind, dtype, f"{gpu.name} has room for it in {dtype}", compiled=hardware.compiles(gpu.kind, dtype)
+            )
             for dtype in gpu.dtypes
             if dtype in sizes and sizes[dtype] * WORKING_ROOM <= gpu.memory
         ]
     for dtype in CPU_DTYPES:
         if dtype in sizes and sizes[dtype] * WORKING_ROOM <= hardware.memory:
             why = "no accelerator" if gpu is None else f"it does not fit on {gpu.name}"
-            found.append(Placement("cpu", dtype, why if not found else "the last resort"))
+            why = why if not found else "the last resort"
+            found.append(Placement("cpu", dtype, why, compiled=hardware.compiles("cpu", dtype)))
     return tuple(found)
+
+
+def compile_options(device: str) -> dict[str, str] | None:
+    """How torch.compile makes small steps quick on a device: on CUDA they are recorded as a graph, so that they start
+    at once. None where it is of no use."""
+    return {"cuda": {"mode": "reduce-overhead"}, "cpu": {}}.get(device)
 
 
 def hardware(memory: int) -> Hardware:

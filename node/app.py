@@ -10,12 +10,12 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
-from ml.device import Hardware, hardware
+from ml.device import Compiling, Hardware, hardware
 from ml.engines.protocols import EngineHome
 from ml.engines.registry import Registry, discover
 from ml.engines.residency import Residency
@@ -93,10 +93,11 @@ def build(config: Config, tell: Callable[[str], None] | None = None) -> Node:
     """A node that has loaded nothing yet. `tell` hears when an engine has to do with less memory than was planned;
     without it the log does."""
     broken: list[Unavailable] = []
-    specs = (*discover(broken), *library_of(config).engines(_machine))
+    machine = partial(_machine, cast(Compiling, config.engines.compile))
+    specs = (*discover(broken), *library_of(config).engines(machine))
     best_first = sorted(specs, key=lambda spec: (-spec.rank, spec.name))
-    residency = Residency(_machine, _bytes(config.engines.memory), tell or logging.getLogger("babelmesh").warning)
-    registry = Registry(best_first, EngineHome(config.models), _machine, residency)
+    residency = Residency(machine, _bytes(config.engines.memory), tell or logging.getLogger("babelmesh").warning)
+    registry = Registry(best_first, EngineHome(config.models), machine, residency)
     results = ResultStore(config.jobs)
     results.prune()
     return Node(config, registry, VoiceShelf(config.voices), results, tuple(broken))
@@ -107,11 +108,11 @@ def _bytes(size: str | None) -> int | None:
     return None if size is None else int(size[:-2]) * {"M": 10**6, "G": 10**9}[size[-2]]
 
 
-def _machine() -> Hardware:
+def _machine(compiling: Compiling) -> Hardware:
     """What models may be put on, now."""
     import psutil
 
-    return hardware(psutil.virtual_memory().available)
+    return replace(hardware(psutil.virtual_memory().available), compiling=compiling)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 import platformdirs
 
+from node.complaints import complaint
 from node.errors import BadConfig, HomeUnusable
 from p2p.errors import BadAddress
 
@@ -25,35 +26,6 @@ LISTEN_LIKE = "/ip4/0.0.0.0/tcp/4710 or /ip6/::/tcp/4710"
 
 Language = Annotated[str, msgspec.Meta(pattern="^[a-z]{2,3}$")]
 """An ISO 639 code in lower case."""
-
-WORDS = {
-    "`str | null`": "text",
-    "`str` matching regex '^[a-z]{2,3}$'": 'a language code like "es"',
-    "`str` matching regex '^(fp32|fp16|int8|int4|ternary)$'": "one of fp32, fp16, int8, int4, ternary",
-    "`str` matching regex '^(shared-prior|mix)$'": "shared-prior or mix",
-    "`str` matching regex '^(res64|b4h80)$'": "res64 or b4h80",
-    "`str` matching regex '^(all|part|subspace)$'": "one of all, part, subspace",
-    "`str` matching regex '^(encoder|decoder|biases)$'": "one of encoder, decoder, biases",
-    "`str` matching regex '^[a-z0-9-]{1,40}$'": 'a word like "after-2026"',
-    "`str | null` matching regex '^[1-9][0-9]{0,5}( ?)[MG]B$'": 'a size like "4 GB"',
-    "`str` matching regex '^[1-9][0-9]{0,5}( ?)[MG]B$'": 'a size like "4 GB"',
-    "`str` matching regex '^auto$'": 'a number or "auto"',
-    "`float | str`": 'a number or "auto"',
-    "`str`": "text",
-    "`bool`": "true or false",
-    "`object`": "a section",
-    "`int | null`": "a whole number",
-    "`float | null`": "a number",
-    "`int`": "a whole number",
-    "`float`": "a number",
-    "`array`": "a list",
-    " >= ": " of at least ",
-    " <= ": " of at most ",
-    " < ": " below ",
-    " > ": " above ",
-    " of length of at most ": " of at most this many letters: ",
-}
-"""How a person calls what the validator calls by its type and its bounds; replaced in this order."""
 
 
 class TranslateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"target": "to"}):
@@ -84,6 +56,8 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The most that engines take of the main memory, and of an accelerator's; unset, four fifths of what is free."""
     warm: bool = False
     """Load the engines when the node starts."""
+    compile: Annotated[str, msgspec.Meta(pattern="^(auto|off|on)$")] = "auto"
+    """Whether warming compiles the engines that can be: "auto" is on CUDA, "on" also on the CPU."""
     isolation: tuple[str, ...] = ()
     """Fetched engines that run in a process of their own."""
 
@@ -317,7 +291,7 @@ def read(path: Path) -> ConfigFile:
     try:
         said = msgspec.convert(tree, ConfigFile)
     except msgspec.ValidationError as error:
-        key, what = _complaint(error)
+        key, what = complaint(error)
         raise BadConfig(f"{path}{line_of(text, key)}: {key}: {what}.", "Mend that value.") from error
     if wrong := _bad_address(said.node):
         key, what, remedy = wrong
@@ -349,22 +323,11 @@ def _convert(section: str, told: Mapping[str, Any], kind: type[Section]) -> Sect
     try:
         made = msgspec.convert(told, kind)
     except msgspec.ValidationError as error:
-        key, what = _complaint(error)
+        key, what = complaint(error)
         raise BadConfig(f"{section}.{key}: {what}.", "Mend that value.") from error
     if isinstance(made, NodeSettings) and (wrong := _bad_address(made)):
         raise BadConfig(f"{wrong[0]}: {wrong[1]}.", wrong[2])
     return made
-
-
-def _complaint(error: msgspec.ValidationError) -> tuple[str, str]:
-    """The key that the validator complains of, without a place in a list, and the complaint in plain words."""
-    what, _, where = str(error).rpartition(" - at `$.")
-    for code, word in WORDS.items():
-        what = what.replace(code, word)
-    key = re.sub(r"\[.*", "", where.rstrip("`"))
-    if key.endswith("alpha") and "number" in what and "auto" not in what:
-        what += ' or "auto"'
-    return key, what[:1].lower() + what[1:]
 
 
 def _bad_address(settings: NodeSettings) -> tuple[str, str, str] | None:

@@ -29,7 +29,7 @@ LATER = 5
 class Question(msgspec.Struct, frozen=True):
     """What to measure: an engine of this home, or with `shape` a network of that name with random weights.
 
-    A placement of dtype "" is where the engine itself would go.
+    A placement of dtype "" is where the engine itself would go. Compiling counts as loading.
     """
 
     home: str
@@ -60,6 +60,7 @@ class Measured(msgspec.Struct, frozen=True):
     most: int = 0
     accelerator: int | None = None
     random_weights: bool = False
+    compiled: bool = False
     trouble: str = ""
 
 
@@ -99,11 +100,14 @@ def _engine(question: Question) -> Measured:
     from ml.threads import limit_threads
 
     limit_threads(question.threads)
+    from ml.engines.protocols import Rehearsing
     from node.app import build
     from node.config import load
     from node.exercise import exercise, subject
 
-    with build(load(Path(question.home), os.environ)) as node:
+    place = question.placement
+    compiling = {"compile": "on" if place.compiled else "off"}
+    with build(load(Path(question.home), os.environ).with_(engines=compiling)) as node:
         registry = node.registry
         spec = next((spec for spec in registry.specs() if spec.name == question.name), None)
         if spec is None:
@@ -111,18 +115,19 @@ def _engine(question: Question) -> Measured:
         given = subject(registry)
         if spec.memory:
             load_libraries()  # what they take is not the engine's
-        place = question.placement
         before, began = _resident(), time.perf_counter()
         if place.dtype and spec.at is not None:
             engine = spec.at(registry.home, place)
         else:
             engine = registry.load(spec.task, spec.name)
             place = getattr(engine, "place", Placement(dtype=""))
+        trouble = engine.rehearse() if isinstance(engine, Rehearsing) else ""
         load_ = time.perf_counter() - began
-        made = Measured(spec.name, spec.task, place.device, place.dtype, "a sentence", load_)
+        compiled = place.compiled and isinstance(engine, Rehearsing) and not trouble
+        made = Measured(spec.name, spec.task, place.device, place.dtype, "a sentence", load_, compiled=compiled)
         line = _run(made, lambda: exercise(engine, given), question, before)
         engine.close()
-        return line
+        return msgspec.structs.replace(line, trouble=trouble) if trouble else line
 
 
 def _shape(question: Question) -> Measured:
@@ -138,9 +143,9 @@ def _shape(question: Question) -> Measured:
     place = question.placement if question.placement.dtype else Placement()
     before, began = _resident(), time.perf_counter()
     built = build(shape, place)
-    made = Measured(
-        shape.name, shape.job, place.device, place.dtype, built.what, time.perf_counter() - began, random_weights=True
-    )
+    load_ = time.perf_counter() - began
+    made = Measured(shape.name, shape.job, place.device, place.dtype, built.what, load_)
+    made = msgspec.structs.replace(made, random_weights=True, compiled=built.compiled)
 
     def job() -> float:
         built.run()

@@ -1,6 +1,7 @@
 """Loads the engines that a translation would use and gives each a short job, so that the first real one does not wait.
 
-Says what each took, cold and warm. Beside a running node it does so once, in the background, and lets engines go that
+What can be compiled is, where the settings ask for it, as part of loading: here, and in no real job. Says what each
+took, cold and warm. Beside a running node it does so once, in the background, and lets engines go that
 nobody has used for a while. Knows no engine by name.
 """
 
@@ -15,7 +16,7 @@ import msgspec
 import structlog
 
 from ml.engines.choice import Wish
-from ml.engines.protocols import TASKS, Task
+from ml.engines.protocols import TASKS, Rehearsing, Task
 from ml.engines.registry import Registry
 from ml.errors import MlError
 from node.config import Config
@@ -26,8 +27,8 @@ REST = 600.0
 
 
 class Warmed(msgspec.Struct, frozen=True):
-    """What one engine took, in seconds: to load, for its first job and for its second. `trouble` says why it did not
-    work; then the other fields may be empty."""
+    """What one engine took, in seconds: to load and compile, for its first job and for its second. `trouble` says why
+    it did not work, and then the other fields may be empty; or what else a person should know."""
 
     task: Task
     engine: str = ""
@@ -48,6 +49,9 @@ def warm_up(registry: Registry, config: Config, tasks: Sequence[Task] = TASKS) -
         began = time.perf_counter()
         try:
             pick = registry.pick(Wish(task, target=target if task in ("mt", "tts", "ast") else None), name)
+            troubles = list(pick.troubles)
+            if isinstance(pick.engine, Rehearsing):
+                troubles.append(pick.engine.rehearse())
             load = time.perf_counter() - began
             given = given or subject(registry, target=target)
             cold, warm = _timed(lambda: exercise(pick.engine, given)), _timed(lambda: exercise(pick.engine, given))  # noqa: B023
@@ -55,7 +59,7 @@ def warm_up(registry: Registry, config: Config, tasks: Sequence[Task] = TASKS) -
             yield Warmed(task, trouble=f"{error.sentence} {error.remedy}".strip())
         else:
             version = pick.engine.capabilities().version
-            yield Warmed(task, pick.engine.spec.name, version, pick.why, load, cold, warm, " ".join(pick.troubles))
+            yield Warmed(task, pick.engine.spec.name, version, pick.why, load, cold, warm, " ".join(troubles).strip())
 
 
 class Warmth:

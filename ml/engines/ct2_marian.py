@@ -75,6 +75,10 @@ class Ct2MarianBody:
             )
         return found
 
+    def rehearse(self, beams: int) -> str:
+        """Nothing: its code is compiled already."""
+        return ""
+
     def close(self) -> None:
         """Let the weights go."""
         self._runtime.unload_model()

@@ -2,7 +2,8 @@
 
 Rows come length-sorted and bounded by tokens from `translator.py`; here one batch is generated (greedy or by beams) and
 scored. Scores are read again by one pass over what was generated, one vocabulary at a time: `generate` would keep
-those of every beam and step, which for a vocabulary of 256,000 is gigabytes. Knows no tokenizer and no language.
+those of every beam and step, which for a vocabulary of 256,000 is gigabytes. Where steps were compiled (`steps.py`), a
+batch that fits is padded to their size. Knows no tokenizer and no language.
 """
 
 from __future__ import annotations
@@ -13,9 +14,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ml.engines.steps import Size, Steps
+
 Row = Sequence[int]
 SCORED = 64_000_000
 """Numbers of the largest table of logits that is held for scoring: 256 MB in float32."""
+REHEARSED = (1, 8)
+"""How many texts at once ..."""
+LONGEST = 64
+"""... of at most how many tokens steps are compiled for: a sentence of live speech, and a batch of sentences."""
+REHEARSAL = 6
+"""Tokens that a rehearsal makes."""
 
 
 @dataclass(frozen=True)
@@ -56,28 +65,87 @@ def generate(
     limits: Sequence[int],
     frame: Frame,
     search: Search,
+    steps: Steps | None = None,
 ) -> list[list[Draft]]:
-    """The best hypotheses of each row, best first. `limits` are the most tokens of each. Deterministic."""
+    """The best hypotheses of each row, best first. `limits` are the most tokens of each. Deterministic. `steps` are
+    those of the network, where they may be compiled."""
+    config = _config(network, max(limits), frame, search)
+    if steps is None:
+        return _drafts(network, rows, limits, frame, search, _read(network, rows, frame, config))
+    size = steps.fitting(Size(len(rows) * search.beams, max(map(len, rows)), config.max_length))
+    return steps.run(
+        lambda: _drafts(network, rows, limits, frame, search, _read(network, rows, frame, config, steps, size))
+    )
+
+
+def rehearse(network: Any, frame: Frame, beams: int, steps: Steps) -> str:  # noqa: ANN401
+    """Compile the steps of translations with so many beams. Says why not, where they are not; see `Steps.rehearse`."""
+    width = min(LONGEST, int(getattr(network.config, "max_position_embeddings", None) or LONGEST))
+    length = 3 * width  # twice as long and some more, as `room` of marian.py lets it be
+
+    def job(size: Size) -> object:
+        config = _config(network, REHEARSAL, frame, Search(beams))
+        config.min_length = REHEARSAL
+        return _read(network, [[frame.end]], frame, config, steps, size)
+
+    return steps.rehearse([Size(texts * beams, width, length) for texts in REHEARSED], job)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the encoder made of the sources `[N, T, D]`, their mask `[N, T]`, and the rows that were generated."""
+
+    read: Any
+    mask: Any
+    lines: list[list[int]]
+
+
+def _read(
+    network: Any,  # noqa: ANN401
+    rows: Sequence[Row],
+    frame: Frame,
+    config: Any,  # noqa: ANN401
+    steps: Steps | None = None,
+    size: Size | None = None,
+) -> _Found:
+    """Encode and generate; in the size of compiled steps where one is given, with the first row again as padding."""
     import torch
     from transformers.modeling_outputs import BaseModelOutput
 
     device = next(network.parameters()).device
     width = max(len(row) for row in rows)
-    ids = torch.tensor([[*row, *[frame.pad] * (width - len(row))] for row in rows], device=device)
-    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=device)
+    full = list(rows)
+    if size is not None:
+        width = size.source
+        full += [rows[0]] * (size.rows // config.num_beams - len(rows))
+    ids = torch.tensor([[*row, *[frame.pad] * (width - len(row))] for row in full], device=device)
+    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in full], device=device)
     with torch.inference_mode():
         read = network.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
-        found = network.generate(
-            encoder_outputs=BaseModelOutput(last_hidden_state=read),
-            attention_mask=mask,
-            generation_config=_config(network, max(limits), frame, search),
-        )
+        given = {"encoder_outputs": BaseModelOutput(last_hidden_state=read), "attention_mask": mask}
+        if steps is None or size is None:
+            found = network.generate(**given, generation_config=config)
+        else:
+            with steps.leading():
+                found = network.generate(**given, generation_config=config, past_key_values=steps.cache(size))
+    return _Found(read, mask, found[: len(rows) * config.num_return_sequences].tolist())
+
+
+def _drafts(
+    network: Any,  # noqa: ANN401
+    rows: Sequence[Row],
+    limits: Sequence[int],
+    frame: Frame,
+    search: Search,
+    found: _Found,
+) -> list[list[Draft]]:
     prefix = 1 if frame.forced is None else 2
     drafts: list[list[Draft]] = [[] for _ in rows]
-    kept = [_tokens(line[prefix:], frame, limits[index // search.best]) for index, line in enumerate(found.tolist())]
-    scores = _scores(network, read, mask, [tokens for tokens, _ in kept], [ended for _, ended in kept], frame, search)
-    for index, ((tokens, ended), score) in enumerate(zip(kept, scores, strict=True)):
-        drafts[index // search.best].append(Draft(tokens, score, ended))
+    kept = [_tokens(line[prefix:], frame, limits[index // search.best]) for index, line in enumerate(found.lines)]
+    tokens, ends = [tokens for tokens, _ in kept], [ended for _, ended in kept]
+    scores = _scores(network, found.read, found.mask, tokens, ends, frame, search)
+    for index, ((said, ended), score) in enumerate(zip(kept, scores, strict=True)):
+        drafts[index // search.best].append(Draft(said, score, ended))
     return drafts
 
 
@@ -101,6 +169,7 @@ def _config(network: Any, limit: int, frame: Frame, search: Search) -> Any:  # n
         suppress_tokens=list(frame.never),
         return_dict_in_generate=False,
         use_cache=True,
+        disable_compile=True,  # what is compiled is `steps`
     )
     return config
 

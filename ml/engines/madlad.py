@@ -16,10 +16,11 @@ from itertools import permutations
 from typing import Any
 
 from ml.device import Placement
-from ml.engines.generation import Frame, Search, generate
+from ml.engines.generation import Frame, Search, generate, rehearse
 from ml.engines.loading import load_network, load_part
 from ml.engines.marian import options_of, room, said, version
 from ml.engines.protocols import EngineSpec
+from ml.engines.steps import Steps
 from ml.engines.translator import Said, Translator
 from ml.errors import ModelDamaged
 from ml.languages import find, languages
@@ -34,9 +35,9 @@ _TAG = re.compile(r"<(?=(?:2\w+|/?s|unk|pad)>)")
 class MadladBody:
     """A `T5ForConditionalGeneration` with its words; a `Body` of `Translator`."""
 
-    def __init__(self, network: Any, tokenizer: Any, targets: dict[str, int]) -> None:  # noqa: ANN401
-        """`targets` are the tokens of the languages, by BCP 47."""
-        self._network, self._tokenizer, self._targets = network, tokenizer, targets
+    def __init__(self, network: Any, tokenizer: Any, targets: dict[str, int], steps: Steps) -> None:  # noqa: ANN401
+        """`targets` are the tokens of the languages, by BCP 47; `steps` are the network's, and closed with it."""
+        self._network, self._tokenizer, self._targets, self._steps = network, tokenizer, targets, steps
         self._end, self._pad = network.config.eos_token_id, network.config.pad_token_id
         start = network.config.decoder_start_token_id
         never = (self._pad, *targets.values())
@@ -54,11 +55,16 @@ class MadladBody:
         """The best hypotheses of each."""
         first = self._targets[target if target in self._targets else find(target).tag]
         rows = [[first, *self._pieces(sentence), self._end] for sentence in sentences]
-        drafts = generate(self._network, rows, [room(row, MOST) for row in rows], self._frame, search)
+        drafts = generate(self._network, rows, [room(row, MOST) for row in rows], self._frame, search, self._steps)
         return [[said(draft, self._words(draft.tokens)) for draft in several] for several in drafts]
+
+    def rehearse(self, beams: int) -> str:
+        """Compile what can be."""
+        return rehearse(self._network, self._frame, beams, self._steps)
 
     def close(self) -> None:
         """Let the weights go."""
+        self._steps.close()
         self._network = None
 
     def _pieces(self, sentence: str) -> list[int]:
@@ -94,7 +100,8 @@ class MadladTranslator(Translator):
             raise ModelDamaged(
                 f"The {checkpoint.name} model names no target languages (<2es>).", "It is not a MADLAD translator."
             )
-        return cls(spec, version(checkpoint, placement), MadladBody(network, words, targets), options_of(network))
+        body = MadladBody(network, words, targets, Steps(network, placement))
+        return cls(spec, version(checkpoint, placement), body, options_of(network))
 
 
 def _reads_with_its_embeddings(network: Any, checkpoint: Checkpoint) -> None:  # noqa: ANN401

@@ -14,9 +14,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ml.device import Placement
-from ml.engines.generation import Draft, Frame, Search, generate
+from ml.engines.generation import Draft, Frame, Search, generate, rehearse
 from ml.engines.loading import load_network, load_part
 from ml.engines.protocols import EngineSpec
+from ml.engines.steps import Steps
 from ml.engines.translator import Said, Translator, TranslatorOptions
 from ml.errors import EngineFailed, ModelDamaged, UnsupportedLanguage
 from ml.languages import opus_codes
@@ -82,9 +83,15 @@ class MarianText:
 class MarianBody:
     """A `MarianMTModel` with its words; a `Body` of `Translator`."""
 
-    def __init__(self, network: Any, text: MarianText, pairs: Sequence[tuple[str, str]]) -> None:  # noqa: ANN401
-        """`network` computes on its own device."""
-        self._network, self._text, self._pairs = network, text, pairs
+    def __init__(
+        self,
+        network: Any,  # noqa: ANN401
+        text: MarianText,
+        pairs: Sequence[tuple[str, str]],
+        steps: Steps,
+    ) -> None:
+        """`network` computes on its own device; `steps` are its own, and closed with it."""
+        self._network, self._text, self._pairs, self._steps = network, text, pairs, steps
         start = network.config.decoder_start_token_id
         self._frame = Frame(start, text.end, text.pad, never=(text.pad,))
         self._most = network.config.max_position_embeddings - 2
@@ -100,11 +107,17 @@ class MarianBody:
     def say(self, sentences: Sequence[str], source: str, target: str, search: Search) -> list[list[Said]]:
         """The best hypotheses of each."""
         rows = [self._text.encode(sentence, target) for sentence in sentences]
-        drafts = generate(self._network, rows, [room(row, self._most) for row in rows], self._frame, search)
+        limits = [room(row, self._most) for row in rows]
+        drafts = generate(self._network, rows, limits, self._frame, search, self._steps)
         return [[said(draft, self._text.decode(draft.tokens)) for draft in several] for several in drafts]
+
+    def rehearse(self, beams: int) -> str:
+        """Compile what can be."""
+        return rehearse(self._network, self._frame, beams, self._steps)
 
     def close(self) -> None:
         """Let the weights go."""
+        self._steps.close()
         self._network = None
 
 
@@ -117,7 +130,8 @@ class MarianTranslator(Translator):
         pairs = directions(spec)
         text = MarianText(checkpoint, [target for _, target in pairs])
         network = load_network("MarianMTModel", checkpoint, placement, absent=ABSENT)
-        return cls(spec, version(checkpoint, placement), MarianBody(network, text, pairs), options_of(network))
+        body = MarianBody(network, text, pairs, Steps(network, placement))
+        return cls(spec, version(checkpoint, placement), body, options_of(network))
 
 
 def directions(spec: EngineSpec) -> tuple[tuple[str, str], ...]:

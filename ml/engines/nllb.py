@@ -13,10 +13,11 @@ from itertools import permutations
 from typing import Any
 
 from ml.device import Placement
-from ml.engines.generation import Frame, Search, generate
+from ml.engines.generation import Frame, Search, generate, rehearse
 from ml.engines.loading import load_network, load_part
 from ml.engines.marian import options_of, room, said, version
 from ml.engines.protocols import EngineSpec
+from ml.engines.steps import Steps
 from ml.engines.translator import Said, Translator
 from ml.errors import ModelDamaged
 from ml.languages import find, languages, to_code
@@ -29,9 +30,9 @@ ABSENT = ("model.encoder.embed_positions.", "model.decoder.embed_positions.")
 class ManyBody:
     """An `M2M100ForConditionalGeneration` with its words; a `Body` of `Translator`."""
 
-    def __init__(self, network: Any, tokenizer: Any, languages: dict[str, int]) -> None:  # noqa: ANN401
-        """`languages` are the tokens of the languages, by BCP 47."""
-        self._network, self._tokenizer, self._languages = network, tokenizer, languages
+    def __init__(self, network: Any, tokenizer: Any, languages: dict[str, int], steps: Steps) -> None:  # noqa: ANN401
+        """`languages` are the tokens of the languages, by BCP 47; `steps` are the network's, and closed with it."""
+        self._network, self._tokenizer, self._languages, self._steps = network, tokenizer, languages, steps
         self._end, self._pad = network.config.eos_token_id, network.config.pad_token_id
         self._never = (self._pad, *languages.values())
         self._most = network.config.max_position_embeddings - 2
@@ -50,11 +51,17 @@ class ManyBody:
         rows = [[first, *self._pieces(sentence), self._end] for sentence in sentences]
         never = tuple(token for token in self._never if token != forced)
         frame = Frame(self._network.config.decoder_start_token_id, self._end, self._pad, forced, never)
-        drafts = generate(self._network, rows, [room(row, self._most) for row in rows], frame, search)
+        drafts = generate(self._network, rows, [room(row, self._most) for row in rows], frame, search, self._steps)
         return [[said(draft, self._words(draft.tokens)) for draft in several] for several in drafts]
+
+    def rehearse(self, beams: int) -> str:
+        """Compile what can be."""
+        frame = Frame(self._network.config.decoder_start_token_id, self._end, self._pad, never=self._never)
+        return rehearse(self._network, frame, beams, self._steps)
 
     def close(self) -> None:
         """Let the weights go."""
+        self._steps.close()
         self._network = None
 
     def _token(self, tag: str) -> int:
@@ -117,4 +124,5 @@ def _parts(
             f"The tokenizer of the {checkpoint.name} model is not that of its weights.",
             f"node models verify {checkpoint.name}",
         )
-    return spec, version(checkpoint, placement), ManyBody(network, words, known), options_of(network)
+    body = ManyBody(network, words, known, Steps(network, placement))
+    return spec, version(checkpoint, placement), body, options_of(network)

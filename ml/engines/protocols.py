@@ -202,6 +202,18 @@ class BatchMt(Mt, Protocol):
 
 
 @runtime_checkable
+class Rehearsing(Engine, Protocol):
+    """An engine of any task that can be made quicker before its first job."""
+
+    def rehearse(self) -> str:
+        """Compile what can be, where its placement asks for that; may take a minute, and a second call does nothing.
+
+        Says in a sentence why nothing is compiled although that was asked for, and nothing else. Results do not change.
+        Raises OutOfMemory."""
+        ...
+
+
+@runtime_checkable
 class Tts(Engine, Protocol):
     """Text to speech."""
 

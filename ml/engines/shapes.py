@@ -12,8 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ml.device import Placement
+from ml.engines.generation import LONGEST
 from ml.engines.loading import placed, silently
-from ml.errors import Unavailable
+from ml.engines.steps import Size, Steps
+from ml.engines.whisper_decoding import size_of
+from ml.errors import EngineFailed, Unavailable
 
 Job = Literal["whisper", "moonshine", "translate", "speech", "speaker", "hear"]
 TOKENS = 40
@@ -193,6 +196,7 @@ class Built:
     run: Callable[[], object]
     sound: float
     what: str
+    compiled: bool = False
 
 
 def parameters(shape: Shape) -> int:
@@ -205,7 +209,8 @@ def parameters(shape: Shape) -> int:
 
 
 def build(shape: Shape, placement: Placement) -> Built:
-    """The network with random weights at a place, in its numbers. Raises Unavailable, OutOfMemory."""
+    """The network with random weights at a place, in its numbers; its decoder's steps compiled where the placement asks
+    for that. Raises Unavailable, OutOfMemory, and EngineFailed where it cannot be compiled."""
     import torch
 
     torch.manual_seed(0)
@@ -251,16 +256,20 @@ def _whisper_job(network: Any, placement: Placement) -> Built:  # noqa: ANN401
         eos_token_id=50257,
         pad_token_id=50257,
         decoder_start_token_id=50258,
+        disable_compile=True,
     )
 
-    def run() -> object:
+    def said(steps: Steps, size: Size | None) -> object:
         with torch.inference_mode():
-            encoded = network.get_encoder()(mel)
-            return generate(
-                network, encoder_outputs=encoded, decoder_input_ids=prompt, generation_config=fixed
-            ).tolist()
+            given = {"encoder_outputs": network.get_encoder()(mel), "decoder_input_ids": prompt}
+            if size is None:
+                return generate(network, **given, generation_config=fixed).tolist()
+            with steps.leading():
+                cache = steps.cache(size)
+                return generate(network, **given, generation_config=fixed, past_key_values=cache).tolist()
 
-    return Built(run, 30.0, f"a window of 30 s, {TOKENS} tokens, greedy")
+    run = _stepped(network, placement, size_of(network, 1), said)
+    return Built(run, 30.0, f"a window of 30 s, {TOKENS} tokens, greedy", placement.compiled)
 
 
 def _moonshine_job(network: Any, placement: Placement) -> Built:  # noqa: ANN401
@@ -294,19 +303,40 @@ def _translate_job(network: Any, placement: Placement) -> Built:  # noqa: ANN401
 
     ids = torch.arange(1, SENTENCE + 1, device=placement.device)[None]
 
-    def run() -> object:
+    def said(steps: Steps, size: Size | None) -> object:
+        width = SENTENCE if size is None else size.source
+        given = {
+            "input_ids": torch.nn.functional.pad(ids, (0, width - SENTENCE)),
+            "attention_mask": (torch.arange(width, device=ids.device) < SENTENCE).long()[None],
+            "num_beams": BEAMS,
+            "do_sample": False,
+            "min_new_tokens": TOKENS,
+            "max_new_tokens": TOKENS,
+            "forced_eos_token_id": None,
+            "disable_compile": True,
+        }
         with torch.inference_mode():
-            return network.generate(
-                input_ids=ids,
-                attention_mask=torch.ones_like(ids),
-                num_beams=BEAMS,
-                do_sample=False,
-                min_new_tokens=TOKENS,
-                max_new_tokens=TOKENS,
-                forced_eos_token_id=None,
-            ).tolist()
+            if size is None:
+                return network.generate(**given).tolist()
+            read = network.get_encoder()(given.pop("input_ids"), given["attention_mask"])
+            with steps.leading():
+                return network.generate(**given, encoder_outputs=read, past_key_values=steps.cache(size)).tolist()
 
-    return Built(run, 0.0, f"a sentence of {SENTENCE} tokens into {TOKENS}, {BEAMS} beams")
+    run = _stepped(network, placement, Size(BEAMS, LONGEST, 3 * LONGEST), said)
+    return Built(run, 0.0, f"a sentence of {SENTENCE} tokens into {TOKENS}, {BEAMS} beams", placement.compiled)
+
+
+def _stepped(
+    network: Any,  # noqa: ANN401
+    placement: Placement,
+    size: Size,
+    said: Callable[[Steps, Size | None], object],
+) -> Callable[[], object]:
+    """The job `said`, by steps of a size that are compiled here and now where the placement asks for that."""
+    steps = Steps(network, placement)
+    if trouble := steps.rehearse([size], lambda size: said(steps, size)):
+        raise EngineFailed(trouble, "Measure it without --compile.")
+    return lambda: steps.run(lambda: said(steps, steps.fitting(size)))
 
 
 def _speech_job(network: Any, placement: Placement) -> Built:  # noqa: ANN401

@@ -55,6 +55,10 @@ class Body(Protocol):
         """`search.best` hypotheses of each sentence, best first."""
         ...
 
+    def rehearse(self, beams: int) -> str:
+        """Compile what can be, for searches with so many beams, and say why where nothing is."""
+        ...
+
     def close(self) -> None:
         """Let the weights go."""
         ...
@@ -126,6 +130,11 @@ class Translator:
         return [
             self._whole(text, pieces, said, terms, (source, target)) for text, pieces in zip(texts, cuts, strict=True)
         ]
+
+    def rehearse(self) -> str:
+        """As `Rehearsing` says."""
+        with self._lock:
+            return "" if self._body is None else self._body.rehearse(self._options.beams)
 
     def close(self) -> None:
         """Let the weights go; a second call does nothing."""

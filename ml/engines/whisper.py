@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -18,7 +18,8 @@ from ml.device import Placement
 from ml.engines.hearing import Recogniser
 from ml.engines.loading import load_network, load_part
 from ml.engines.protocols import AsrOptions, EngineSpec
-from ml.engines.whisper_decoding import Decoded, Decoder, DecodingOptions, Marks
+from ml.engines.steps import Steps
+from ml.engines.whisper_decoding import Decoded, Decoder, DecodingOptions, Marks, rehearse
 from ml.engines.whisper_words import FRAME, to_words, token_times
 from ml.engines.window import AUTO, Heard
 from ml.errors import BadText, EngineFailed, ModelDamaged
@@ -43,6 +44,10 @@ class WhisperRecogniser(Recogniser):
         """From a checkpoint. Raises ModelDamaged, Unavailable, EngineFailed."""
         return cls(spec, WhisperEar.load(checkpoint, placement, options or DecodingOptions()))
 
+    def rehearse(self) -> str:
+        """As `Rehearsing` says."""
+        return "" if self._ear is None else cast(WhisperEar, self._ear).rehearse()
+
 
 class WhisperEar:
     """An `Ear`. One call computes at a time; the others wait."""
@@ -65,6 +70,7 @@ class WhisperEar:
         self.version = version
         self.window = float(extractor.chunk_length)
         self._lock = threading.Lock()
+        self._steps = Steps(network, placement)
         self._read_marks(network.generation_config)
 
     @classmethod
@@ -96,7 +102,7 @@ class WhisperEar:
             with torch.inference_mode():
                 encoder = self._network.get_encoder()
                 encoded = encoder(features.to(self._placement.device, dtype)).last_hidden_state
-            decoder = Decoder(self._network, encoded)
+            decoder = Decoder(self._network, encoded, self._steps)
             language = self._detect(decoder) if options.language == AUTO else options.language
             earlier = self._earlier(options.notes, before)
             start = self._start(language, task)
@@ -104,14 +110,22 @@ class WhisperEar:
             if options.live:  # what is sampled never agrees with itself
                 how = DecodingOptions(**{**vars(how), "temperatures": how.temperatures[:1]})
             marks = Marks(self._never, self._not_first, self._end, self._no_speech, len(earlier))
-            found = decoder.decode([*earlier, *start], marks, how, self._text)
+            found = self._steps.run(lambda: decoder.decode([*earlier, *start], marks, how, self._text))
             if found.no_speech > how.silent and found.mean < how.doubtful:
                 return Heard((), language)
             return Heard(self._words(decoder, earlier, start, found, language, len(samples) / SAMPLE_RATE), language)
 
+    def rehearse(self) -> str:
+        """Compile the decoder's steps, for as many beams as are used; see `Steps.rehearse`."""
+        with self._lock:
+            if self._network is None:
+                return ""
+            return rehearse(self._network, [self._sot, self._no_timestamps], {1, self._options.beams}, self._steps)
+
     def close(self) -> None:
         """Let the weights go; a second call does nothing."""
         with self._lock:
+            self._steps.close()
             self._network = None
 
     def _read_marks(self, config: Any) -> None:  # noqa: ANN401

@@ -7,9 +7,14 @@ Knows a network and token numbers, no words and no sound.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from ml.engines.steps import Size, Steps
+
+REHEARSAL = 6
+"""Tokens that a rehearsal makes."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +62,39 @@ def repetition(text: str) -> float:
     return len(data) / len(zlib.compress(data)) if data else 0.0
 
 
+def size_of(network: Any, beams: int) -> Size:  # noqa: ANN401
+    """Of the steps of a Whisper: its window and its longest text are always the same."""
+    return Size(beams, network.config.max_source_positions, network.config.max_target_positions)
+
+
+def rehearse(network: Any, prompt: Sequence[int], beams: Iterable[int], steps: Steps) -> str:  # noqa: ANN401
+    """Compile the steps of searches with so many beams, by saying something about nothing; see `Steps.rehearse`."""
+    import torch
+
+    weight = next(network.parameters())
+
+    def job(size: Size) -> None:
+        cache = steps.cache(size)
+        with torch.inference_mode():
+            encoded = torch.zeros(1, size.source, network.config.d_model, device=weight.device, dtype=weight.dtype)
+            for step in range(1 + REHEARSAL):
+                ids = torch.tensor([list(prompt if step == 0 else prompt[-1:])] * size.rows, device=weight.device)
+                (network if step == 0 else steps.step)(
+                    encoder_outputs=(encoded.expand(size.rows, -1, -1),),
+                    decoder_input_ids=ids,
+                    past_key_values=cache,
+                    use_cache=True,
+                )
+
+    return steps.rehearse([size_of(network, one) for one in beams], job)
+
+
 class Decoder:
     """Decodes one window: `encoded` `[1, T, D]` is what the encoder made of it. Not thread-safe."""
 
-    def __init__(self, network: Any, encoded: Any) -> None:  # noqa: ANN401
-        """`network` is a `WhisperForConditionalGeneration`."""
-        self._network, self._encoded = network, encoded
+    def __init__(self, network: Any, encoded: Any, steps: Steps | None = None) -> None:  # noqa: ANN401
+        """`network` is a `WhisperForConditionalGeneration`; `steps` are its own, where they may be compiled."""
+        self._network, self._encoded, self._steps = network, encoded, steps
 
     def decode(
         self, prompt: Sequence[int], marks: Marks, options: DecodingOptions, text: Callable[[Sequence[int]], str]
@@ -112,7 +144,11 @@ class Decoder:
         beams = options.beams if temperature == 0 else 1
         device = self._encoded.device
         encoded = self._encoded.expand(beams, -1, -1)
-        cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        steps, size = self._steps, None
+        if steps is not None:
+            size = steps.fitting(size_of(self._network, beams), exactly=True)
+        say = self._network
+        cache = steps.cache(size) if steps and size else EncoderDecoderCache(DynamicCache(), DynamicCache())
         dice = torch.Generator().manual_seed(options.seed)
         room = min(options.longest, self._network.config.max_target_positions - len(prompt))
         ids = torch.tensor([list(prompt)] * beams, device=device)
@@ -124,11 +160,13 @@ class Decoder:
         no_speech = 0.0
         with torch.inference_mode():
             for step in range(room):
-                logits = self._network(
+                logits = say(
                     encoder_outputs=(encoded,), decoder_input_ids=ids, past_key_values=cache, use_cache=True
                 ).logits.float()
                 if step == 0 and marks.no_speech is not None:
                     no_speech = float(logits[0, marks.start_at].softmax(-1)[marks.no_speech])
+                if steps and size:
+                    say = steps.step
                 last = logits[:, -1].index_fill(1, never, -torch.inf)
                 if step == 0:
                     last = last.index_fill(1, not_first, -torch.inf)

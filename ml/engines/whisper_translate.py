@@ -7,7 +7,7 @@ question.
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Self, cast
 
 import numpy as np
 
@@ -42,6 +42,10 @@ class WhisperTranslator(SpeechTranslator):
             raise ModelDamaged(f"The {checkpoint.name} model knows only English.", "Choose a multilingual Whisper.")
         return cls(spec, WhisperInterpreter(ear))
 
+    def rehearse(self) -> str:
+        """As `Rehearsing` says."""
+        return "" if self._interpreter is None else cast(WhisperInterpreter, self._interpreter).rehearse()
+
 
 class WhisperInterpreter:
     """An `Interpreter` around Whisper's ear."""
@@ -62,6 +66,10 @@ class WhisperInterpreter:
         told = find(heard.language).tag if known(heard.language) else heard.language
         sure = [max(word.confidence, 1e-9) for word in heard.words]
         return Said(spell(heard.words, TARGET), float(np.exp(np.mean(np.log(sure)))) if sure else 0.0, told)
+
+    def rehearse(self) -> str:
+        """Compile what can be."""
+        return self._ear.rehearse()
 
     def close(self) -> None:
         """Let the weights go; a second call does nothing."""

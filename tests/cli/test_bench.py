@@ -31,6 +31,7 @@ def apart(monkeypatch):
             0.2,
             2.0,
             8.0,
+            compiled=question.placement.compiled,
             trouble=trouble,
         )
 
@@ -68,6 +69,14 @@ def test_random_weights_are_called_so(apart, babelmesh_home, capsys):
     assert run(["bench", "engines", "--shapes", "published", "opus-mt"]) == 0
     assert "Random weights" in capsys.readouterr().out
     assert apart[0].shape
+
+
+def test_compiled_ones_are_called_so(apart, babelmesh_home, capsys):
+    assert run(["bench", "engines", "--shapes", "published", "opus-mt"]) == 0
+    assert "float32 compiled" not in capsys.readouterr().out
+    assert run(["bench", "engines", "--shapes", "published", "opus-mt", "--compile"]) == 0
+    assert "float32 compiled" in capsys.readouterr().out
+    assert [question.placement.compiled for question in apart] == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from ml.device import Gpu, Hardware, best_device, describe, hardware, placements
+from ml.device import Compiling, Gpu, Hardware, best_device, describe, hardware, placements
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,21 @@ SIZES = {"float32": 4 * GB, "float16": 2 * GB, "bfloat16": 2 * GB, "int8": GB}
 )
 def test_a_model_goes_where_it_fits(machine: Hardware, wanted: list[str]) -> None:
     assert [f"{place.device} {place.dtype}" for place in placements(SIZES, machine)] == wanted
+
+
+@pytest.mark.parametrize(
+    ("compiling", "wanted"),
+    [
+        ("auto", {"cuda bfloat16", "cuda float16", "cuda float32"}),
+        ("off", set()),
+        ("on", {"cuda bfloat16", "cuda float16", "cuda float32", "cpu float32", "cpu bfloat16"}),
+    ],
+)
+def test_compiling_is_for_cuda_unless_it_is_asked_for_and_never_in_int8(compiling: Compiling, wanted: set[str]) -> None:
+    machine = Hardware(16 * GB, Gpu("cuda", "Card", 8 * GB, (8, 0)), compiling)
+    places = placements(SIZES, machine)
+    assert {f"{place.device} {place.dtype}" for place in places if place.compiled} == wanted
+    assert any(place.dtype == "int8" for place in places)
 
 
 def test_a_model_of_unknown_size_is_tried() -> None:

@@ -57,6 +57,23 @@ def test_one_that_breaks_does_not_stop_the_others(tmp_path):
     assert lines[1].engine == "upper"
 
 
+def test_what_can_be_compiled_is_and_before_its_first_job(tmp_path):
+    class Rehearsed(CountingAsr):
+        rehearsals = 0
+
+        def rehearse(self):
+            assert self.utterances == 0
+            self.rehearsals += 1
+            return "It is not compiled: there is no compiler."
+
+    spec = spec_of("rehearsed", "asr", lambda spec: told(Rehearsed(), spec), rank=9)
+    registry = Registry([spec, *specs()], HOME)
+    one, other = warm_up(registry, load(tmp_path, {}), ("asr", "mt"))
+    assert (one.engine, one.trouble) == ("rehearsed", "It is not compiled: there is no compiler.")
+    assert registry.load("asr").rehearsals == 1
+    assert (other.engine, other.trouble) == ("upper", "")
+
+
 async def test_the_end_of_a_node_does_not_wait_for_an_engine_that_loads(tmp_path):
     loading, go = threading.Event(), threading.Event()
 

@@ -10,6 +10,7 @@ import pytest
 from ml.device import Placement
 from ml.engines import shapes
 from ml.engines.shapes import SHAPES, build, parameters
+from ml.errors import EngineFailed
 
 SMALL = {
     "whisper": {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 16, "decoder_ffn_dim": 16},
@@ -34,6 +35,26 @@ SMALL = {
 @pytest.mark.parametrize("name", SHAPES)
 def test_it_has_the_parameters_that_were_counted(name: str) -> None:
     assert parameters(SHAPES[name]) == SHAPES[name].parameters
+
+
+def test_an_int8_one_cannot_be_compiled_and_says_so() -> None:
+    shape = SHAPES["opus-mt"]
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    small = replace(shape, values={**shape.values, **SMALL["translate"], **heads})
+    with pytest.raises(EngineFailed, match="int8"):
+        build(small, Placement("cpu", "int8", compiled=True))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", ["whisper-tiny", "opus-mt"])
+def test_a_compiled_run_makes_the_same_tokens(name: str) -> None:
+    shape = SHAPES[name]
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    small = replace(shape, values={**shape.values, **SMALL[shape.job], **heads})
+    bare, compiled = build(small, Placement()), build(small, Placement(compiled=True))
+    assert (bare.compiled, compiled.compiled) == (False, True)
+    assert compiled.run() == bare.run()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
