@@ -25,6 +25,7 @@ from ml.models.checkpoint import Checkpoint
 from ml.models.entry import FolderSource, HubSource, ModelEntry, ModelFile, WheelSource
 from ml.models.hub import HubOptions, Offer
 from ml.models.record import PIN, RECORD, FileRecord, Pin, PinnedFile, Record
+from ml.models.stop import Stop
 from ml.models.store import PARTIAL, ModelStore
 
 SPARE = 64 << 20
@@ -173,7 +174,7 @@ def _from_hub(
         _check_room(store, entry.name, sum(file.bytes for file in missing) - begun, options)
         total = sum(file.bytes for file in pin.files)
         tally = _Tally(progress, total - sum(file.bytes for file in missing), total)
-        stopped = threading.Event()
+        stopped = Stop()
 
         def bring(file: PinnedFile) -> None:
             part = _part(partial, file)

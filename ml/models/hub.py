@@ -8,8 +8,7 @@ go on where they stopped, and a hub that is busy is asked again after as long as
 from __future__ import annotations
 
 import random
-import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +18,7 @@ import msgspec
 from ml.errors import MlError, ModelDamaged, Unavailable
 from ml.models.entry import Commit, HubSource, Sha256
 from ml.models.record import PinnedFile, Size
+from ml.models.stop import Stop
 
 BUSY = (408, 425, 429, 500, 502, 503, 504)
 """HTTP answers after which it is worth asking again."""
@@ -95,7 +95,7 @@ def look(source: HubSource, revision: str | None, options: HubOptions, wanted: C
         with _plainly(source):
             return msgspec.json.decode(_answer(address, options), type=_Repository)
 
-    found = _tried(ask, options, threading.Event())
+    found = _tried(ask, options, Stop())
     if revision and found.sha != revision:
         raise ModelDamaged(
             f"The hub answers for another commit of {source.repo} than {revision}.", "Check HF_ENDPOINT."
@@ -156,7 +156,7 @@ def download(
     target: Path,
     options: HubOptions,
     tell: Callable[[int], None] = lambda received: None,
-    stopped: threading.Event | None = None,
+    stopped: Stop | None = None,
 ) -> None:
     """Bring `target` to the whole file; what it holds already is gone on from. `tell` hears of bytes as they come.
 
@@ -167,7 +167,7 @@ def download(
 
     _say_no_more_than_needed()
     url = hf_hub_url(source.repo, file.path, revision=commit, endpoint=options.endpoint)
-    ended = stopped or threading.Event()
+    ended = stopped or Stop()
     resumed = target.exists() and target.stat().st_size > 0
     if resumed and target.stat().st_size > file.bytes:
         target.unlink()
@@ -199,7 +199,7 @@ def _more(
     target: Path,
     options: HubOptions,
     tell: Callable[[int], None],
-    stopped: threading.Event,
+    stopped: Stop,
     furthest: int,
 ) -> bool:
     """One connection: append what comes. Whether the file has its size then; False after a cut that brought much more
@@ -218,9 +218,7 @@ def _more(
                 if begun and response.status_code != 206:  # the whole file comes, not its end
                     out.truncate(0)
                     tell(-begun)
-                for chunk in response.iter_raw():
-                    if stopped.is_set():
-                        raise _Stopped
+                for chunk in _chunks(response, stopped):
                     if out.seek(0, 2) + len(chunk) > file.bytes:
                         raise ModelDamaged(
                             f"{file.path} is larger than the hub says.", "Check HF_ENDPOINT, or try again later."
@@ -244,11 +242,21 @@ def _say_no_more_than_needed() -> None:
     constants.HF_HUB_DISABLE_TELEMETRY = True
 
 
-def _tried(once: Callable[[], Result], options: HubOptions, stopped: threading.Event) -> Result:
+def _chunks(response: Any, stopped: Stop) -> Iterator[bytes]:  # noqa: ANN401
+    with stopped.ends(response):
+        for chunk in response.iter_raw():
+            if stopped.is_set():
+                raise _Stopped
+            yield chunk
+
+
+def _tried(once: Callable[[], Result], options: HubOptions, stopped: Stop) -> Result:
     """Try until it succeeds or fails for good, with growing pauses that `stopped` ends; a hub that nobody answers for
     is given up sooner."""
     unreached, pause = 0, options.pause
     for attempt in range(1, options.attempts + 1):
+        if stopped.is_set():
+            raise _ended()
         try:
             return once()
         except Passing as error:

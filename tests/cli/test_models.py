@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from cli.app import run
+from tests.ml.models.hub_server import COMMIT, serving
+from tests.ml.models.published import FILES, REPO
+
+ROOT = Path(__file__).resolve().parents[2]
 
 OWN = """
 [[model]]
@@ -23,6 +32,7 @@ source = { at = "folder", path = "here" }
 files = [{ path = "config.json", bytes = 2 }]
 memory = { float32 = 1000000 }
 figures = [{ what = "errors, %", value = 0.5, source = "its paper" }]
+doubt = "Nobody saw its licence."
 """
 
 
@@ -131,10 +141,28 @@ def test_a_model_is_shown_with_all_that_is_known(capsys, mine) -> None:
         "the speaker engine mine",
         "1.0 MB in float32",
         "errors, %: 0.5 (its paper)",
+        "Nobody saw its licence.",
+        "nothing: it has no hashes",
+        "non-commercial; asks once",
     ):
         assert word in shown
     assert run(["models", "show", "mine", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["state"] == "present"
+
+
+def test_a_published_model_is_shown_with_its_parts_and_what_its_files_are_compared_with(capsys) -> None:
+    told = {}
+    for name in ("speecht5-tts", "speecht5-hifigan", "whisper-large-v3-turbo", "whisper-small", "opus-mt-en-es"):
+        assert run(["models", "show", name]) == 0
+        told[name] = capsys.readouterr().out
+    assert "speecht5-hifigan (vocoder)" in told["speecht5-tts"]
+    assert "the model speecht5-tts" in told["speecht5-hifigan"]
+    assert "published hashes of 11 files of 11\n" in told["whisper-large-v3-turbo"]
+    assert "uncertain" not in told["whisper-small"]
+    assert "published hashes of 1 files of 11, the others' as the hub told them" in told["whisper-small"]
+    assert "uncertain:  Which of the two licences" in told["opus-mt-en-es"]
+    assert run(["models", "show", "resemblyzer"]) == 0
+    assert "checked by: the published hash of the wheel" in capsys.readouterr().out
 
 
 def test_its_folder_is_printed_for_scripts(capsys, mine) -> None:
@@ -148,8 +176,12 @@ def test_models_are_removed_and_litter_is_swept(capsys, models) -> None:
     litter.mkdir(parents=True)
     (litter / "part").write_bytes(b"1" * 2_000_000)
     (models / "resemblyzer.safetensors").write_bytes(b"1" * 1_000_000)
-    assert run(["models", "gc"]) == 0
-    assert "2.0 MB freed" in capsys.readouterr().out
+    assert run(["models", "gc", "--dry-run"]) == 0
+    assert "2.0 MB would be freed" in capsys.readouterr().out
+    assert litter.is_dir()
+    assert run(["models", "gc", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["removed"] == [{"path": "gone/.partial", "bytes": 2_000_000}]
+    assert not litter.exists()
     assert run(["models", "rm", "resemblyzer", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"freed": 1_000_000}
     assert not (models / "resemblyzer.safetensors").exists()
@@ -164,3 +196,75 @@ def test_a_catalogue_that_is_wrong_is_named(capsys, mine) -> None:
     (mine.parent / "catalogue.toml").write_text("[[model]]\n")
     assert run(["models", "list"]) == 2
     assert "catalogue.toml" in capsys.readouterr().err
+
+
+def test_what_is_fetched_is_told_in_lines_where_nobody_watches_a_bar(capsys) -> None:
+    from cli.models import _lines
+    from ml.models.catalogue import Catalogue
+
+    tell = _lines(Catalogue.load().find("whisper-tiny"))
+    tell("asking")
+    for done in range(0, 1001):
+        tell("downloading", done * 10**6, 10**9)
+    tell("downloading", 250 * 10**6, 10**9)  # begun anew
+    tell("checking")
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith("whisper-tiny: Whisper tiny")
+    assert told[2] == "whisper-tiny: downloading 0 % of 1.00 GB"
+    assert told[-2:] == ["whisper-tiny: downloading 100 % of 1.00 GB", "whisper-tiny: checking"]
+    assert len(told) == 1 + 1 + 11 + 1
+
+
+def test_an_error_is_one_document_with_json(capsys, models) -> None:
+    for command in (
+        ["pull", "resemblyzer", "opus-mt-en-es", "--offline"],
+        ["pull", "nonesuch"],
+        ["pull", "nllb-200-distilled-600m"],
+        ["pull", "opus-mt-en-es", "--from", "x.whl"],
+        ["path", "resemblyzer"],
+        ["show", "nonesuch"],
+    ):
+        assert run(["models", *command, "--json"]) == 2, command
+        told = capsys.readouterr()
+        assert set(json.loads(told.out)) == {"error", "remedy"}
+        assert json.loads(told.out)["remedy"]
+        assert told.err == ""
+    assert not models.exists()
+
+
+PULL = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+sys.argv = ["node", "models", "pull", "mine"]
+from cli.app import main
+main()
+"""
+
+
+def test_ctrl_c_in_the_middle_keeps_what_came(babelmesh_home: Path, models: Path) -> None:
+    with serving({REPO: dict(FILES)}) as hub:
+        hub.gate = threading.Event()
+        files = ", ".join(f'{{ path = "{path}" }}' for path in FILES)
+        (babelmesh_home / "catalogue.toml").write_text(
+            OWN.replace('{ at = "folder", path = "here" }', f'{{ at = "hub", repo = "{REPO}" }}')
+            .replace('[{ path = "config.json", bytes = 2 }]', f"[{files}]")
+            .replace('use = "non-commercial"', "")
+        )
+        keep = ("PATH", "BABELMESH_HOME", "BABELMESH_MODELS")
+        told = {**{name: os.environ[name] for name in keep}, "HF_ENDPOINT": hub.endpoint, "NO_PROXY": "*"}
+        process = subprocess.Popen(
+            [sys.executable, "-c", PULL], cwd=ROOT, env=told, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        part = models / "mine" / ".partial" / COMMIT / ".parts" / "model.safetensors"
+        while not (part.is_file() and part.stat().st_size):
+            assert process.poll() is None, process.communicate()
+        process.send_signal(signal.SIGINT)
+        try:
+            out, err = process.communicate(timeout=15)  # the hub says nothing for a minute
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert out == ""
+    assert "Finished steps are kept" in err
+    assert "Traceback" not in err
+    assert part.stat().st_size >= 1024

@@ -10,7 +10,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -72,7 +72,8 @@ class Hub:
         return None
 
 
-def _describe(hub: Hub, repo: str, files: dict[str, bytes]) -> dict[str, object]:
+def describe_repository(hub: Hub, repo: str, files: dict[str, bytes]) -> dict[str, object]:
+    """What the hub says of a repository."""
     siblings: list[dict[str, object]] = []
     for path, data in files.items():
         blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
@@ -91,6 +92,11 @@ class _Answers(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
 
+    def handle(self) -> None:
+        """A client may leave at any time."""
+        with suppress(ConnectionError):
+            super().handle()
+
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
         self.hub.asked.append((self.command, path, self.headers.get("Range", "")))
@@ -106,7 +112,7 @@ class _Answers(BaseHTTPRequestHandler):
             elif commit not in {"", self.hub.commit}:
                 self._send(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
             else:
-                self._send(200, json.dumps(_describe(self.hub, repo, self.hub.repos[repo])).encode(), {})
+                self._send(200, json.dumps(describe_repository(self.hub, repo, self.hub.repos[repo])).encode(), {})
         elif path.startswith("/api/"):
             self._send(404, b"{}", {})
         elif not path.startswith("/blob/"):
@@ -153,7 +159,8 @@ class _Answers(BaseHTTPRequestHandler):
         for key, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(key, value)
         self.end_headers()
-        self.wfile.write(body)
+        with suppress(OSError):
+            self.wfile.write(body)
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from ml.models.entry import HubSource
 from ml.models.fetch import fetch
 from ml.models.hub import HubOptions, download, look
 from ml.models.record import PIN, Pin, PinnedFile, write
-from tests.ml.models.hub_server import COMMIT, Hub, Trouble, serving
+from ml.models.stop import Stop
+from tests.ml.models.hub_server import COMMIT, Hub, Trouble, describe_repository, serving
 from tests.ml.models.published import FILES, REPO, hub_entry, options_for, store_of
 
 LARGE = "model.safetensors"
@@ -25,7 +26,7 @@ SOURCE = HubSource(REPO)
 
 def described(hub: Hub, **changes: Any) -> None:
     """The next description of the repository says this."""
-    told: dict[str, Any] = {"sha": COMMIT, "siblings": [{"rfilename": LARGE, "size": 3, "blobId": "a" * 40}]} | changes
+    told: dict[str, Any] = describe_repository(hub, REPO, FILES) | changes
     hub.troubles.append(Trouble(REPO, 200, body=json.dumps(told).encode()))
 
 
@@ -50,7 +51,7 @@ def test_a_commit_is_nothing_but_a_commit(hub: Hub, tmp_path: Path, sha: object)
         {"size": 3, "blobId": "a"},
         {"size": 3},
         {"blobId": "a" * 40},
-        {"lfs": {"sha256": "no", "size": 3}},
+        {"size": 3, "lfs": {"sha256": "no", "size": 3, "pointerSize": 130}},
     ],
 )
 def test_a_file_has_a_size_and_a_hash(hub: Hub, file: dict[str, object]) -> None:
@@ -135,7 +136,7 @@ def test_a_token_that_cannot_be_sent_is_not_told(
 
 def test_a_wait_is_ended_when_the_fetch_is(hub: Hub, tmp_path: Path) -> None:
     hub.troubles.append(Trouble(LARGE, 429, {"Retry-After": "100"}, times=9))
-    stopped, told = threading.Event(), []
+    stopped, told = Stop(), []
 
     def bring() -> None:
         try:
