@@ -71,7 +71,5 @@ def test_engines_compute_in_it(name: str) -> None:
     found = tiny_specs([name], Placement("cpu", "int8"))
     if not found:
         pytest.skip("there is no such tiny checkpoint")
-    with closing(
-        found[0].factory(EngineHome(Path("nowhere")))
-    ) as engine:  # what is left open is blamed on another test
+    with closing(found[0].factory(EngineHome(Path("nowhere")))) as engine:  # else another test gets the blame
         exercise(engine, Subject(Audio(tone(1.0))))
