@@ -73,7 +73,7 @@ def test_nothing_in_a_set_limits_what_may_be_done() -> None:
 
 def test_every_set_has_members() -> None:
     assert all(OURS.members(name) for name in OURS.sets)
-    assert [entry.name for entry in OURS.members("embedded")] == ["resemblyzer"]
+    assert [entry.name for entry in OURS.members("embedded")] == ["mediapipe-face", "resemblyzer"]
 
 
 def test_the_embedded_engines_model_is_pinned() -> None:
@@ -93,7 +93,7 @@ def test_an_unknown_name_lists_those_near_it() -> None:
 
 def test_names_and_sets_are_chosen_each_once() -> None:
     entries = OURS.chosen(["embedded", "resemblyzer"])
-    assert [entry.name for entry in entries] == ["resemblyzer"]
+    assert [entry.name for entry in entries] == ["mediapipe-face", "resemblyzer"]
     with pytest.raises(Unavailable):
         OURS.chosen(["embedded", "nonesuch"])
 
@@ -163,3 +163,24 @@ def test_parts_come_with_what_they_are_parts_of_and_once() -> None:
     voices = [OURS.find("speecht5-tts"), OURS.find("speecht5-vc")]
     names = [entry.name for entry in OURS.with_parts(voices)]
     assert names == ["speecht5-hifigan", "spkrec-xvect-voxceleb", "speecht5-tts", "speecht5-vc"]
+
+
+def test_the_examples_of_the_page_are_catalogues(tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "models.md").read_text(encoding="utf-8")
+    blocks = [block.partition("```")[0] for block in page.split("```toml\n")[1:]]
+    path = tmp_path / "catalogue.toml"
+    path.write_text("\n".join(blocks))
+    own = Catalogue.load([path])
+    assert {entry.name for entry in own.model} - {entry.name for entry in OURS.model} == {"my-whisper", "my-voice"}
+    mine = own.find("my-voice")
+    assert mine.source == FolderSource(str(tmp_path / "my-voice"))
+    assert [entry.name for entry in own.with_parts([mine])] == ["speecht5-hifigan", "spkrec-xvect-voxceleb", "my-voice"]
+    assert all(own.find(name).engine in KINDS for name in ("my-voice", "my-whisper"))
+
+
+@pytest.mark.parametrize("entry", OURS.model, ids=lambda entry: entry.name)
+def test_what_was_not_compared_with_its_repository_says_so(entry: ModelEntry) -> None:
+    if isinstance(entry.source, HubSource) and not entry.source.revision:
+        assert "files" in entry.doubt
+    if " / " in entry.licence:
+        assert "licence" in entry.doubt
