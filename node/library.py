@@ -194,7 +194,8 @@ class Library:
                 f"engines.isolation: {strange[0]!r} is no engine of a fetched model.",
                 "Name models that have an engine: node models list",
             )
-        return tuple(self._apart(spec, place) if spec.name in self.isolated else spec for spec in made)
+        programs = {entry.name for entry in self.catalogue.model if entry.runs_code}
+        return tuple(self._apart(spec, place) if spec.name in {*self.isolated, *programs} else spec for spec in made)
 
     def _apart(self, spec: EngineSpec, place: Callable[[ModelEntry], Placement]) -> EngineSpec:
         """The engine in a process of its own, which may take what the model does, loaded and being loaded."""

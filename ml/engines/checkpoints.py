@@ -80,6 +80,7 @@ KINDS: Mapping[str, Kind] = {
     "madlad": Kind("mt", "ml.engines.madlad:MadladTranslator"),
     "ct2-marian": Kind("mt", "ml.engines.ct2_marian:Ct2MarianTranslator", (*USUAL, PIECES, CT2)),
     "hifigan": Kind("vocoder", "ml.engines.hifigan:HifiGanVocoder"),
+    "silero": Kind("tts", "ml.engines.silero:SileroVoice", USUAL[:1]),
     "xtts": Kind("tts", "ml.engines.xtts:XttsVoice", (*USUAL, XTTS)),
     "vits": Kind("tts", "ml.engines.vits:VitsVoice"),
     "pocket-tts": Kind("tts", "ml.engines.pocket_tts:PocketVoice"),
@@ -157,7 +158,7 @@ def _spec(
         rank=entry.rank,
         cpu_rank=entry.cpu_rank,
         memory=entry.memory,
-        use=entry.use,
+        use="ask" if entry.runs_code and entry.use == "any" else entry.use,
         pairs=tuple(map(_pair, entry.pairs)),
         at=at,
     )

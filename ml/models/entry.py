@@ -137,6 +137,9 @@ class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Models that this one computes with, by what they are to it: vocoder = "speecht5-hifigan"."""
     cpu_rank: int | None = None
     """The same where there is no accelerator; None: as `rank`. A model that is too slow there ranks low."""
+    runs_code: bool = False
+    """Its files are a program, which is run, in a process of its own. Only for a folder whose files are each named with
+    their SHA-256: the yes is to these bytes and no others."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for an entry that contradicts itself."""
@@ -144,6 +147,9 @@ class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             raise ValueError(f"{self.name}: say in `terms` what its licence asks")
         if not isinstance(self.source, FolderSource) and not self.files:
             raise ValueError(f"{self.name}: name its files")
+        named = self.files and all(file.sha256 and not file.instead for file in self.files)
+        if self.runs_code and not (isinstance(self.source, FolderSource) and named):
+            raise ValueError(f"{self.name}: runs_code is for files in a folder, each with its sha256")
         if self.convert and self.convert.file not in {file.path for file in self.files}:
             raise ValueError(f"{self.name}: {self.convert.file} is none of its files")
         if self.convert and isinstance(self.source, HubSource):

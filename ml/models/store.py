@@ -27,6 +27,7 @@ from ml.models import record as records
 from ml.models.catalogue import Catalogue
 from ml.models.checkpoint import Checkpoint
 from ml.models.entry import FolderSource, HubSource, ModelEntry
+from ml.models.programs import refuse_programs
 from ml.models.record import PIN, RECORD, Pin, Record
 
 PARTIAL = ".partial"
@@ -116,6 +117,7 @@ class ModelStore:
             raise Unavailable(f"The {name} model ({entry.task}) is not on this machine.", f"node models pull {name}")
         if damaged := self._damaged(entry, place, thorough=False):
             raise ModelDamaged(f"{place / damaged[0]} is not what was published.", f"node models pull {name}")
+        refuse_programs(entry, place)
         return Checkpoint(entry, place, revision, made=self.folder / name)
 
     def verify(self, name: str) -> tuple[str, ...]:

@@ -248,3 +248,20 @@ def test_a_catalogue_that_does_not_hold_together_is_named(tmp_path: Path) -> Non
         with pytest.raises(BadConfig, match=what) as caught:
             library_of(config_of(tmp_path))
         assert "catalogue.toml" in caught.value.sentence
+
+
+def test_a_program_runs_in_a_process_of_its_own_and_only_by_name(tmp_path: Path) -> None:
+    """The user's catalogue said runs_code = true; nothing else is to be set."""
+    voice = entry(
+        "silero-es",
+        task="tts",
+        engine="silero",
+        use="any",
+        files=(ModelFile("v4_es.pt", sha256="0" * 64),),
+        runs_code=True,
+    )
+    made = library(tmp_path, voice, entry("two", use="any")).engines(lambda: Hardware(10**12))
+    assert {spec.name: (spec.isolation, spec.use) for spec in made} == {
+        "silero-es": ("process", "ask"),
+        "two": ("thread", "any"),
+    }

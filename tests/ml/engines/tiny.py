@@ -28,6 +28,7 @@ from ml.models.entry import FolderSource, ModelEntry
 
 MODULES = (
     "tests.ml.engines.tiny_xtts",
+    "tests.ml.engines.tiny_silero",
     "tests.ml.engines.tiny_seamless",
     "tests.ml.engines.tiny_ecapa",
     "tests.ml.engines.tiny_canary",
