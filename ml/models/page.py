@@ -22,6 +22,7 @@ TASKS = {
     "conversion": "Say the same in another voice",
     "vocoder": "Sound from log-mel",
     "speaker": "Tell voices apart",
+    "lips": "Find faces and their lips",
 }
 
 

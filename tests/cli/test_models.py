@@ -60,7 +60,8 @@ def test_models_are_listed_with_their_licence_and_sets(capsys) -> None:
         assert word in shown
     assert run(["models", "list", "embedded", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert [(line["name"], line["state"]) for line in told["models"]] == [("resemblyzer", "missing")]
+    states = [(line["name"], line["state"]) for line in told["models"]]
+    assert states == [("mediapipe-face", "missing"), ("resemblyzer", "missing")]
     assert "embedded" in told["sets"]
 
 
@@ -90,9 +91,9 @@ def test_offline_is_answered_at_once_with_the_remedy(capsys, models) -> None:
 def test_a_dry_run_fetches_nothing(capsys, models) -> None:
     assert run(["models", "pull", "embedded", "--dry-run"]) == 0
     shown = capsys.readouterr().out
-    assert "15.7 MB in all" in shown
+    assert "51.4 MB in all" in shown
     assert run(["models", "pull", "embedded", "--dry-run", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["bytes"] == 15747704
+    assert json.loads(capsys.readouterr().out)["bytes"] == 51370342
     assert not models.exists()
 
 

