@@ -64,6 +64,8 @@ class Hardware:
     memory: int
     gpu: Gpu | None = None
     compiling: Compiling = "auto"
+    trouble: str = ""
+    """Why an accelerator that is there cannot be used: it is full, or its driver does not answer."""
 
     def compiles(self, device: str, dtype: str) -> bool:
         """Whether a model shall be compiled there; one in int8 cannot be."""
@@ -105,7 +107,7 @@ def placements(memory: Mapping[str, int], hardware: Hardware) -> tuple[Placement
         ]
     for dtype in CPU_DTYPES:
         if dtype in sizes and sizes[dtype] * WORKING_ROOM <= hardware.memory:
-            why = "no accelerator" if gpu is None else f"it does not fit on {gpu.name}"
+            why = hardware.trouble or "no accelerator" if gpu is None else f"it does not fit on {gpu.name}"
             why = why if not found else "the last resort"
             found.append(Placement("cpu", dtype, why, compiled=hardware.compiles("cpu", dtype)))
     return tuple(found)
@@ -118,12 +120,18 @@ def compile_options(device: str) -> dict[str, str] | None:
 
 
 def hardware(memory: int) -> Hardware:
-    """This machine, of whose main memory `memory` bytes are free. Raises Unavailable without torch."""
+    """This machine, of whose main memory `memory` bytes are free. Raises Unavailable without torch.
+
+    Of several NVIDIA GPUs it is the first; CUDA_VISIBLE_DEVICES says which that is.
+    """
     torch = _torch()
     device = best_device()
     if device == "cuda":
-        free, _ = torch.cuda.mem_get_info()
-        facts = torch.cuda.get_device_properties(0)
+        try:  # begins to use it, for which it needs some hundred megabytes
+            free, _ = torch.cuda.mem_get_info(0)
+            facts = torch.cuda.get_device_properties(0)
+        except RuntimeError as error:
+            return Hardware(memory, trouble=_unanswered(error))
         return Hardware(memory, Gpu("cuda", facts.name, free, (facts.major, facts.minor)))
     if device == "mps":  # it shares the main memory
         return Hardware(memory, Gpu("mps", "Apple GPU", min(memory, torch.mps.recommended_max_memory())))
@@ -196,13 +204,22 @@ def describe() -> str:
     torch = _torch()
     device = best_device()
     if device == "cuda":
-        facts = torch.cuda.get_device_properties(0)
+        try:
+            facts = torch.cuda.get_device_properties(0)
+        except RuntimeError as error:
+            return f"{_unanswered(error)}, torch {torch.__version__}"
         what = f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB"
     elif device == "mps":
         what = "Apple GPU"
     else:
         what = f"{platform.machine()} CPU, {os.cpu_count()} cores"
     return f"{what}, torch {torch.__version__}"
+
+
+def _unanswered(error: RuntimeError) -> str:
+    """What CUDA says, without its advice to programmers."""
+    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return f"the NVIDIA GPU cannot be used ({said[:200]})"
 
 
 def _torch() -> ModuleType:

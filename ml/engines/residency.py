@@ -11,7 +11,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
@@ -107,8 +107,10 @@ class Residency:
         self._tell(sentence)
 
     def room(self) -> Hardware:
-        """What an engine could be put on if all others left."""
+        """What an engine could be put on if all others left; an accelerator that cannot be used is told."""
         machine = self._machine()
+        if machine.trouble:
+            self.tell(f"Engines run on the CPU: {machine.trouble}.")
         with self._changed:
             gpu = machine.gpu
             pool = machine.pool(gpu.kind) if gpu else "cpu"
@@ -116,7 +118,7 @@ class Residency:
                 most = self._most(pool, machine)
                 gpu = Gpu(gpu.kind, gpu.name, min(most, gpu.memory + self._taken(pool)), gpu.capability)
             memory = min(self._most("cpu", machine), machine.memory + self._taken("cpu"))
-            return Hardware(memory, gpu)
+            return replace(machine, memory=memory, gpu=gpu)
 
     def taken(self) -> Mapping[str, int]:
         """Bytes that are given away, by memory."""

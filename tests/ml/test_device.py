@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -86,3 +87,25 @@ def test_this_machine_is_described(torch) -> None:
     found = hardware(123)
     assert found.memory == 123
     assert (found.gpu is None) == (best_device() == "cpu")
+
+
+class Full:
+    """What a card says on which there is not even room to begin."""
+
+    def __init__(self) -> None:
+        self.cuda = self
+
+    def __getattr__(self, name: str) -> Any:
+        def fail(*given: object) -> Any:
+            raise RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported")
+
+        return {"is_available": lambda: True, "__version__": "9"}.get(name, fail)
+
+
+def test_a_card_that_is_full_is_no_reason_not_to_use_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ml.device._torch", Full)
+    machine = hardware(16 * GB)
+    assert (machine.memory, machine.gpu) == (16 * GB, None)
+    (first, *_) = placements(SIZES, machine)
+    assert (first.device, first.why) == ("cpu", "the NVIDIA GPU cannot be used (CUDA error: out of memory)")
+    assert describe() == "the NVIDIA GPU cannot be used (CUDA error: out of memory), torch 9"

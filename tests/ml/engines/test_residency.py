@@ -316,3 +316,10 @@ def test_one_that_does_not_leave_in_peace_holds_nobody_up(what: str) -> None:
         residency.rest()
     assert residency.names() == ()
     assert [residency.enter(name) for name in "ab"] == [None, None]
+
+
+def test_an_accelerator_that_cannot_be_used_is_told_once() -> None:
+    heard: list[str] = []
+    residency = Residency(lambda: Hardware(1000, compiling="on", trouble="the card is full"), tell=heard.append)
+    assert (residency.room().compiling, residency.room().trouble) == ("on", "the card is full")
+    assert heard == ["Engines run on the CPU: the card is full."]
