@@ -20,11 +20,13 @@ import numpy as np
 
 from ml.device import Placement
 from ml.engines.hearing import Recogniser
+from ml.engines.interpreting import cuts
 from ml.engines.loading import load_network, load_part
 from ml.engines.protocols import AsrOptions, EngineSpec
+from ml.engines.sphinx_level import FLOOR
 from ml.engines.strided import Grid
 from ml.engines.whisper_words import FRAME, token_times
-from ml.engines.window import Heard
+from ml.engines.window import Heard, shifted
 from ml.errors import EngineFailed, ModelDamaged
 from ml.models.checkpoint import Checkpoint
 from ml.types import SAMPLE_RATE, Samples, Word
@@ -41,6 +43,10 @@ AT_LEAST = 6
 """Tokens that the shortest sound may have: the cards' rule leaves a third of a second of "Yes." no room for an end."""
 ROUNDS = 2
 """A cycle that comes once more than this often at an end that was cut off is a loop."""
+LEAST_CUT = 3.0
+"""Seconds; a window in which it loses itself is heard again in two pieces, unless it is shorter."""
+PIECE = 0.6
+"""Share of a window that the larger of the two pieces has at most; they are cut where it is quietest."""
 SPACE = "\u2581"
 
 
@@ -50,6 +56,8 @@ class Decoded:
 
     tokens: tuple[int, ...]
     likely: tuple[float, ...]
+    lost: bool = False
+    """Whether it was a loop, so that the rest of the window was not heard."""
 
 
 def unlooped(tokens: Sequence[int]) -> int:
@@ -135,14 +143,22 @@ class MoonshineEar:
 
     def hear(self, samples: Samples, options: AsrOptions, before: str = "") -> Heard:
         """The words of 16 kHz samples `[N]`. Raises EngineFailed."""
+        if not len(samples) or float(np.abs(samples).max()) < FLOOR:  # half a window, perhaps
+            return Heard((), options.language)
         missing = round(SHORTEST * SAMPLE_RATE) - len(samples)
         sound = np.pad(samples, (0, max(0, missing)))
+        seconds = len(samples) / SAMPLE_RATE
         with self._lock:
             if self._network is None:
                 raise EngineFailed("The recogniser is closed.", "Open a new session.")
             encoded = self._encode(sound)
             found = self._decode(encoded, self.limit(len(sound) / SAMPLE_RATE, options.language))
-            times = self._times(encoded, found.tokens, len(samples) / SAMPLE_RATE) if found.tokens else np.zeros(1)
+            times = self._times(encoded, found.tokens, seconds) if found.tokens else np.zeros(1)
+        if found.lost and seconds >= LEAST_CUT:
+            words: tuple[Word, ...] = ()
+            for first, last in cuts(samples, PIECE * seconds):
+                words += shifted(self.hear(samples[first:last], options).words, first / SAMPLE_RATE)
+            return Heard(words, options.language)
         return Heard(self._words(found, times), options.language)
 
     def limit(self, seconds: float, language: str = "en") -> int:
@@ -188,10 +204,10 @@ class MoonshineEar:
         said = made.sequences[0, 1:].tolist()
         end = next((place for place, token in enumerate(said) if token in self._ends), None)
         kept = [place for place, token in enumerate(said[:end]) if token not in self._marks]
-        if end is None:
-            kept = kept[: unlooped([said[place] for place in kept])]
+        once = len(kept) if end is not None else unlooped([said[place] for place in kept])
+        lost, kept = once < len(kept), kept[:once]
         likely = tuple(float(made.logits[place][0].float().log_softmax(-1)[said[place]]) for place in kept)
-        return Decoded(tuple(said[place] for place in kept), likely)
+        return Decoded(tuple(said[place] for place in kept), likely, lost)
 
     def _times(self, encoded: Any, tokens: tuple[int, ...], seconds: float) -> Any:  # noqa: ANN401
         """Seconds at which each token begins, and the last one ends, `[len(tokens) + 1]`."""

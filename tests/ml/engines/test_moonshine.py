@@ -19,9 +19,11 @@ from transformers import MoonshineConfig
 from transformers.models.moonshine.modeling_moonshine import MoonshineRotaryEmbedding
 
 from ml.device import Placement
+from ml.engines.interpreting import cuts
 from ml.engines.loading import load_network
 from ml.engines.moonshine import AT_LEAST, WINDOW, MoonshineEar, unlooped
 from ml.engines.protocols import AsrOptions, EngineHome
+from ml.engines.window import shifted
 from ml.errors import EngineFailed, ModelDamaged, UnsupportedLanguage
 from ml.models.checkpoint import Checkpoint
 from ml.types import SAMPLE_RATE, Samples
@@ -110,23 +112,46 @@ def test_a_window_is_heard_without_a_word_on_the_terminal(ear: MoonshineEar, lj:
     assert said == []
 
 
-def test_what_never_ends_stops_at_the_bound_and_is_said_once(
-    ear: MoonshineEar, lj: Samples, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def loop(ear: MoonshineEar, monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[int]:
+    """Let the network say "e" for ever to more than so much sound; how many tokens it was given each time."""
     word = pieces().token_to_id("e")
     asked: list[int] = []
 
-    def loops(ids, scores):
+    def endless(ids, scores):
         asked.append(ids.shape[1])
         return torch.full_like(scores, -9.0).index_fill(1, torch.tensor([word]), 0.0)
 
-    whole = ear._network.generate
-    monkeypatch.setattr(
-        ear._network, "generate", lambda **options: whole(**options, logits_processor=[loops]), raising=False
-    )
+    plain = ear._network.generate
+
+    def generate(**options):
+        long = options["encoder_outputs"].last_hidden_state.shape[1] * ear._frame > seconds
+        return plain(**options, logits_processor=[endless] if long else [])
+
+    monkeypatch.setattr(ear._network, "generate", generate, raising=False)
+    return asked
+
+
+def test_what_never_ends_stops_at_the_bound_and_is_said_once(
+    ear: MoonshineEar, lj: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = loop(ear, monkeypatch, 0.0)
     heard = ear.hear(lj[: 2 * SAMPLE_RATE], AsrOptions())
     assert len(asked) == ear.limit(2.0) == 14
     assert text(heard) == "e"
+
+
+def test_a_window_in_which_it_loses_itself_is_heard_again_in_two(
+    ear: MoonshineEar, lj: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = np.concatenate([lj[: 2 * SAMPLE_RATE], np.zeros(SAMPLE_RATE, np.float32), lj[: 2 * SAMPLE_RATE]])
+    (_, middle), (_, end) = cuts(sound, 3.0)
+    assert (2 * SAMPLE_RATE <= middle <= 3 * SAMPLE_RATE, end) == (True, len(sound)), "it is cut in the silence"
+    halves = [ear.hear(part, AsrOptions()).words for part in np.split(sound, [middle])]
+    asked = loop(ear, monkeypatch, 4.0)
+    heard = ear.hear(sound, AsrOptions()).words
+    assert len(asked) == ear.limit(5.0), "only the whole went wrong"
+    assert heard == (*halves[0], *shifted(halves[1], middle / SAMPLE_RATE))
+    assert all(halves)
 
 
 @given(st.lists(st.integers(0, 9), max_size=12), st.lists(st.integers(0, 9), min_size=1, max_size=6), st.data())
