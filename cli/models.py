@@ -87,7 +87,7 @@ def pull(
     from_
         Take the published wheel from here instead of fetching it (for machines without internet).
     dry_run
-        Only say what would be fetched, with sizes and licences.
+        Only say what would be fetched, with sizes and licences. The exit code is 2 when one of them cannot be.
     offline
         Fetch nothing; say at once what is not here.
     accept_licence
@@ -192,25 +192,26 @@ def path(name: str, /, *, common: Common | None = None) -> int:
 
 def _show_plan(library: Library, names: Sequence[str], options: FetchOptions, *, as_json: bool) -> int:
     planned = library.plan(names, options)
-    missing = [one for one in planned if one.state != "present"]
+    missing = [one for one in planned if one.state != "present" and not one.trouble]
+    code = 2 if any(one.trouble for one in planned) else 0
     known = sum(one.bytes or 0 for one in missing)
     unknown = sum(one.bytes is None for one in missing)
     if as_json:
         write_json({"models": [_plain(one) for one in planned], "bytes": known, "unknown": unknown})
-        return 0
+        return code
     rows = [
         (
             one.name,
             one.licence + ("" if one.use == "any" else " (accepted)" if one.accepted else " (asks first)"),
-            "here" if one.state == "present" else _size(one.bytes),
-            ", ".join(path for path, _ in one.files),
+            "here" if one.state == "present" else "not to be had" if one.trouble else _size(one.bytes),
+            one.trouble or ", ".join(path for path, _ in one.files),
         )
         for one in planned
     ]
     _show("Would be fetched", ("name", "licence", "size", "files"), rows)
     more = f", and {unknown} of unknown size" if unknown else ""
     show_line(f"{_size(known)} in all{more}.")
-    return 0
+    return code
 
 
 def _ask(entry: ModelEntry) -> bool:
@@ -305,6 +306,8 @@ def _told(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         other = f" (else {file['instead']})" if file["instead"] else ""
         yield "file", file["path"] + other + size + (", where there is one" if file["optional"] else "")
     yield "checked by", _checked_by(facts)
+    if facts["runs_code"]:
+        yield "runs code", "yes, in a process of its own, with your rights: the catalogue says so of these bytes"
     for figure in facts["figures"]:
         yield "figure", f"{figure['what']}: {figure['value']:g} ({figure['source']})"
 

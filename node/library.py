@@ -52,7 +52,8 @@ class ModelLine(msgspec.Struct, frozen=True):
 
 
 class PlannedModel(msgspec.Struct, frozen=True):
-    """What a fetch would bring; `files` are (path, bytes). `bytes` is None where only the hub knows."""
+    """What a fetch would bring; `files` are (path, bytes). `bytes` is None where only the hub knows, `trouble` is why
+    it would not be fetched."""
 
     name: str
     licence: str
@@ -61,6 +62,7 @@ class PlannedModel(msgspec.Struct, frozen=True):
     files: tuple[tuple[str, int], ...]
     bytes: int | None
     accepted: bool
+    trouble: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,10 @@ class Library:
         return tuple(self._line(entry) for entry in wanted)
 
     def plan(self, names: Sequence[str], options: FetchOptions = USUAL) -> tuple[PlannedModel, ...]:
-        """What `pull` would fetch; asks the hubs for sizes that the catalogue lacks. Raises Unavailable."""
-        return tuple(self._planned(entry, options) for entry in self.catalogue.with_parts(self._wanted(names)))
+        """What `pull` would fetch; asks the hubs for sizes that the catalogue lacks. Where several are asked for, what
+        is refused is its model's trouble. Raises Unavailable."""
+        wanted = self.catalogue.with_parts(self._wanted(names))
+        return tuple(self._planned(entry, options, alone=len(wanted) == 1) for entry in wanted)
 
     def verify(self, names: Sequence[str] = ()) -> tuple[ModelLine, ...]:
         """Read the models of these names and sets through, or all that are here. Raises ModelDamaged naming all that
@@ -239,18 +243,24 @@ class Library:
             0 if size else sum(file.bytes or 0 for file in entry.files),
         )
 
-    def _planned(self, entry: ModelEntry, options: FetchOptions) -> PlannedModel:
+    def _planned(self, entry: ModelEntry, options: FetchOptions, *, alone: bool) -> PlannedModel:
         state = self.store.state(entry.name)
         files: tuple[tuple[str, int], ...] = ()
         size: int | None = None
+        trouble = ""
+        if isinstance(entry.source, FolderSource) and state != "present":
+            trouble = f"It is not whole in {entry.source.path}."
         try:
             found = plan(self.store, entry.name, options)
             files, size = tuple((file.path, file.bytes) for file in found), sum(file.bytes for file in found)
-        except Unavailable:
-            if not options.offline:
+        except Unreachable:
+            raise
+        except MlError as error:
+            if alone and not options.offline:
                 raise
+            trouble = "" if options.offline else error.sentence
         accepted = self.store.accepted(entry)
-        return PlannedModel(entry.name, entry.licence, entry.use, state, files, size, accepted)
+        return PlannedModel(entry.name, entry.licence, entry.use, state, files, size, accepted, trouble)
 
     def _used_by(self, entry: ModelEntry) -> tuple[str, ...]:
         kind = KINDS.get(entry.engine)

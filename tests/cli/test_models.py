@@ -233,6 +233,22 @@ def test_an_error_is_one_document_with_json(capsys, models) -> None:
     assert not models.exists()
 
 
+def publish(home: Path, *repos: str) -> None:
+    """A catalogue of models in these repositories: "mine", "mine1" ..."""
+    files = ", ".join(f'{{ path = "{path}" }}' for path in FILES)
+    text = OWN.replace('[{ path = "config.json", bytes = 2 }]', f"[{files}]").replace('use = "non-commercial"', "")
+    parts = []
+    for number, repo in enumerate(repos):
+        one = text.replace('{ at = "folder", path = "here" }', f'{{ at = "hub", repo = "{repo}" }}')
+        parts.append(one.replace('"mine"', f'"mine{number or ""}"'))
+    (home / "catalogue.toml").write_text("\n".join(parts))
+
+
+def settings(**more: str) -> dict[str, str]:
+    """The environment of a process of its own."""
+    return {**{name: os.environ[name] for name in ("PATH", "BABELMESH_HOME", "BABELMESH_MODELS")}, **more}
+
+
 PULL = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
@@ -245,14 +261,8 @@ main()
 def test_ctrl_c_in_the_middle_keeps_what_came(babelmesh_home: Path, models: Path) -> None:
     with serving({REPO: dict(FILES)}) as hub:
         hub.gate = threading.Event()
-        files = ", ".join(f'{{ path = "{path}" }}' for path in FILES)
-        (babelmesh_home / "catalogue.toml").write_text(
-            OWN.replace('{ at = "folder", path = "here" }', f'{{ at = "hub", repo = "{REPO}" }}')
-            .replace('[{ path = "config.json", bytes = 2 }]', f"[{files}]")
-            .replace('use = "non-commercial"', "")
-        )
-        keep = ("PATH", "BABELMESH_HOME", "BABELMESH_MODELS")
-        told = {**{name: os.environ[name] for name in keep}, "HF_ENDPOINT": hub.endpoint, "NO_PROXY": "*"}
+        publish(babelmesh_home, REPO)
+        told = settings(HF_ENDPOINT=hub.endpoint, NO_PROXY="*")
         process = subprocess.Popen(
             [sys.executable, "-c", PULL], cwd=ROOT, env=told, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -269,3 +279,17 @@ def test_ctrl_c_in_the_middle_keeps_what_came(babelmesh_home: Path, models: Path
     assert "Finished steps are kept" in err
     assert "Traceback" not in err
     assert part.stat().st_size >= 1024
+
+
+def test_a_mirror_and_a_proxy_are_those_of_the_usual_settings(babelmesh_home: Path, models: Path) -> None:
+    """The hub's server is the proxy here, and the mirror has an address that nothing but a proxy can reach."""
+    with serving({REPO: dict(FILES)}) as hub:
+        publish(babelmesh_home, REPO, "someone/else")
+        told = settings(HF_ENDPOINT="http://mirror.invalid", HTTP_PROXY=hub.endpoint)
+        command = PULL.replace('"mine"]', '"mine", "mine1", "--json"]')
+        done = subprocess.run([sys.executable, "-c", command], cwd=ROOT, env=told, capture_output=True, text=True)
+    assert done.returncode == 2
+    error = json.loads(done.stdout)["error"]
+    assert error.startswith("1 of 2 models were not fetched. mine1: ")
+    assert (models / "mine" / COMMIT / "model.safetensors").read_bytes() == FILES["model.safetensors"]
+    assert "mine: downloading 100 %" in done.stderr

@@ -265,3 +265,15 @@ def test_a_program_runs_in_a_process_of_its_own_and_only_by_name(tmp_path: Path)
         "silero-es": ("process", "ask"),
         "two": ("thread", "any"),
     }
+
+
+def test_a_plan_names_what_would_not_come(tmp_path: Path) -> None:
+    first, second = folders(tmp_path, "first", "second")
+    (tmp_path / "second" / "config.json").write_text("{}")
+    here = library(tmp_path, first, second)
+    told = {one.name: one.trouble for one in here.plan(["first", "second"])}
+    assert "not whole" in told["first"]
+    assert told["second"] == ""
+    pinned = [entry(name, source=HubSource("someone/some", "a" * 40)) for name in ("a", "b")]
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        library(tmp_path, *pinned).plan(["a", "b"], FetchOptions(hub=HubOptions("http://127.0.0.1:9", pause=0.0)))
