@@ -40,8 +40,7 @@ def list_(*names: str, common: Common | None = None) -> int:
         write_json({"models": [_plain(line) for line in lines], "sets": sets})
         return 0
     rows = [
-        (line.name, line.task, _short(line.languages), _licence(line), _about(line), STATES[line.state])
-        for line in lines
+        (line.name, line.task, _short(line.languages), _licence(line), _about(line), _state(line)) for line in lines
     ]
     _show("Models", ("name", "task", "languages", "licence", "size", "state"), rows)
     if not names:
@@ -341,6 +340,11 @@ def _plain(value: Any) -> Any:  # noqa: ANN401
     import msgspec
 
     return msgspec.to_builtins(value)
+
+
+def _state(line: ModelLine) -> str:
+    lacking = f", lacks {', '.join(line.lacks)}" if line.state == "present" and line.lacks else ""
+    return STATES[line.state] + lacking
 
 
 def _licence(line: ModelLine) -> str:

@@ -49,6 +49,8 @@ class ModelLine(msgspec.Struct, frozen=True):
     used_by: tuple[str, ...] = ()
     at_least: int = 0
     """Bytes of the files whose size is known, where it is not known of all."""
+    lacks: tuple[str, ...] = ()
+    """Its parts that are not here; without them it does not run."""
 
 
 class PlannedModel(msgspec.Struct, frozen=True):
@@ -241,6 +243,7 @@ class Library:
             entry.summary,
             self._used_by(entry),
             0 if size else sum(file.bytes or 0 for file in entry.files),
+            tuple(part for part in entry.parts.values() if self.store.state(part) != "present"),
         )
 
     def _planned(self, entry: ModelEntry, options: FetchOptions, *, alone: bool) -> PlannedModel:

@@ -293,3 +293,12 @@ def test_a_mirror_and_a_proxy_are_those_of_the_usual_settings(babelmesh_home: Pa
     assert error.startswith("1 of 2 models were not fetched. mine1: ")
     assert (models / "mine" / COMMIT / "model.safetensors").read_bytes() == FILES["model.safetensors"]
     assert "mine: downloading 100 %" in done.stderr
+
+
+def test_a_model_without_its_part_is_listed_as_such(capsys, mine) -> None:
+    catalogue = mine.parent / "catalogue.toml"
+    catalogue.write_text(OWN + 'parts = { vocoder = "resemblyzer" }\n')
+    assert run(["models", "list", "mine"]) == 0
+    assert "here, lacks resemblyzer" in capsys.readouterr().out
+    assert run(["models", "pull", "mine", "--offline", "--accept-licence"]) == 2
+    assert "resemblyzer" in capsys.readouterr().err
