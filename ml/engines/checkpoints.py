@@ -48,6 +48,8 @@ class Kind:
     task: Task
     body: str
     packages: tuple[Package, ...] = USUAL
+    program: bool = False
+    """Its checkpoints are programs (`ModelEntry.runs_code`)."""
 
     def loadable(self) -> Loadable:
         """The class; imports its module."""
@@ -80,7 +82,7 @@ KINDS: Mapping[str, Kind] = {
     "madlad": Kind("mt", "ml.engines.madlad:MadladTranslator"),
     "ct2-marian": Kind("mt", "ml.engines.ct2_marian:Ct2MarianTranslator", (*USUAL, PIECES, CT2)),
     "hifigan": Kind("vocoder", "ml.engines.hifigan:HifiGanVocoder"),
-    "silero": Kind("tts", "ml.engines.silero:SileroVoice", USUAL[:1]),
+    "silero": Kind("tts", "ml.engines.silero:SileroVoice", USUAL[:1], program=True),
     "xtts": Kind("tts", "ml.engines.xtts:XttsVoice", (*USUAL, XTTS)),
     "vits": Kind("tts", "ml.engines.vits:VitsVoice"),
     "pocket-tts": Kind("tts", "ml.engines.pocket_tts:PocketVoice"),
@@ -142,6 +144,9 @@ def _spec(
     )
     model = Need(_need(entry.name), "model", partial(present, entry), f"node models pull {entry.name}")
 
+    yes = "In your own catalogue: runs_code = true, and the file's sha256 (docs/decisions/0010-programs.md)"
+    allowed = [Need("your yes to its program", "model", lambda home: entry.runs_code, yes)] if kind.program else []
+
     def at(home: EngineHome, placement: Placement) -> Engine:
         found = find(entry, home)
         with turn:
@@ -154,7 +159,7 @@ def _spec(
         languages=entry.languages,
         licence=entry.licence,
         factory=lambda home: at(home, place(entry)),
-        needs=(*packages, model),
+        needs=(*packages, *allowed, model),
         rank=entry.rank,
         cpu_rank=entry.cpu_rank,
         memory=entry.memory,

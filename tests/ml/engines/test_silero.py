@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ml.device import Placement
+from ml.engines.checkpoints import specs
 from ml.engines.protocols import EngineHome
 from ml.engines.silero import PIECE, SileroVoice
 from ml.errors import BadText, EngineFailed, ModelDamaged, Unavailable
@@ -20,6 +21,7 @@ from ml.types import SAMPLE_RATE, Delivery
 from tests.ml.engines.tiny import checkpoint, tiny_specs
 from tests.ml.engines.tiny_silero import FILE, archive, packed
 
+PLACE = Placement()
 (SPEC,) = tiny_specs(["tiny-silero"])
 
 
@@ -68,6 +70,15 @@ def test_what_the_program_cannot_say_is_an_error_of_that_text(engine) -> None:
 
 def test_it_is_never_chosen_unless_it_is_named() -> None:
     assert SPEC.use == "ask"
+    assert SPEC.missing(EngineHome(Path("nowhere"))) == ()
+
+
+def test_what_lacks_is_the_users_yes() -> None:
+    asked = msgspec.structs.replace(checkpoint("tiny-silero").entry, runs_code=False)
+    (spec,) = specs([asked], lambda entry, home: checkpoint(entry.name), lambda entry, home: True, lambda entry: PLACE)
+    (need,) = spec.missing(EngineHome(Path("nowhere")))
+    assert "yes" in need.name
+    assert "runs_code = true" in need.remedy
 
 
 class Mischief:
@@ -83,20 +94,20 @@ class Mischief:
 def test_nothing_runs_without_the_users_yes_to_these_bytes(tmp_path: Path) -> None:
     data = packed(Mischief(str(tmp_path / "ran")), __name__)
     with pytest.raises(Unavailable, match=r"v4_es\.pt .* is a program") as failure:
-        SileroVoice.load(SPEC, holding(data, tmp_path, runs_code=False), Placement())
+        SileroVoice.load(SPEC, holding(data, tmp_path, runs_code=False), PLACE)
     assert "0010-programs.md" in failure.value.remedy
     named = holding(archive(), tmp_path)
     (tmp_path / FILE).write_bytes(data)
     with pytest.raises(ModelDamaged, match="not the file that you named"):
-        SileroVoice.load(SPEC, named, Placement())
+        SileroVoice.load(SPEC, named, PLACE)
     assert not (tmp_path / "ran").exists()
     with pytest.raises(ModelDamaged):
-        SileroVoice.load(SPEC, holding(data, tmp_path), Placement())
+        SileroVoice.load(SPEC, holding(data, tmp_path), PLACE)
     assert (tmp_path / "ran").is_dir(), "a yes is a yes: it runs"
 
 
 def test_what_is_no_such_voice_is_refused(tmp_path: Path) -> None:
     for data in (b"", b"nothing", archive()[: len(archive()) // 2], packed({"speakers": ["a"]}, __name__)):
         with pytest.raises(ModelDamaged, match=r"does not open|no Silero voice") as failure:
-            SileroVoice.load(SPEC, holding(data, tmp_path), Placement())
+            SileroVoice.load(SPEC, holding(data, tmp_path), PLACE)
         assert failure.value.remedy

@@ -55,6 +55,7 @@ def test_a_seed_is_a_threads_own_and_reaches_every_draw() -> None:
             torch.bernoulli(half),
             torch.bernoulli(half, p=0.9),
             torch.randn(2, dtype=torch.float64).float(),
+            torch.multinomial(torch.ones(1000), 8).float(),
         ]
 
     with seeded(1):
@@ -67,6 +68,7 @@ def test_a_seed_is_a_threads_own_and_reaches_every_draw() -> None:
     assert torch.equal(before, torch.get_rng_state()), "the generator of the process is left alone"
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert not torch.equal(first[0], third[0])
+    assert not torch.equal(first[-1], third[-1])
     assert first[2].unique().tolist() == [0.0, 1.0]
 
 

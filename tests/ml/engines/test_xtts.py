@@ -22,9 +22,12 @@ from ml.engines.protocols import EngineHome, StreamingTts
 from ml.engines.speaking import PAUSE, seeded
 from ml.engines.xtts import REMEMBERED, SEED, XttsVoice
 from ml.errors import BadAudio, BadText, EngineFailed, ModelDamaged, Unavailable, UnsupportedLanguage
+from ml.models.catalogue import Catalogue
 from ml.models.checkpoint import Checkpoint
+from ml.models.entry import HubSource
 from ml.types import SAMPLE_RATE, Audio, Delivery
 from tests.conftest import ROOT
+from tests.ml.engines.published import facts
 from tests.ml.engines.tiny import checkpoint, tiny_specs
 
 (SPEC,) = tiny_specs(["tiny-xtts"])
@@ -199,3 +202,27 @@ def test_a_checkpoint_is_loaded_whole_or_refused_by_name(tmp_path: Path) -> None
     (made.folder / "vocab.json").write_text("{}")
     with pytest.raises(ModelDamaged, match=r"vocab\.json"):
         XttsVoice.load(SPEC, made, Placement())
+
+
+@pytest.mark.slow
+def test_the_network_of_published_sizes_fills_the_published_file() -> None:
+    """A saved dictionary is its tensors and, for each, 300 to 350 bytes of names and padding: the published file has
+    room for these tensors and no others of more than some kilobytes."""
+    from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig
+    from TTS.tts.models.xtts import Xtts
+
+    told = facts("xtts-v2")
+    made = Xtts(XttsConfig(model_args=XttsArgs(**told["model_args"]))).state_dict()
+    assert len(made) == told["tensors"]
+    assert sum(tensor.numel() * tensor.element_size() for tensor in made.values()) == told["tensor_bytes"]
+    assert 300 < (told["bytes"] - told["tensor_bytes"]) / told["tensors"] < 350
+
+
+def test_what_the_catalogue_says_is_what_is_published() -> None:
+    told, published = facts("xtts-v2"), Catalogue.load().find("xtts-v2")
+    assert published.source == HubSource("coqui/XTTS-v2", told["revision"])
+    assert {file.path: file.bytes for file in published.files}["model.pth"] == told["bytes"]
+    assert set(published.languages) == {code.partition("-")[0] for code in told["languages"]}
+    from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
+
+    assert set(VoiceBpeTokenizer().char_limits) == set(published.languages)
