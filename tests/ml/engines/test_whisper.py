@@ -15,7 +15,8 @@ from ml.device import Placement
 from ml.engines.loading import load_network
 from ml.engines.protocols import AsrOptions, EngineHome
 from ml.engines.whisper import WhisperEar, WhisperRecogniser
-from ml.engines.whisper_decoding import DecodingOptions
+from ml.engines.whisper_decoding import Decoder, DecodingOptions
+from ml.engines.whisper_words import FRAME, _median, to_words, warp
 from ml.errors import BadText, EngineFailed, ModelDamaged
 from ml.models.checkpoint import Checkpoint
 from ml.types import SAMPLE_RATE, Samples
@@ -71,6 +72,85 @@ def test_words_are_those_of_transformers_own_loop(ear: WhisperEar, lj: Samples, 
     heard = ear.hear(samples, AsrOptions())
     assert text(heard) == ear._text([t for t in tokens if t < ear._end]).strip()
     assert len(heard.words) > 3
+
+
+def heard_by_transformers(samples: Samples, ear: WhisperEar) -> tuple[list[int], np.ndarray, int]:
+    """The text's tokens, the times that transformers gives them, and the frames of sound."""
+    network = load_network("WhisperForConditionalGeneration", checkpoint("tiny-whisper"), Placement())
+    inputs = ear._extractor(samples, sampling_rate=SAMPLE_RATE, return_tensors="pt", return_attention_mask=True)
+    made = network.generate(
+        inputs.input_features,
+        attention_mask=inputs.attention_mask,
+        language="en",
+        task="transcribe",
+        return_token_timestamps=True,
+    )
+    said = [token for token in made["sequences"][0].tolist() if token < ear._end]
+    return said, made["token_timestamps"][0][: len(said)].numpy(), int(inputs.attention_mask.sum()) // 2
+
+
+def looked(samples: Samples, ear: WhisperEar, said: list[int]) -> np.ndarray:
+    """What the alignment heads look at, `[heads, prompt + said + end, frames]`."""
+    inputs = ear._extractor(samples, sampling_rate=SAMPLE_RATE, return_tensors="pt")
+    with torch.inference_mode():
+        encoded = ear._network.get_encoder()(inputs.input_features).last_hidden_state
+    _, layers = Decoder(ear._network, encoded).attention([*ear._start("en", "transcribe"), *said, ear._end])
+    return np.stack([layers[layer][head].numpy() for layer, head in ear._heads])
+
+
+@pytest.mark.parametrize("seconds", [9.0, 5.0, 2.5])
+def test_in_the_conventions_of_transformers_times_are_its_own(ear: WhisperEar, lj: Samples, seconds: float) -> None:
+    """transformers takes for a token what was looked at when it was given, and not when it was said; it leaves the
+    prompt out of the means, and counts attention to the padding. In all else it agrees."""
+    samples = lj[: round(seconds * SAMPLE_RATE)]
+    said, theirs, frames = heard_by_transformers(samples, ear)
+    start = len(ear._start("en", "transcribe"))
+    rows = looked(samples, ear, said)[:, start : start + len(said), :frames].astype(np.float64)
+    rows = (rows - rows.mean(1, keepdims=True)) / rows.std(1, keepdims=True)
+    down, right = warp(-_median(rows).mean(0))
+    ours = [right[np.searchsorted(down, token)] * FRAME for token in range(len(said))]
+    assert np.abs(np.asarray(ours) - theirs).max() <= FRAME + 1e-6
+    assert len(said) > 10
+
+
+@pytest.mark.parametrize("seconds", [9.0, 5.0, 2.5])
+def test_word_times_are_those_of_the_published_algorithm(ear: WhisperEar, lj: Samples, seconds: float) -> None:
+    """As openai/whisper computes them (`find_alignment` in its timing.py), with the filter and the warping of
+    transformers: attention over the sound alone, all tokens in the means, and for each token what was looked at when
+    it was said."""
+    from transformers.models.whisper.generation_whisper import _dynamic_time_warping, _median_filter
+
+    samples = lj[: round(seconds * SAMPLE_RATE)]
+    said, _, frames = heard_by_transformers(samples, ear)
+    weights = torch.tensor(looked(samples, ear, said)[:, :, :frames])
+    weights = weights / weights.sum(-1, keepdim=True)
+    std, mean = torch.std_mean(weights, dim=-2, keepdim=True, unbiased=False)
+    matrix = _median_filter((weights - mean) / std, 7).mean(0)[len(ear._start("en", "transcribe")) - 1 : -1]
+    tokens, places = _dynamic_time_warping(-matrix.double().numpy())
+    begins = places[np.pad(np.diff(tokens), (1, 0), constant_values=1).astype(bool)] * FRAME
+    words = ear.hear(samples, AsrOptions()).words
+    first = 0
+    for word, (spelt, where) in zip(words, to_words(said, ear._text, "en"), strict=True):
+        assert word.text == spelt
+        assert where[0] == first
+        first = where[-1] + 1
+        assert word.start == pytest.approx(begins[where[0]], abs=FRAME + 1e-6)
+        assert word.end == pytest.approx(begins[first], abs=FRAME + 1e-6)
+    assert first == len(said)
+
+
+def test_words_are_cut_as_by_transformers_pipeline(ear: WhisperEar, lj: Samples) -> None:
+    from transformers import AutomaticSpeechRecognitionPipeline
+
+    network = load_network("WhisperForConditionalGeneration", checkpoint("tiny-whisper"), Placement())
+    pipeline = AutomaticSpeechRecognitionPipeline(
+        model=network, tokenizer=ear._tokenizer, feature_extractor=ear._extractor
+    )
+    asked = {"language": "en", "task": "transcribe"}
+    told = pipeline({"raw": lj, "sampling_rate": SAMPLE_RATE}, return_timestamps="word", generate_kwargs=asked)
+    words = ear.hear(lj, AsrOptions()).words
+    assert [word.text for word in words] == [chunk["text"].strip() for chunk in told["chunks"]]
+    assert len(words) == len(SAID.split())
 
 
 def test_beams_hear_it_too(lj: Samples) -> None:
