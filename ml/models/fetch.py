@@ -108,6 +108,7 @@ def look_ahead(store: ModelStore, names: Sequence[str], options: FetchOptions = 
     A model that its hub refuses is left to its own turn. Raises NoRoom, hub.Unreachable.
     """
     needed = 0
+    coming: set[tuple[str, str, str]] = set()
     missing = [name for name in names if store.state(name) != "present"]
     for entry in map(store.find, missing):
         if isinstance(entry.source, WheelSource):
@@ -121,8 +122,12 @@ def look_ahead(store: ModelStore, names: Sequence[str], options: FetchOptions = 
             except MlError:
                 continue
             partial = store.folder / entry.name / PARTIAL / pin.revision
-            begun = sum(_size(_part(partial, file)) or _size(partial / file.path) for file in pin.files)
-            needed += sum(file.bytes for file in pin.files) - begun
+            places = [partial, *_places(store, entry.source, pin)]
+            for file in pin.files:
+                here = any(_size(place / file.path) == file.bytes for place in places)
+                if not here and (entry.source.repo, pin.revision, file.path) not in coming:
+                    needed += file.bytes - _size(_part(partial, file))
+                coming.add((entry.source.repo, pin.revision, file.path))
     if needed:
         _check_room(store, ", ".join(missing), needed, options)
 
@@ -225,7 +230,7 @@ def _serves(pin: Pin, entry: ModelEntry) -> bool:
     """Whether the pin knows all that the catalogue must have, and says what it says."""
     known = {file.path for file in pin.files}
     has_all = all(file.optional or file.path in known or file.instead in known for file in entry.files)
-    return has_all and not _contradicts(pin, entry)
+    return has_all and all(file.sha256 or file.git for file in pin.files) and not _contradicts(pin, entry)
 
 
 def _contradicts(pin: Pin, entry: ModelEntry) -> bool:
@@ -257,6 +262,8 @@ def _from_wheel(
             old = partial / entry.convert.file
             tensors.convert(entry, entry.convert, old.read_bytes(), partial)
             old.unlink()
+            if old.parent != partial:
+                old.parent.rmdir()
         _finish(store, entry, source.version, source.requirement, partial)
 
 
@@ -319,9 +326,7 @@ def _sweep(partial: Path, pin: Pin) -> None:
 def _take_what_is_here(store: ModelStore, source: HubSource, pin: Pin, partial: Path) -> None:
     """Take over files that are here already and whole, so that only the others are fetched: of a damaged folder of the
     same model, and of other models from the same commit of the same repository."""
-    known = store.catalogue.model
-    alike = [one.name for one in known if isinstance(one.source, HubSource) and one.source.repo == source.repo]
-    for place in [store.folder / name / pin.revision for name in alike]:
+    for place in _places(store, source, pin):
         for file in pin.files:
             target, found = partial / file.path, place / file.path
             told = file.sha256 or file.git
@@ -331,6 +336,13 @@ def _take_what_is_here(store: ModelStore, source: HubSource, pin: Pin, partial: 
                 if file.is_at(found):
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.hardlink_to(found)
+
+
+def _places(store: ModelStore, source: HubSource, pin: Pin) -> list[Path]:
+    """Where models from the commit of a repository lie, if they are here."""
+    known = store.catalogue.model
+    alike = [one.name for one in known if isinstance(one.source, HubSource) and one.source.repo == source.repo]
+    return [store.folder / name / pin.revision for name in alike]
 
 
 def _chosen(entry: ModelEntry, offer: Offer) -> tuple[PinnedFile, ...]:

@@ -116,7 +116,10 @@ class ModelStore:
         if state == "missing" or place is None or revision is None:
             raise Unavailable(f"The {name} model ({entry.task}) is not on this machine.", f"node models pull {name}")
         if damaged := self._damaged(entry, place, thorough=False):
-            raise ModelDamaged(f"{place / damaged[0]} is not what was published.", f"node models pull {name}")
+            remedy = (
+                "Put the published file back." if isinstance(entry.source, FolderSource) else f"node models pull {name}"
+            )
+            raise ModelDamaged(f"{place / damaged[0]} is not what was published.", remedy)
         refuse_programs(entry, place)
         return Checkpoint(entry, place, revision, made=self.folder / name)
 

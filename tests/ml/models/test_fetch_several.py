@@ -10,6 +10,7 @@ from ml.errors import Unavailable
 from ml.models.entry import HubSource, ModelEntry, ModelFile
 from ml.models.fetch import FetchOptions, NoRoom, fetch, look_ahead, plan
 from ml.models.hub import Unreachable
+from ml.models.record import PIN, Pin, PinnedFile, read, write
 from tests.ml.models.hub_server import COMMIT, Hub, Trouble
 from tests.ml.models.published import FILES, REPO, Published, hub_entry, options_for, store_of
 
@@ -126,3 +127,27 @@ def test_a_hash_published_later_than_the_pin_makes_it_ask_again(hub: Hub, tmp_pa
     made = fetch(store_of(tmp_path, entry), "listener", options_for(hub))
     assert made.revision == "d" * 40
     assert (made.folder / LARGE).read_bytes() == new
+
+
+def test_what_is_here_already_or_comes_twice_needs_room_once(hub: Hub, tmp_path: Path) -> None:
+    twin, third = hub_entry(name="twin", files=(ModelFile(LARGE),)), hub_entry(name="third", files=(ModelFile(LARGE),))
+    store = store_of(tmp_path, hub_entry(), twin, third)
+    once = options_for(hub, free=lambda folder: (64 << 20) + 320_000)
+    look_ahead(store, ["listener", "twin", "third"], once)
+    made = fetch(store, "listener", options_for(hub))
+    (made.folder / "config.json").unlink()
+    little = options_for(hub, free=lambda folder: (64 << 20) + 1000)
+    look_ahead(store, ["listener", "twin", "third"], little)
+    fetch(store, "listener", little)
+    fetch(store, "twin", little)
+
+
+def test_a_pin_of_an_earlier_version_without_hashes_is_asked_for_again(hub: Hub, tmp_path: Path) -> None:
+    (tmp_path / "listener").mkdir()
+    files = tuple(PinnedFile(path, len(data)) for path, data in FILES.items())
+    write(tmp_path / "listener" / PIN, Pin(REPO, COMMIT, files))
+    hub.repos[REPO][LARGE] = FILES[LARGE][::-1]
+    fetch(store_of(tmp_path), "listener", options_for(hub))
+    pin = read(tmp_path / "listener" / PIN, Pin)
+    assert pin is not None
+    assert all(file.sha256 or file.git for file in pin.files)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ml.errors import MlError, ModelDamaged, Unavailable
 from ml.models import hub as hub_module
@@ -191,3 +194,29 @@ def test_a_pin_of_another_machine_leads_nowhere_else(hub: Hub, tmp_path: Path, r
     assert made.folder == tmp_path / "models" / "listener" / COMMIT
     assert {name.name for name in tmp_path.iterdir()} == {"models"}
     assert hub.got(path) == [""] if path == "config.json" else hub.got(path) == []
+
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=50)
+JSON = st.recursive(
+    PLAIN, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner), max_leaves=8
+)
+FILE = st.fixed_dictionaries(
+    {"rfilename": st.just(LARGE) | st.text(max_size=20)},
+    optional={"size": JSON, "blobId": JSON, "lfs": JSON | st.fixed_dictionaries({"sha256": JSON, "size": JSON})},
+)
+REPOSITORY = st.fixed_dictionaries(
+    {"sha": st.just(COMMIT) | JSON}, optional={"siblings": st.lists(FILE, max_size=3) | JSON}
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given((REPOSITORY | JSON).map(lambda value: json.dumps(value).encode()) | st.binary(max_size=60))
+def test_whatever_a_hub_says_is_understood_or_refused(said: bytes) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hub_module, "_answer", lambda address, options: said)
+        try:
+            offer = look(SOURCE, None, HubOptions("http://hub.invalid"))
+        except MlError:
+            return
+    assert re.fullmatch("[0-9a-f]{40}", offer.commit)
+    assert all(0 <= file.bytes <= 10**12 and (file.sha256 or file.git) for file in offer.files.values())

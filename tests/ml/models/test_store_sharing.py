@@ -152,8 +152,9 @@ def test_a_file_of_a_folder_has_the_size_and_hash_that_are_said(tmp_path: Path) 
     store = store_of(tmp_path / "models", hub_entry(source=source, files=(told,)))
     assert store.open("listener")
     (tmp_path / "mine" / "weights").write_text("124")
-    with pytest.raises(ModelDamaged, match="weights"):
+    with pytest.raises(ModelDamaged, match="weights") as caught:
         store.open("listener")
+    assert "pull" not in caught.value.remedy
 
 
 def test_a_pin_is_as_strictly_read_as_a_hub(tmp_path: Path) -> None:
