@@ -307,8 +307,6 @@ def _told(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "checked by", _checked_by(facts)
     if facts["runs_code"]:
         yield "runs code", "yes, in a process of its own, with your rights: the catalogue says so of these bytes"
-    if facts["runs_code"]:
-        yield "runs code", "yes, in a process of its own, with your rights: the catalogue says so of these bytes"
     for figure in facts["figures"]:
         yield "figure", f"{figure['what']}: {figure['value']:g} ({figure['source']})"
 
