@@ -39,13 +39,19 @@ class Common:
 
 
 @contextmanager
-def household(common: Common) -> Iterator[Node]:
-    """The node of this home, closed at the end. Threads are limited before anything numeric is imported."""
+def household(common: Common, isolate: tuple[str, ...] = ()) -> Iterator[Node]:
+    """The node of this home, closed at the end. Threads are limited before anything numeric is imported.
+
+    The engines `isolate` run in processes of their own, beside those that the settings name.
+    """
     from ml.threads import limit_threads
 
     limit_threads()
     from node.app import build
     from node.config import load
 
-    with build(load(common.home, os.environ), lambda sentence: show_line(f"Note: {sentence}", error=True)) as node:
+    config = load(common.home, os.environ)
+    if isolate:
+        config = config.with_(engines={"isolation": tuple(dict.fromkeys((*config.engines.isolation, *isolate)))})
+    with build(config, lambda sentence: show_line(f"Note: {sentence}", error=True)) as node:
         yield node

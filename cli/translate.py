@@ -36,7 +36,7 @@ class Wishes:
     "Target language, such as es, ca, fr, it, pt."
 
     from_: Annotated[str, Parameter(name="--from")] = "auto"
-    "Language of the input, or auto."
+    "Language of the input, or auto; of a text where its words or the translator tell it."
 
     voice: str | None = None
     "Speak in the voice of this profile (see: node voice). Without it the input's own speaker is the reference."
@@ -83,6 +83,9 @@ class Wishes:
     ast: str | None = None
     "Go straight from speech to the other language with this engine; then there is no transcript."
 
+    isolate: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = ()
+    "Run this fetched engine in a process of its own (repeatable): its crash costs one utterance, and not the job."
+
 
 def translate(*inputs: Path, wishes: Wishes | None = None, common: Common | None = None) -> int:
     """Translate recordings into another language, in a voice tinted with the speaker's.
@@ -97,7 +100,7 @@ def translate(*inputs: Path, wishes: Wishes | None = None, common: Common | None
         raise BadUsage(
             "Say what to translate: recordings or --text, one of the two.", "node translate talk.wav --to es"
         )
-    with household(common) as node:
+    with household(common, wishes.isolate) as node:
         if wishes.text is not None:
             return _text(node, wishes, common)
         return _recordings(node, inputs, wishes, common)
@@ -194,6 +197,8 @@ def _text(node: Node, wishes: Wishes, common: Common) -> int:
         sys.stdout.write(result.text + "\n")
         if result.output is not None:
             show_line(f"Written: {result.output}", error=True)
+        if result.remark:
+            show_line(f"Note: {result.remark}", error=True)
         if result.missed_terms:
             missed = ", ".join(result.missed_terms)
             show_line(f"Note: Terms of the glossary that the translation has not: {missed}.", error=True)

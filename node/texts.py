@@ -5,12 +5,14 @@ The same engines as for recordings, without the ears. Knows nothing of how resul
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml.audio.write import AudioWriter
-from ml.errors import BadText
+from ml.engines.protocols import Mt
+from ml.errors import BadText, MlError, UnsupportedLanguage
 from ml.speech.tint import AsSpoken, Matcher
 from ml.speech.translate import Wording
 from ml.types import Translation
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 
 LONGEST = 200_000
 """Characters of text that are taken at once."""
+SAMPLE = 300
+"""Characters by which a text's language is told."""
+USUAL = "en"
+"""The language that is tried first."""
 BATCH = 16
 """Lines that are given to a translator together, where it takes several."""
 
@@ -42,6 +48,8 @@ class TextResult:
     seconds: float | None = None
     missed_terms: tuple[str, ...] = ()
     """Terms of the glossary that the translation has not."""
+    remark: str | None = None
+    """How the text's language was found, where nobody said it."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -59,7 +67,7 @@ def _checked(text: str) -> str:
 def translate_text(node: Node, text: str, options: DubOptions) -> TextResult:
     """Translate a text, line by line. Raises BadText, UnsupportedLanguage or Unavailable."""
     engines = load_engines(node.registry, options.engines, options.languages, hear=False, speak=False)
-    return _result(text, _translated(engines, text, options))
+    return _result(text, *_translated(engines, text, options))
 
 
 def say_text(node: Node, text: str, options: DubOptions, output: Path) -> TextResult:
@@ -69,7 +77,7 @@ def say_text(node: Node, text: str, options: DubOptions, output: Path) -> TextRe
     matcher: Matcher = AsSpoken()
     if options.voice is not None:
         matcher = voice_matcher(node.voices.get(options.voice), engines, options)
-    result = _result(text, _translated(engines, text, options))
+    result = _result(text, *_translated(engines, text, options))
     with AudioWriter(output) as writer:
         for line in result.text.splitlines():
             if any(c.isalnum() for c in line):
@@ -78,14 +86,62 @@ def say_text(node: Node, text: str, options: DubOptions, output: Path) -> TextRe
     return replace(result, output=str(output), seconds=round(writer.seconds, 3))
 
 
-def _translated(engines: Engines, text: str, options: DubOptions) -> list[Translation | None]:
-    """A translation for each line; lines without a word have none."""
+def text_language(text: str, mt: Mt, target: str) -> tuple[str, str | None]:
+    """The language that a text is in, of those that `mt` translates to `target`, and how that was found.
+
+    A translator with dictionaries says which words it does not know: the language in whose dictionaries most are found
+    is that of the text. Raises UnsupportedLanguage where nothing tells it.
+    """
+    able = mt.capabilities()
+    known = sorted({source for source, to in able.pairs if _primary(to) == _primary(target)})
+    if not known:
+        return USUAL, None  # the translator has the sentence for a language that it does not reach
+    if len(known) == 1:
+        return known[0], f"The text is taken as {known[0]!r}: {mt.spec.name} goes to {target!r} from no other."
+    if able.marks_unknown:
+        shares: dict[str, float] = {}
+        for source in sorted(known, key=lambda one: one != USUAL):
+            try:
+                shares[source] = _unknown(text, mt, source, target)
+            except MlError:  # a pair that does not work is nothing to go by
+                continue
+            if shares[source] == 0 and source == USUAL:
+                break
+        first, *others = sorted(shares, key=lambda one: shares[one]) or [USUAL]
+        if shares.get(first, 1.0) <= 0.5 and all(shares[first] < shares[other] for other in others):
+            return first, f"The text is taken as {first!r}: its words are in the dictionaries of {mt.spec.name} for it."
+    names = ", ".join(known[:8]) + (f" or {len(known) - 8} others" if len(known) > 8 else "")
+    raise UnsupportedLanguage(
+        f"Nothing tells which language the text is in, and {mt.spec.name} translates to {target!r} from several.",
+        f"Say which with --from, one of: {names}.",
+    )
+
+
+def _unknown(text: str, mt: Mt, source: str, target: str) -> float:
+    """The share of words at the beginning of a text that no dictionary for a language knows."""
+    sample = " ".join(text.split())
+    if len(sample) > SAMPLE:
+        sample = sample[:SAMPLE].rpartition(" ")[0] or sample[:SAMPLE]
+    words = {word.casefold() for word in re.findall(r"[^\W\d_]+", sample)}
+    return min(1.0, len(mt.translate(sample, source, target).unknown) / max(1, len(words)))
+
+
+def _primary(language: str) -> str:
+    return language.lower().split("-")[0]
+
+
+def _translated(engines: Engines, text: str, options: DubOptions) -> tuple[list[Translation | None], str | None]:
+    """A translation for each line, where it has a word, and how the text's language was found."""
     mt = engines.mt
     assert mt is not None  # noqa: S101 - without ears it is always asked for
-    source = "en" if options.source == "auto" else options.source
     wording = Wording(mt, options.glossary)
-    mt.prepare(source, options.target)
     lines = _checked(text).splitlines()
+    if not any(c.isalnum() for c in text):
+        return [None] * len(lines), None
+    source, remark = options.source, None
+    if source == "auto":
+        source, remark = text_language(text, mt, options.target)
+    mt.prepare(source, options.target)
     wordy = [line for line in lines if any(c.isalnum() for c in line)]
     said = [
         one
@@ -93,10 +149,10 @@ def _translated(engines: Engines, text: str, options: DubOptions) -> list[Transl
         for one in wording.translate_many(wordy[start : start + BATCH], source, options.target)
     ]
     coming = iter(said)
-    return [next(coming) if any(c.isalnum() for c in line) else None for line in lines]
+    return [next(coming) if any(c.isalnum() for c in line) else None for line in lines], remark
 
 
-def _result(text: str, lines: list[Translation | None]) -> TextResult:
+def _result(text: str, lines: list[Translation | None], remark: str | None) -> TextResult:
     known = [line for line in lines if line is not None]
     if not known:
         raise BadText("There is no word in the text.", "Give text with letters in it.")
@@ -110,4 +166,5 @@ def _result(text: str, lines: list[Translation | None]) -> TextResult:
         confidence=round(min(line.confidence for line in known), 3),
         unknown_words=tuple(word for line in known for word in line.unknown),
         missed_terms=tuple(dict.fromkeys(term for line in known for term in line.missed)),
+        remark=remark,
     )

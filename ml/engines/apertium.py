@@ -85,6 +85,7 @@ class Apertium:
             pairs=pairs,
             longest=float(self._options.longest),
             latency=LATENCY,
+            marks_unknown=True,
         )
 
     def pids(self) -> tuple[int, ...]:

@@ -103,6 +103,8 @@ class Capabilities:
     """Whether speech comes with the times of its words; where not, `Speech.words` is empty."""
     clones: bool = False
     """Whether speech can be had in the voice of `Delivery.reference`."""
+    marks_unknown: bool = False
+    """Whether `Translation.unknown` names the words that it does not know; where not, it is always empty."""
     detects: bool = False
     """Whether `AsrOptions.language` may be "auto"; `Transcript.language` then tells which it was."""
 

@@ -20,3 +20,13 @@ def test_a_wrong_setting_is_told_before_anything_is_done(tmp_path: Path):
     (tmp_path / "babelmesh.toml").write_text("[translate]\ntoo = 'es'\n")
     with pytest.raises(BadConfig, match="too"), household(Common(home=tmp_path)):
         pass
+
+
+def test_engines_are_isolated_for_this_run_beside_those_of_the_settings(tmp_path: Path):
+    (tmp_path / "babelmesh.toml").write_text('[engines]\nisolation = ["opus-mt-en-es"]\n')
+    with household(Common(home=tmp_path), ("whisper-small", "opus-mt-en-es")) as node:
+        apart = {spec.name for spec in node.registry.specs() if spec.isolation == "process"}
+    assert {"whisper-small", "opus-mt-en-es"} <= apart
+    assert not {"whisper-tiny", "opus-mt-es-en"} & apart
+    with pytest.raises(BadConfig, match="'nobody' is no engine of a fetched model"):
+        household(Common(home=tmp_path), ("nobody",)).__enter__()

@@ -17,7 +17,7 @@ from tests.fakes import CountingAst, ManyMt, fake_node
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch, babelmesh_home):
     @contextmanager
-    def household(common):
+    def household(common, isolate=()):
         with fake_node(babelmesh_home, ast=CountingAst()) as node:
             yield node
 
@@ -66,7 +66,7 @@ def test_settings_of_the_home_are_used(capsys, babelmesh_home, monkeypatch):
     from node.config import TranslateSettings
 
     @contextmanager
-    def household(common):
+    def household(common, isolate=()):
         with fake_node(babelmesh_home, ast=CountingAst()) as node:
             yield replace(node, config=replace(node.config, translate=TranslateSettings(target="es")))
 
@@ -102,7 +102,7 @@ def test_speech_goes_straight_to_the_other_language_when_asked(capsys, demo, in_
 
 def test_the_settings_may_name_it_and_a_recogniser_named_here_outranks_them(capsys, demo, in_folder, monkeypatch):
     @contextmanager
-    def household(common):
+    def household(common, isolate=()):
         with fake_node(in_folder / "home", ast=CountingAst()) as node:
             yield replace(node, config=replace(node.config, engines=EngineSettings(ast="fake-ast")))
 
@@ -132,7 +132,7 @@ def test_a_glossary_that_no_translator_takes_is_refused(capsys, in_folder):
 
 def test_terms_that_a_translation_has_not_are_told_beside_it(capsys, in_folder, babelmesh_home, monkeypatch):
     @contextmanager
-    def household(common):
+    def household(common, isolate=()):
         with fake_node(babelmesh_home, mt=ManyMt()) as node:
             yield node
 
@@ -142,3 +142,31 @@ def test_terms_that_a_translation_has_not_are_told_beside_it(capsys, in_folder, 
     shown = capsys.readouterr()
     assert shown.out == "BUENO AND LOST\n"
     assert "has not: perdido." in shown.err
+
+
+def test_a_text_whose_language_nothing_tells_is_asked_about(capsys, babelmesh_home, monkeypatch):
+    @contextmanager
+    def household(common, isolate=()):
+        with fake_node(babelmesh_home, mt=ManyMt("en", "fr")) as node:
+            yield node
+
+    monkeypatch.setattr("cli.translate.household", household)
+    assert run(["translate", "--text", "hello", "--to", "es"]) == 2
+    assert "--from, one of: en, fr" in capsys.readouterr().err
+    assert run(["translate", "--text", "hello", "--from", "fr", "--to", "es", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["source"], told["remark"]) == ("fr", None)
+
+
+def test_the_engines_to_isolate_are_handed_on(capsys, babelmesh_home, monkeypatch):
+    asked = []
+
+    @contextmanager
+    def household(common, isolate=()):
+        asked.append(isolate)
+        with fake_node(babelmesh_home) as node:
+            yield node
+
+    monkeypatch.setattr("cli.translate.household", household)
+    assert run(["translate", "--text", "a", "--to", "es", "--isolate", "one", "--isolate", "two"]) == 0
+    assert asked == [("one", "two")]

@@ -1,14 +1,18 @@
 """Text in."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ml.audio.read import read
-from ml.errors import BadText
+from ml.engines.protocols import Capabilities
+from ml.errors import BadText, EngineFailed, UnsupportedLanguage
 from node.dubbing import DubOptions
-from node.texts import BATCH, LONGEST, say_text, translate_text
-from tests.fakes import ManyMt, fake_node
+from node.texts import BATCH, LONGEST, SAMPLE, say_text, text_language, translate_text
+from tests.fakes import ManyMt, UpperMt, fake_node
 
 OPTIONS = DubOptions("es")
 TERMS = {"one": "uno", "lost": "perdido"}
@@ -51,3 +55,64 @@ def test_terms_are_kept_to_and_the_lost_are_named(tmp_path):
     with pytest.raises(BadText, match="upper takes no glossary") as refused:
         translate_text(fake_node(tmp_path), "one", options)
     assert "--mt" in refused.value.remedy
+
+
+WORDS = {"en": {"the", "good", "a", "no"}, "fr": {"bon", "la", "a", "no"}, "it": {"buon", "la", "a", "no"}}
+
+
+class Lexical(UpperMt):
+    """Knows the words of `WORDS`, and says which it does not; breaks in the languages `broken`."""
+
+    def __init__(self, marks=True, broken=()):
+        super().__init__()
+        self.marks, self.broken, self.asked = marks, broken, []
+
+    def capabilities(self):
+        return Capabilities("1", tuple(WORDS), pairs=tuple((one, "es") for one in WORDS), marks_unknown=self.marks)
+
+    def translate(self, text, source, target):
+        self.asked.append((source, text))
+        if source in self.broken:
+            raise EngineFailed("It broke.", "")
+        unknown = tuple(word for word in text.split() if word not in WORDS[source]) if self.marks else ()
+        return replace(super().translate(text, source, target), unknown=unknown)
+
+
+@pytest.mark.parametrize(
+    ("text", "language"), [("the good", "en"), ("good Joensuu", "en"), ("la bon", "fr"), ("buon", "it"), ("a", "en")]
+)
+def test_the_language_of_a_text_is_that_of_its_words(tmp_path, text, language):
+    result = translate_text(fake_node(tmp_path, mt=Lexical()), text, OPTIONS)
+    assert result.source == language
+    assert f"taken as {language!r}" in result.remark
+
+
+@pytest.mark.parametrize("text", ["Joensuu", "la", "xyz good Joensuu"])
+@pytest.mark.parametrize("mt", [Lexical(), Lexical(marks=False)])
+def test_where_nothing_tells_the_language_it_is_asked_for(tmp_path, text, mt):
+    with pytest.raises(UnsupportedLanguage) as caught:
+        translate_text(fake_node(tmp_path, mt=mt), text, OPTIONS)
+    assert "--from, one of: en, fr, it" in caught.value.remedy
+    assert translate_text(fake_node(tmp_path, mt=mt), text, replace(OPTIONS, source="fr")).remark is None
+
+
+def test_a_pair_that_does_not_work_is_nothing_to_go_by():
+    assert text_language("bon", Lexical(broken=("it",)), "es")[0] == "fr"
+    with pytest.raises(UnsupportedLanguage):
+        text_language("bon", Lexical(broken=tuple(WORDS)), "es")
+
+
+def test_english_that_is_known_asks_no_other_dictionary():
+    mt = Lexical()
+    text_language("the good " * 1000, mt, "es")
+    ((source, sample),) = mt.asked
+    assert source == "en"
+    assert len(sample) <= SAMPLE
+    assert set(sample.split()) == {"the", "good"}, "cut between words"
+
+
+@settings(deadline=None)
+@given(st.text(min_size=1, max_size=400))
+def test_any_text_has_a_language_or_is_asked_about(text):
+    with suppress(UnsupportedLanguage):
+        assert text_language(text, Lexical(), "es")[0] in WORDS
