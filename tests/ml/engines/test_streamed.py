@@ -118,6 +118,22 @@ def test_the_language_is_what_was_asked_or_heard() -> None:
     assert hearing.finish().language == "", "it never said so"
 
 
+def test_words_are_cut_anew_as_soon_as_the_language_is_known() -> None:
+    class Chinese(Recorder):
+        def text(self, token: int) -> str:
+            return "\u4f60"
+
+    hearing = session(Chinese(told="zh"), language=None)
+    hearing.accept(np.full(200, 0.5, np.float32))
+    partial = hearing.partial()
+    assert partial is not None
+    assert (partial.language, len(partial.words), partial.text) == ("", 1, "\u4f60" * 2)
+    hearing.accept(np.full(300, 0.5, np.float32))
+    partial = hearing.partial()
+    assert partial is not None
+    assert (partial.language, len(partial.words), partial.text) == ("zh", 5, "\u4f60" * 5)
+
+
 def test_what_a_network_makes_of_silence_is_not_told() -> None:
     hearing = session(Recorder())
     hearing.accept(np.zeros(1000, np.float32))
