@@ -26,6 +26,10 @@ REST = 600.0
 """Seconds without use, at least, after which a running node lets an engine go."""
 
 
+DEFECTS = (ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+"""What an engine raises that should have been one of ml.errors: it shall not keep the others from being warmed."""
+
+
 class Warmed(msgspec.Struct, frozen=True):
     """What one engine took, in seconds: to load and compile, for its first job and for its second. `trouble` says why
     it did not work, and then the other fields may be empty; or what else a person should know."""
@@ -57,6 +61,8 @@ def warm_up(registry: Registry, config: Config, tasks: Sequence[Task] = TASKS) -
             cold, warm = _timed(lambda: exercise(pick.engine, given)), _timed(lambda: exercise(pick.engine, given))  # noqa: B023
         except MlError as error:
             yield Warmed(task, trouble=f"{error.sentence} {error.remedy}".strip())
+        except DEFECTS as error:
+            yield Warmed(task, trouble=f"It has a defect: {type(error).__name__}: {str(error)[:300]}")
         else:
             version = pick.engine.capabilities().version
             yield Warmed(task, pick.engine.spec.name, version, pick.why, load, cold, warm, " ".join(troubles).strip())
@@ -68,7 +74,7 @@ class Warmth:
     def __init__(self, registry: Registry, config: Config, every: float = REST) -> None:
         """`registry` is closed with the service."""
         self._registry, self._config, self._every = registry, config, every
-        self._ended = threading.Event()
+        self._ended, self._worked = threading.Event(), threading.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set. An engine that is loading then does not hold up the end."""
@@ -79,20 +85,25 @@ class Warmth:
                 async with asyncio.timeout(self._every):
                     await stop.wait()
             except TimeoutError:
-                if not thread.is_alive():
+                if self._worked.is_set():
                     await asyncio.to_thread(self._rest)
         self._ended.set()
-        if not thread.is_alive():
+        if self._worked.is_set():
             self._registry.close()
 
     def _work(self) -> None:
         log = structlog.get_logger("engines")
-        for line in warm_up(self._registry, self._config):
-            told = {key: value for key, value in msgspec.to_builtins(line).items() if value}
-            (log.warning if line.trouble else log.info)("an engine was warmed up", **told)
-            if self._ended.is_set():
+        try:
+            for line in warm_up(self._registry, self._config):
+                told = {key: value for key, value in msgspec.to_builtins(line).items() if value}
+                said = "an engine was warmed up" if line.engine else "an engine was not warmed up"
+                (log.warning if line.trouble else log.info)(said, **told)
+                if self._ended.is_set():
+                    break
+        finally:
+            self._worked.set()
+            if self._ended.is_set():  # whoever comes second closes
                 self._registry.close()
-                return
 
     def _rest(self) -> None:
         for name in self._registry.rest():

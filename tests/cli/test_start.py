@@ -13,11 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+import psutil
 import pytest
 
 from cli.app import run
 from cli.client import Client
 from cli.start import Wishes, effective, first
+from ml.engines.protocols import TASKS
 from node.config import load
 from node.errors import BadConfig, HomeUnusable
 from node.lock import HomeLock
@@ -190,3 +192,23 @@ def test_a_full_disk_under_the_output_does_not_end_the_node(tmp_path: Path) -> N
     assert process.returncode in {0, 120}, "120 is what Python says when it cannot flush its output"
     assert "Traceback" not in err
     assert not (tmp_path / "control.json").exists()
+
+
+@pytest.mark.slow
+def test_a_node_warms_its_engines_beside_its_work_when_it_is_told_to(tmp_path: Path) -> None:
+    (tmp_path / "babelmesh.toml").write_text("[engines]\nwarm = true\n")
+    with started(tmp_path) as process:
+        tasks: set[str] = set()
+        end = time.monotonic() + 120
+        while len(tasks) < len(TASKS):
+            assert time.monotonic() < end
+            assert process.poll() is None
+            time.sleep(0.05)
+            lines = [json.loads(line) for line in (tmp_path / "node.log").read_text().splitlines()]
+            tasks = {line["task"] for line in lines if "warmed up" in line["event"]}
+        assert tasks == set(TASKS)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+        _, left = psutil.wait_procs(children, 10)
+        assert not left, "engines in processes of their own end with the node"

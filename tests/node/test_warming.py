@@ -6,11 +6,13 @@ import asyncio
 import threading
 from pathlib import Path
 
+import pytest
+
 from ml.engines.protocols import EngineHome
 from ml.engines.registry import Registry
 from ml.errors import EngineFailed
 from node.config import load
-from node.warming import Warmth, warm_up
+from node.warming import Warmed, Warmth, warm_up
 from tests.fakes import CountingAsr, ToneTts, UpperMt, fake_spec, spec_of
 
 HOME = EngineHome(Path("nowhere"))
@@ -113,3 +115,42 @@ async def test_a_running_node_lets_go_of_what_rests(tmp_path):
     stop.set()
     await service
     assert registry.closed
+
+
+def test_a_defect_of_one_does_not_stop_the_others_either(tmp_path):
+    class Defect(CountingAsr):
+        def listen(self, options):
+            raise IndexError("index out of range in self")
+
+    broken = spec_of("broken", "asr", lambda spec: told(Defect(), spec), rank=9)
+    lines = list(warm_up(Registry([broken, *specs()], HOME), load(tmp_path, {}), ("asr", "mt")))
+    assert lines[0].trouble == "It has a defect: IndexError: index out of range in self"
+    assert lines[1].engine == "upper"
+
+
+@pytest.mark.parametrize("ended", ["before the last engine", "after the last engine"])
+async def test_what_was_warmed_is_closed_whoever_ends_first(tmp_path, monkeypatch, ended):
+    """The node ends while the thread has looked for that for the last time and is alive still, or just before."""
+    closed, stop = threading.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    class Closing(Registry):
+        def close(self):
+            closed.set()
+            super().close()
+
+    registry = Closing(specs(), HOME)
+    service: asyncio.Future[None] = asyncio.Future()
+
+    def lines(registry, config):
+        yield Warmed("asr", "one")
+        if ended == "after the last engine":  # it goes on: the generator's end is after the last look
+            loop.call_soon_threadsafe(stop.set)
+            asyncio.run_coroutine_threadsafe(asyncio.wait({service}), loop).result(10)
+
+    monkeypatch.setattr("node.warming.warm_up", lines)
+    service = asyncio.ensure_future(Warmth(registry, load(tmp_path, {})).run(stop))
+    if ended == "before the last engine":
+        stop.set()
+    await asyncio.wait_for(service, 10)
+    assert await asyncio.to_thread(closed.wait, 10)
