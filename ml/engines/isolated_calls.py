@@ -25,7 +25,11 @@ class Call(NamedTuple):
     gives: Any
 
 
-EVERY: Mapping[str, Call] = {"capabilities": Call(tuple[()], Capabilities)}
+EVERY: Mapping[str, Call] = {
+    "capabilities": Call(tuple[()], Capabilities),
+    "rehearses": Call(tuple[()], bool),
+    "rehearse": Call(tuple[()], str),
+}
 CALLS: Mapping[Task, Mapping[str, Call]] = {
     "asr": {
         "prepare": Call(tuple[AsrOptions], None),
@@ -57,7 +61,7 @@ CALLS: Mapping[Task, Mapping[str, Call]] = {
     "conversion": {"convert": Call(tuple[Audio, Audio], Audio)},
 }
 """`session.` and `stream.` calls are given the number that `listen` or `stream` gave; `many` asks whether there is a
-`translate_many`, `streams` whether there is a `stream`."""
+`translate_many`, `streams` and `rehearses` whether there is what they are called after."""
 
 
 def call(task: Task, name: str) -> Call:

@@ -46,6 +46,8 @@ UNEXPECTED = (
     ValueError,
 )
 """What engines raise that should have been one of ml.errors. Anything else ends the process, which says so."""
+ASKED = {"many": "translate_many", "streams": "stream", "rehearses": "rehearse"}
+"""What an engine may have, by the call that asks for it."""
 BROKEN = 70
 """The exit code when the work itself broke (EX_SOFTWARE of sysexits.h)."""
 
@@ -141,8 +143,8 @@ class Room:
             return self._opened
         if name == "rate":
             return self._engine.rate
-        if name in {"many", "streams"}:
-            return hasattr(self._engine, {"many": "translate_many", "streams": "stream"}[name])
+        if name in ASKED:
+            return hasattr(self._engine, ASKED[name])
         return getattr(self._engine, name)(*given)
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
-from ml.device import ran_out
+from ml.device import Placement, ran_out
 from ml.engines.isolated import BODIES, IsolatedMt, IsolatedSpeaker, isolate
 from ml.engines.isolated_pipe import Watch
 from ml.engines.isolated_worker import Recipe
@@ -23,6 +23,7 @@ from ml.engines.protocols import (
     BatchMt,
     EngineHome,
     EngineSpec,
+    Rehearsing,
     StreamingTts,
     Task,
     Tts,
@@ -60,6 +61,10 @@ class Odd:
         if target == "xx": raise UnsupportedLanguage("No xx here.", "Ask for es.")
         return Translation(text.upper(), text, source, target, self.spec.name, (source, target))
     def close(self): self.closed = True
+class Placed(Odd):
+    said = "nothing"
+    def rehearse(self): self.said = "rehearsed"; return "It was no use."
+    def translate(self, text, source, target): return super().translate(self.said, source, target)
 class Many(Odd):
     def translate_many(self, texts, source, target, glossary=None):
         return [self.translate((glossary or {}).get(text, text), source, target) for text in texts]
@@ -86,6 +91,7 @@ def absent(home): raise Unavailable("The model is not here.", "node models pull 
 SPEC = EngineSpec("odd", "mt", "for tests", ("en",), "none", lambda home: Odd(SPEC))
 MANY = EngineSpec("many", "mt", "for tests", ("en",), "none", lambda home: Many(MANY))
 EARS = EngineSpec("ears", "asr", "for tests", ("en",), "none", lambda home: Ears(EARS))
+PLACED = EngineSpec("placed", "mt", "", ("en",), "", lambda home: Placed(PLACED), at=lambda home, place: Placed(PLACED))
 MOUTH = EngineSpec("mouth", "tts", "for tests", ("en",), "none", lambda home: Mouth(MOUTH))
 BROOK = EngineSpec("brook", "tts", "for tests", ("en",), "none", lambda home: Brook(BROOK))
 ABSENT = EngineSpec("absent", "mt", "for tests", ("en",), "none", absent)
@@ -305,3 +311,20 @@ def test_a_real_one_computes_what_it_computes_here(models_dir: Path) -> None:
     np.testing.assert_array_equal(there.embed(audio), here.embed(audio))  # type: ignore[attr-defined]
     here.close()
     there.close()
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_what_is_compiled_is_compiled_there_where_that_is_asked_for(odd: EngineSpec, compiled: bool) -> None:
+    spec = isolate(
+        replace(odd, at=lambda home, place: pytest.fail("it is built in the child")),
+        lambda home: Recipe(models="", spec="odd_engine:PLACED"),
+    )
+    assert spec.at is not None
+    engine: Any = spec.at(HOME, Placement("cpu", "float32", compiled=compiled))
+    try:
+        assert isinstance(engine, Rehearsing) == compiled
+        if compiled:
+            assert engine.rehearse() == "It was no use."
+        assert engine.translate("a", "en", "es").text == ("REHEARSED" if compiled else "NOTHING")
+    finally:
+        engine.close()
