@@ -318,6 +318,8 @@ def _checked_by(facts: dict[str, Any]) -> str:
         return f"published hashes of {len(hashed)} files of {len(files)}" if hashed else "nothing: it has no hashes"
     if facts["source"]["at"] == "pypi":
         return "the published hash of the wheel"
+    if not hashed:
+        return "the sizes and hashes that the hub tells at the first fetch"
     others = "" if len(hashed) == len(files) else ", the others' as the hub told them at the first fetch"
     return f"published hashes of {len(hashed)} files of {len(files)}{others}"
 

@@ -5,7 +5,7 @@ Plain values for the door; what a model is stays in `ml.models`, and what runs o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from ml.engines.protocols import MORE_TASKS, TASKS, EngineHome, EngineSpec
 from ml.errors import EngineFailed, MlError, ModelDamaged, Unavailable
 from ml.models.catalogue import Catalogue
 from ml.models.entry import FolderSource, HubSource, ModelEntry
-from ml.models.fetch import USUAL, FetchOptions, NoRoom, Progress, fetch, look_ahead, plan, quiet
+from ml.models.fetch import USUAL, FetchOptions, NoRoom, NotHere, Progress, fetch, look_ahead, plan, quiet
 from ml.models.hub import Unreachable
 from ml.models.store import ModelStore, State
 from node.config import Config
@@ -123,15 +123,18 @@ class Library:
                 self.store.accept(entry)
         if len(wanted) > 1 and not options.offline:
             look_ahead(self.store, [entry.name for entry in wanted], options)
-        failed: list[tuple[str, MlError]] = []
+        failed: dict[str, MlError] = {}
         for entry in wanted:
+            if lacking := [part for part in entry.parts.values() if part in failed]:
+                failed[entry.name] = Unavailable(f"It needs {lacking[0]}.")
+                continue
             try:
                 fetch(self.store, entry.name, options, progress(entry))
             except (Unreachable, NoRoom) as error:  # nor will there be one for the next
-                failed.append((entry.name, error))
+                failed[entry.name] = error
                 break
             except MlError as error:
-                failed.append((entry.name, error))
+                failed[entry.name] = error
         if failed:
             raise _together(failed, len(wanted))
         return tuple(self._line(entry) for entry in wanted)
@@ -273,14 +276,19 @@ class Library:
         return (*users, *(f"the setting {setting}" for setting, name in self.named if name == entry.name))
 
 
-def _together(failed: Sequence[tuple[str, MlError]], wanted: int) -> MlError:
+def _together(failed: Mapping[str, MlError], wanted: int) -> MlError:
     """Several models' troubles as one; of a single one that alone was asked for, its own."""
     if wanted == 1:
-        return failed[0][1]
-    told = " ".join(f"{name}: {error.sentence}" for name, error in failed)
-    remedies = dict.fromkeys(error.remedy for _, error in failed if error.remedy)
-    kind = ModelDamaged if any(isinstance(error, ModelDamaged) for _, error in failed) else Unavailable
-    return kind(f"{len(failed)} of {wanted} models were not fetched. {told}", " ".join(remedies))
+        return next(iter(failed.values()))
+    told, remedies = [], []
+    if absent := [name for name, error in failed.items() if isinstance(error, NotHere)]:
+        told.append(f"not on this machine, and nothing may be fetched: {', '.join(absent)}")
+        remedies.append(f"node models pull {' '.join(absent)}")
+    others = {name: error for name, error in failed.items() if name not in absent}
+    told += [f"{name}: {error.sentence}" for name, error in others.items()]
+    remedies += dict.fromkeys(error.remedy for error in others.values() if error.remedy)
+    kind = ModelDamaged if any(isinstance(error, ModelDamaged) for error in others.values()) else Unavailable
+    return kind("\n  ".join([f"{len(failed)} of {wanted} models were not fetched.", *told]), "\n".join(remedies))
 
 
 def library_of(config: Config) -> Library:

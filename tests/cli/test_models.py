@@ -290,7 +290,7 @@ def test_a_mirror_and_a_proxy_are_those_of_the_usual_settings(babelmesh_home: Pa
         done = subprocess.run([sys.executable, "-c", command], cwd=ROOT, env=told, capture_output=True, text=True)
     assert done.returncode == 2
     error = json.loads(done.stdout)["error"]
-    assert error.startswith("1 of 2 models were not fetched. mine1: ")
+    assert error.startswith("1 of 2 models were not fetched.\n  mine1: The hub shows nobody")
     assert (models / "mine" / COMMIT / "model.safetensors").read_bytes() == FILES["model.safetensors"]
     assert "mine: downloading 100 %" in done.stderr
 

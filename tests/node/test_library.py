@@ -213,7 +213,8 @@ def test_a_hub_that_is_not_there_is_not_called_for_each(tmp_path: Path) -> None:
     assert len(tried) <= 1
     with pytest.raises(Unavailable, match="6 of 6 models were not fetched") as caught:
         here.pull(names, no, FetchOptions(offline=True))
-    assert "node models pull model-5" in caught.value.remedy
+    assert caught.value.remedy == f"node models pull {' '.join(names)}"
+    assert caught.value.sentence.count("nothing may be fetched") == 1
 
 
 def test_all_that_is_damaged_is_named(tmp_path: Path) -> None:
@@ -277,3 +278,12 @@ def test_a_plan_names_what_would_not_come(tmp_path: Path) -> None:
     pinned = [entry(name, source=HubSource("someone/some", "a" * 40)) for name in ("a", "b")]
     with pytest.raises(Unavailable, match="cannot be reached"):
         library(tmp_path, *pinned).plan(["a", "b"], FetchOptions(hub=HubOptions("http://127.0.0.1:9", pause=0.0)))
+
+
+def test_without_its_part_a_model_is_not_tried(tmp_path: Path) -> None:
+    (part,) = folders(tmp_path, "part")
+    whole = entry("whole", use="any", parts={"vocoder": "part"}, source=HubSource("someone/some"))
+    options = FetchOptions(offline=True)
+    with pytest.raises(Unavailable, match=r"whole: It needs part\.") as caught:
+        Library(ModelStore(tmp_path / "models", Catalogue((whole, part)))).pull(["whole"], no, options)
+    assert "part: The part model is not whole" in caught.value.sentence
