@@ -2,10 +2,10 @@
 2024), run by the package coqui-tts.
 
 The network and the way from text to tokens are the package's; which files become the network is in `xtts_files.py`.
-Long texts are cut at sentence ends, under the number of characters that the package gives for each language. A piece of
-sound is drawn for every 20 tokens, 0.93 s; the package decodes all tokens of a sentence anew for each piece, so a
-sentence of n pieces costs n(n+1)/2 decodings of one, n being 31 at most. It computes in float32. Knows nothing of who
-asks.
+Long texts are cut at sentence ends, under the number of characters that the package gives for each language. A stream
+gives a piece of sound for every 20 tokens, 0.93 s. The package decodes all tokens of a sentence anew for each piece, so
+a sentence of n pieces costs n(n+1)/2 decodings of one, n being 31 at most; `speak` decodes each sentence once. It
+computes in float32. Knows nothing of who asks.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -79,23 +79,27 @@ class XttsVoice:
         )
 
     def speak(self, text: str, language: str, delivery: Delivery) -> Speech:
-        """What `stream` gives, in one. Raises as `stream`."""
-        parts = [piece.samples for piece in self.stream(text, language, delivery)]
+        """What `stream` gives, in one, without the joints between its pieces. Raises as `stream`."""
+        parts = [piece.samples for piece in self._begun(text, language, delivery, 0)]
         return Speech(Audio(np.concatenate(parts)), text, language, self.spec.name)
 
     def stream(self, text: str, language: str, delivery: Delivery) -> Iterator[Audio]:
         """Pieces of 16 kHz sound, the first after 20 tokens. Raises UnsupportedLanguage, BadText, BadAudio (for the
         reference), Unavailable (a language whose own package is not here), EngineFailed."""
-        cleaned = checked(text, language, delivery, tuple(self._limits), self.spec.name)
-        code = language.replace("_", "-").partition("-")[0].lower()
-        pieces = self._pieces(cleaned, code)
-        return self._streamed(pieces, code, self._voice(delivery), delivery.speed)
+        return self._begun(text, language, delivery, TOKENS)
 
     def close(self) -> None:
         """Let the weights go; a second call does nothing."""
         with self._lock:
             self._network = None
             self._known.clear()
+
+    def _begun(self, text: str, language: str, delivery: Delivery, tokens: int) -> Iterator[Audio]:
+        cleaned = checked(text, language, delivery, tuple(self._limits), self.spec.name)
+        code = language.replace("_", "-").partition("-")[0].lower()
+        pieces = self._pieces(cleaned, code)
+        how = _How(code, self._voice(delivery), delivery.speed, tokens)
+        return self._streamed(pieces, how)
 
     def _voice(self, delivery: Delivery) -> Voice:
         if delivery.reference is not None:
@@ -156,26 +160,26 @@ class XttsVoice:
             ) from error
         return found
 
-    def _streamed(self, pieces: list[str], code: str, voice: Voice, speed: float) -> Iterator[Audio]:
+    def _streamed(self, pieces: list[str], how: _How) -> Iterator[Audio]:
         for index, piece in enumerate(pieces):
             if index:
                 yield Audio(np.zeros(round(PAUSE * SAMPLE_RATE), np.float32))
-            yield from (Audio(samples) for samples in self._sounded(piece, code, voice, speed) if len(samples))
+            yield from (Audio(samples) for samples in self._sounded(piece, how) if len(samples))
 
-    def _sounded(self, piece: str, code: str, voice: Voice, speed: float) -> Iterator[Samples]:
-        """The sound of one piece of text at 16 kHz, 20 tokens at a time."""
+    def _sounded(self, piece: str, how: _How) -> Iterator[Samples]:
+        """The sound of one piece of text at 16 kHz, as many tokens at a time as were asked for."""
         import soxr
 
         told = self._settings
-        latents, embedding = voice
+        latents, embedding = how.voice
         turn = _Turn()
         with self._computing(turn) as network:
             pieces = network.inference_stream(
                 piece,
-                code,
+                how.code,
                 latents,
                 embedding,
-                stream_chunk_size=TOKENS,
+                stream_chunk_size=how.tokens,
                 overlap_wav_len=OVERLAP,
                 temperature=told.temperature,
                 length_penalty=told.length_penalty,
@@ -183,7 +187,7 @@ class XttsVoice:
                 top_k=told.top_k,
                 top_p=told.top_p,
                 do_sample=True,
-                speed=speed,
+                speed=how.speed,
             )
         resampler = soxr.ResampleStream(told.model_args.output_sample_rate, SAMPLE_RATE, 1, "float32")
         ended = False
@@ -210,6 +214,16 @@ class XttsVoice:
                 yield network
             finally:
                 turn.prefix, inner.cached_prefix_emb = inner.cached_prefix_emb, None
+
+
+@dataclass(frozen=True, eq=False)
+class _How:
+    """What all pieces of a text share; `tokens` are sounded at a time, 0 for all of a piece."""
+
+    code: str
+    voice: Voice
+    speed: float
+    tokens: int
 
 
 class _Turn:
