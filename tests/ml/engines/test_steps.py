@@ -170,6 +170,22 @@ def test_a_compiler_that_fails_is_told_once_and_the_job_is_done_without() -> Non
     same(generate(network, rows, [12], frame, Search(2), steps), generate(network, rows, [12], frame, Search(2)))
 
 
+@pytest.mark.parametrize("share", [0.9, float("nan")])
+def test_a_compiler_that_computes_something_else_is_found_out(share: float) -> None:
+    def wrong(graph, inputs):
+        return lambda *given: [
+            made * share if isinstance(made, torch.Tensor) and made.is_floating_point() else made
+            for made in graph(*given)
+        ]
+
+    network = network_of("tiny-marian")
+    frame, steps = frame_of(network), Steps(network, COMPILED, wrong)  # type: ignore[arg-type]
+    assert "off by" in rehearse(network, frame, 2, steps)
+    assert steps.fitting(Size(1, 1, 1)) is None
+    rows = [[9, 7, 5, 0]]
+    same(generate(network, rows, [12], frame, Search(2), steps), generate(network, rows, [12], frame, Search(2)))
+
+
 def test_too_little_memory_while_rehearsing_is_raised_and_leaves_nothing_half_ready() -> None:
     class Network:
         _can_compile_fullgraph = True
