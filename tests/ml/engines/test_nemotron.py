@@ -29,7 +29,7 @@ from tests.ml.engines.tiny import checkpoint, tiny_specs
 from tests.ml.engines.tiny_nemotron import LOOKAHEADS, network, processor
 
 NAME = "tiny-nemotron"
-PUBLISHED = "nemotron-3.5-asr-streaming-0.6b"
+PUBLISHED = ("nemotron-3.5-asr-streaming-0.6b", "nemotron-speech-streaming-en-0.6b")
 
 
 @pytest.fixture(scope="module")
@@ -268,19 +268,22 @@ def test_files_that_contradict_each_other_are_refused(
         NemotronEar.load(Checkpoint(whole.entry, tmp_path / "copy", "1"), Placement(), ("en", "es", "zh"))
 
 
-def test_the_published_file_has_the_size_that_our_networks_tensors_make() -> None:
-    told = facts(PUBLISHED)
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_published_file_has_the_size_that_our_networks_tensors_make(name: str) -> None:
+    told = facts(name)
     assert expected(told) == (told["parameters"], told["tensors"], told["bytes"])
-    entry = Catalogue.load().find("nemotron-3.5-streaming")
-    sizes = {file.path: file.bytes for file in entry.files}
-    assert sizes["model.safetensors"] == told["bytes"]
+    entry = Catalogue.load().find(told["entry"])
+    (weights,) = (file for file in entry.files if file.path == "model.safetensors")
+    assert (weights.bytes, weights.sha256) == (told["bytes"], told["sha256"])
     assert entry.memory["float32"] == 4 * told["parameters"]
+    kind = getattr(transformers, told["class"])
     with torch.device("meta"):
-        made = transformers.Nemotron3_5AsrForRNNT(transformers.Nemotron3_5AsrConfig(**told["config"]))
+        made = kind(kind.config_class(**told["config"]))
     linear = sum(layer.weight.numel() for layer in made.modules() if isinstance(layer, torch.nn.Linear))
     assert entry.memory["int8"] == entry.memory["float32"] - 3 * linear, "a byte for each weight of a linear layer"
 
 
-def test_the_tiny_checkpoint_has_the_files_that_the_catalogue_names() -> None:
-    entry = Catalogue.load().find("nemotron-3.5-streaming")
-    assert {file.path for file in entry.files} == {path.name for path in checkpoint(NAME).folder.iterdir()}
+def test_both_families_have_the_files_that_the_catalogue_names(english: Checkpoint) -> None:
+    for name, made in (("nemotron-3.5-streaming", checkpoint(NAME)), ("nemotron-streaming-en", english)):
+        entry = Catalogue.load().find(name)
+        assert {file.path for file in entry.files} == {path.name for path in made.folder.iterdir()}
