@@ -35,7 +35,7 @@ from ml.engines.protocols import (
     EngineSpec,
     Task,
 )
-from ml.errors import EngineFailed, MlError
+from ml.errors import BadText, EngineFailed, MlError
 from ml.types import Audio, Delivery, Samples, Speech, Transcript, Translation
 
 Recipes = Callable[[EngineHome], Recipe]
@@ -121,7 +121,13 @@ class Isolated:
 
     def _call_of(self, generation: int, name: str, *given: object, limit: float | None = None) -> Any:  # noqa: ANN401
         """Ask that child and no other, for `limit` seconds instead of the usual. Raises Fallen where it is gone."""
-        data = self._answered(self._pipe.ask({"call": name, "given": pack(given)}, limit, of=generation))
+        try:
+            question = {"call": name, "given": pack(given)}
+        except UnicodeEncodeError as error:
+            raise BadText(
+                f"The text has half a character in it, U+{ord(error.object[error.start]):04X}.", "Leave it out."
+            ) from error
+        data = self._answered(self._pipe.ask(question, limit, of=generation))
         try:
             return unpack(data, call(self.spec.task, name).gives)
         except ValueError as error:

@@ -28,7 +28,7 @@ from ml.engines.protocols import (
     Task,
     Tts,
 )
-from ml.errors import BadAudio, EngineFailed, OutOfMemory, Unavailable, UnsupportedLanguage
+from ml.errors import BadAudio, BadText, EngineFailed, OutOfMemory, Unavailable, UnsupportedLanguage
 from ml.types import Audio, Delivery
 from tests.conftest import ROOT
 
@@ -326,5 +326,16 @@ def test_what_is_compiled_is_compiled_there_where_that_is_asked_for(odd: EngineS
         if compiled:
             assert engine.rehearse() == "It was no use."
         assert engine.translate("a", "en", "es").text == ("REHEARSED" if compiled else "NOTHING")
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udfff"])
+def test_text_that_does_not_travel_is_refused_with_a_sentence(odd: EngineSpec, text: str) -> None:
+    engine = built(odd)
+    try:
+        with pytest.raises(BadText, match=r"U\+D[8F]") as caught:
+            engine.translate(text, "en", "es")
+        assert caught.value.remedy
     finally:
         engine.close()
