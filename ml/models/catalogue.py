@@ -35,10 +35,10 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         catalogue = _ours()
         for path in own:
             catalogue = catalogue.under(cls.read(path))
-            try:
-                catalogue.check()
-            except ValueError as error:
-                raise ValueError(f"{path}: {error}") from error
+        try:
+            catalogue.check()
+        except ValueError as error:
+            raise ValueError(f"{', '.join(map(str, own))}: {error}") from error
         return catalogue
 
     @classmethod

@@ -24,7 +24,7 @@ from ml.models import record as records
 from ml.models.checkpoint import Checkpoint
 from ml.models.entry import FolderSource, HubSource, ModelEntry, ModelFile, WheelSource
 from ml.models.hub import HubOptions, Offer
-from ml.models.record import PIN, RECORD, FileRecord, Pin, PinnedFile, Record
+from ml.models.record import RECORD, FileRecord, Pin, PinnedFile, Record
 from ml.models.stop import Stop
 from ml.models.store import PARTIAL, ModelStore
 
@@ -217,7 +217,7 @@ def _settled(store: ModelStore, entry: ModelEntry, source: HubSource, options: F
         offer = hub.look(source, revision, options.hub, _names(entry))
         pin = Pin(source.repo, offer.commit, _chosen(entry, offer))
         (store.folder / entry.name).mkdir(parents=True, exist_ok=True)
-        records.write(store.folder / entry.name / PIN, pin)
+        records.write(store.pin_path(entry), pin)
     return msgspec.structs.replace(pin, files=_of(pin, entry))
 
 

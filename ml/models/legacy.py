@@ -72,7 +72,7 @@ def read_tensors(data: bytes, branch: str) -> dict[str, npt.NDArray[Any]]:
     wanted = {name: value for name, value in checkpoint[branch].items() if isinstance(value, _Tensor)}
     described: dict[str, _Storage] = {}
     _find_storages(checkpoint, described, 0)
-    if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(described):
+    if not isinstance(keys, list) or {*map(type, keys)} - {str} or sorted(keys) != sorted(described):
         raise NotReadable("its list of storages does not match its tensors")
     storages = {}
     at = stream.tell()

@@ -1,7 +1,8 @@
 """The folder of kept models: which are here, whether they are whole, and letting them go.
 
     NAME/REVISION/...           a revision's files in their publisher's layout, with `.record.json`; appears whole
-    NAME/pin.json               the commit that a model without one in the catalogue is kept to
+    NAME/pin.json               the commit that a model without one in the catalogue is kept to, and its files there
+    NAME/pin.COMMIT.json        the same of a commit that a catalogue names
     NAME/.partial/REVISION/...  what has been fetched so far
     NAME/REVISION.FILES.WHAT/.. what an engine made of a revision's files (`made.py`)
     .NAME.lock                  held while one process changes the model
@@ -59,10 +60,19 @@ class ModelStore:
 
     def pin(self, entry: ModelEntry) -> Pin | None:
         """What was found at the first fetch, where it is still what the catalogue asks for."""
-        found = records.read(self.folder / entry.name / PIN, Pin)
-        if found is None or not isinstance(entry.source, HubSource) or found.repo != entry.source.repo:
+        source = entry.source
+        if not isinstance(source, HubSource):
             return None
-        return found if entry.source.revision in (None, found.revision) else None
+        for path in (self.pin_path(entry), self.folder / entry.name / PIN):
+            found = records.read(path, Pin)
+            if found and found.repo == source.repo and source.revision in (None, found.revision):
+                return found
+        return None
+
+    def pin_path(self, entry: ModelEntry) -> Path:
+        """Where the pin lies: what one home's catalogue names is not what another's, which names none, is kept to."""
+        named = entry.source.revision if isinstance(entry.source, HubSource) else None
+        return self.folder / entry.name / (f"pin.{named}.json" if named else PIN)
 
     def place(self, entry: ModelEntry) -> Path | None:
         """The folder that the model's files lie in, or shall lie in; None where its revision is not known yet."""
@@ -191,7 +201,8 @@ class ModelStore:
                         if not dry:
                             _cleared(part)
                 if known is None and not dry:
-                    (folder / PIN).unlink(missing_ok=True)
+                    for pin in folder.glob("pin*.json"):
+                        pin.unlink()
                     with contextlib.suppress(OSError):  # something of another's lies there
                         folder.rmdir()
         return tuple(gone)
@@ -270,7 +281,7 @@ def _has(entry: ModelEntry, there: Callable[[str], bool]) -> bool:
 
 def _is_ours(folder: Path) -> bool:
     """Whether a folder beside the models is one of a model, and not something else that somebody put there."""
-    if (folder / PIN).is_file() or (folder / PARTIAL).is_dir() or any(folder.glob(f"*/{RECORD}")):
+    if any(folder.glob("pin*.json")) or (folder / PARTIAL).is_dir() or any(folder.glob(f"*/{RECORD}")):
         return True
     return any(folder.glob(f"{made.MAKING}*")) or any(folder.glob(f"*{FORMERLY_MADE}"))
 

@@ -152,6 +152,15 @@ def test_ones_own_lies_over_ours(tmp_path: Path) -> None:
     assert {entry.name for entry in merged.members("mine")} == {"my-whisper", "resemblyzer"}
 
 
+def test_what_one_list_names_may_stand_in_the_next(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.toml", tmp_path / "b.toml"
+    first.write_text(OWN.replace('[sets]\nmine = "what I use"\n', ""))
+    second.write_text('[sets]\nmine = "what I use"\n')
+    assert [entry.name for entry in Catalogue.load([first, second]).members("mine")] == ["my-whisper"]
+    with pytest.raises(ValueError, match=r"a\.toml: my-whisper: there is no set mine"):
+        Catalogue.load([first])
+
+
 @pytest.mark.parametrize("entry", [entry for entry in OURS.model if entry.parts], ids=lambda entry: entry.name)
 def test_parts_are_models_that_may_be_used_as_the_whole_may(entry: ModelEntry) -> None:
     for part in entry.parts.values():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import struct
 
 import numpy as np
@@ -138,3 +139,14 @@ def test_damaged_bytes_are_read_as_numbers_or_refused(changes: list[tuple[int, i
 def test_any_pickle_is_read_or_refused(pickle: bytes, rest: bytes) -> None:
     with contextlib.suppress(NotReadable):
         assert isinstance(read_tensors(described(pickle, rest), "model_state"), dict)
+
+
+def test_a_list_of_storages_that_are_no_names_is_refused() -> None:
+    data = written({"a": torch.ones(2), "b": torch.ones(3)})
+    begin = data.rindex(b"\x80\x02]")
+    end = data.index(b"e.", begin) + 2
+    keys = re.findall(rb"X...\0(\d+)", data[begin:end], re.DOTALL)
+    numbers = b"".join(b"\x8a\x08" + int(key).to_bytes(8, "little") for key in keys)
+    assert len(keys) == 2
+    with pytest.raises(NotReadable, match="list of storages"):
+        read_tensors(data[:begin] + b"\x80\x02](" + numbers + b"e." + data[end:], "model_state")

@@ -92,7 +92,7 @@ def test_it_goes_with_its_revision(checkpoint: Checkpoint, hub: Hub) -> None:
     assert sorted(path for path, _ in newer.gc(dry=True)) == sorted([f"listener/{COMMIT}", f"listener/{home.name}"])
     assert home.is_dir()
     newer.gc()
-    assert {path.name for path in home.parent.iterdir()} == {"d" * 40, "pin.json", new.name}
+    assert {path.name for path in home.parent.iterdir()} == {"d" * 40, "pin.json", f"pin.{'d' * 40}.json", new.name}
     newer.remove("listener")
     assert not home.parent.exists()
 

@@ -14,7 +14,7 @@ import pytest
 
 from ml.errors import CannotWrite, ModelDamaged, Unavailable
 from ml.models import record as records
-from ml.models.entry import FolderSource, ModelFile
+from ml.models.entry import FolderSource, HubSource, ModelFile
 from ml.models.fetch import fetch
 from ml.models.record import PIN, RECORD, Pin, PinnedFile, Record
 from ml.models.store import ModelStore
@@ -123,6 +123,19 @@ def test_a_record_that_was_changed_with_its_file_is_not_believed_against_the_pin
     with pytest.raises(ModelDamaged, match=r"model\.safetensors"):
         kept.open("listener")
     assert kept.verify("listener") == ("model.safetensors",)
+
+
+def test_a_home_that_names_another_commit_does_not_move_ones_that_name_none(kept: ModelStore, hub: Hub) -> None:
+    hub.commit = "d" * 40
+    other = store_of(kept.folder, hub_entry(source=HubSource(REPO, "d" * 40)))
+    fetch(other, "listener", options_for(hub))
+    assert kept.revision(kept.find("listener")) == COMMIT
+    assert kept.present("listener")
+    assert other.present("listener")
+    assert [path for path, _ in kept.gc(dry=True)] == [f"listener/{'d' * 40}"]
+    assert [path for path, _ in other.gc(dry=True)] == [f"listener/{COMMIT}"]
+    store_of(kept.folder, hub_entry(name="third")).gc()
+    assert not (kept.folder / "listener").exists()
 
 
 @pytest.mark.parametrize(
