@@ -14,11 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch._dynamo.utils import counters
 
-from ml.device import Placement
+from ml.device import Hardware, Placement
 from ml.engines import generation
 from ml.engines.generation import Draft, Frame, Search, generate, rehearse
 from ml.engines.loading import load_network
 from ml.engines.protocols import AsrOptions, EngineHome, Mt, Rehearsing
+from ml.engines.residency import Residency
+from ml.engines.resident import Resident
 from ml.engines.steps import Size, Steps
 from ml.engines.whisper import WhisperEar
 from ml.engines.whisper_decoding import DecodingOptions
@@ -259,6 +261,18 @@ def test_the_cache_stays_where_it_is_and_is_emptied() -> None:
         assert own.keys.data_ptr() == place
         assert not own.keys.any()
         assert int(cache.get_seq_length()) == 0
+
+
+@pytest.mark.parametrize("name", ["tiny-marian", "tiny-whisper", "tiny-whisper-translate", "tiny-ct2-marian"])
+def test_an_engine_is_rehearsed_through_what_keeps_it_in_memory(name: str) -> None:
+    pytest.importorskip("ctranslate2" if "ct2" in name else "torch")
+    (spec,) = tiny_specs([name])
+    home, load = EngineHome(ROOT), spec.at
+    assert load is not None
+    kept = Resident(spec, lambda place: load(home, place), Residency(lambda: Hardware(10**12)))
+    assert isinstance(kept, Rehearsing)
+    assert kept.rehearse() == ""  # nobody asked for it
+    kept.close()
 
 
 @pytest.mark.slow
