@@ -34,6 +34,9 @@ TOKENS, OVERLAP = 20, 1024
 REMEMBERED = 4
 """Voices whose latents are kept: one speaks many sentences."""
 SEED = 0
+_WITHOUT_SPACES = ("zh", "ja")
+_UNSAYABLE = (ArithmeticError, ValueError, LookupError, TypeError, NotImplementedError)
+"""What the package raises for a text that it cannot turn into words."""
 
 
 class XttsVoice:
@@ -146,9 +149,10 @@ class XttsVoice:
             return len(part) <= self._limits[code] and len(self._tokenizer.encode(part.lower(), lang=code)) < most
 
         found: list[str] = []
+        between = "" if code in _WITHOUT_SPACES else " "
         try:
             for piece in spoken_pieces(text, fits):
-                together = f"{found[-1]} {piece}" if found else piece
+                together = f"{found[-1]}{between}{piece}" if found else piece
                 if found and fits(together):
                     found[-1] = together
                 else:
@@ -158,6 +162,9 @@ class XttsVoice:
                 f"{self.spec.name} needs one package more for {code}: {error}",
                 f'pip install -c constraints.txt "coqui-tts[{code}]"',
             ) from error
+        except _UNSAYABLE as error:  # a number of sixty digits, any number in Hindi
+            told = str(error)[:200] or "its package does not know how"
+            raise BadText(f"{self.spec.name} cannot say that in {code}: {told}.", "Write numbers in words.") from error
         return found
 
     def _streamed(self, pieces: list[str], how: _How) -> Iterator[Audio]:

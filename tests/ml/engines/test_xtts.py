@@ -151,6 +151,20 @@ def test_languages_are_those_of_its_settings(engine) -> None:
             engine.stream("hola", code, Delivery())
 
 
+def test_what_the_package_cannot_turn_into_words_is_refused(engine) -> None:
+    with pytest.raises(BadText, match="cannot say that") as failure:
+        engine.stream("9" * 60, "es", Delivery())
+    assert failure.value.remedy
+    assert engine.speak("999", "es", Delivery()).audio.seconds > 0
+
+
+@pytest.mark.skipif(find_spec("pypinyin") is None, reason="pypinyin is not installed")
+def test_chinese_is_cut_and_joined_without_spaces(engine) -> None:
+    assert engine._pieces("你好。你好。" + "你好,我的朋友," * 12, "zh")[0].startswith("你好。你好。你好")
+    assert max(map(len, engine._pieces("你好,我的朋友," * 40, "zh"))) <= 82
+    assert engine.speak("你好。", "zh", Delivery()).audio.seconds > 0
+
+
 @pytest.mark.skipif(find_spec("cutlet") is not None, reason="cutlet is installed")
 def test_a_language_whose_package_is_missing_says_so(engine) -> None:
     with pytest.raises(Unavailable) as failure:
