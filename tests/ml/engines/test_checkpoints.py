@@ -15,6 +15,7 @@ from ml.device import Placement
 from ml.engines.checkpoints import KINDS, Kind, specs
 from ml.engines.protocols import MORE_TASKS, TASKS, EngineHome, EngineSpec
 from ml.errors import Unavailable
+from ml.models.catalogue import Catalogue
 from ml.models.checkpoint import Checkpoint
 from ml.models.entry import ModelEntry
 from tests.conftest import ROOT
@@ -36,6 +37,19 @@ def test_every_kind_has_a_body_with_a_way_to_load_it_and_a_tiny_checkpoint(name:
     assert kind.loadable() is getattr(import_module(module), body)
     assert kind.task in (*TASKS, *MORE_TASKS)
     assert any(tiny.entry.engine == name and tiny.entry.task == kind.task for tiny in tinies().values())
+
+
+PARTS = {"resemblyzer", "mediapipe-face"}
+"""Models of the catalogue that run without this room's help: their engines have doors of their own."""
+
+
+def test_every_model_of_the_catalogue_has_an_engine_of_its_task() -> None:
+    """A name that no kind bears would leave a model that can be fetched and never be used."""
+    models = {model.name: model for model in Catalogue.load().model}
+    of = {model.name for model in models.values() if model.engine in KINDS}
+    assert {name for name in of if KINDS[models[name].engine].task != models[name].task} == set()
+    parts = {part for model in models.values() for part in model.parts.values()}
+    assert set(models) - of - parts == PARTS
 
 
 def test_what_is_missing_is_named_with_the_way_to_get_it() -> None:
