@@ -1,0 +1,308 @@
+"""Follows the faces of a video: a detector finds them, and from then on each picture's landmarks say where to look in
+the next one.
+
+A face keeps its number while it is followed, and for some seconds after it was lost, where it comes back looking the
+same. One that is lost, covered or gone gives no landmarks, and never wrong ones. Newcomers are looked for every few
+pictures, at once where a picture is another scene, and in every picture while there is no face at all. Knows nothing of
+time, of files, or of who speaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.engines.protocols import EngineHome
+from ml.errors import EngineFailed, ModelDamaged
+from ml.lips import networks
+from ml.lips.geometry import EYES, turned
+from ml.lips.networks import Body
+from ml.lips.types import Box, Face, FaceTracker, Picture, Points
+
+MODEL = "mediapipe-face"
+_REGION = 1.5
+"""What the mesh shall see of a face, in sides of its box."""
+_SAME_PLACE = 0.3
+"""Two boxes that share more of their union are one face."""
+_THUMBNAIL = 24
+"""Pixels along a side of what is remembered of a face's looks."""
+
+
+class Finder(Protocol):
+    """Finds faces without knowing of any (`detector.Detector`)."""
+
+    def find(self, picture: Picture) -> Iterator[tuple[Box, ...]]:
+        """The faces seen in the whole picture, then those seen in ever smaller parts of it."""
+        ...
+
+    def near(self, picture: Picture, box: Box) -> tuple[Box, ...]:
+        """The faces about where one was."""
+        ...
+
+    def close(self) -> None:
+        """Free it."""
+        ...
+
+
+class Reader(Protocol):
+    """Reads the landmarks of a face whose place is about known (`mesh.Mesh`)."""
+
+    def read(self, picture: Picture, box: Box) -> tuple[Points, float]:
+        """Landmarks, and the belief that they are a face's."""
+        ...
+
+    def close(self) -> None:
+        """Free it."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrackerOptions:
+    """At most `faces` are followed. `least` is the mesh's belief below which a face is lost. Newcomers are looked for
+    every `look_every` pictures; a lost face keeps its number for `remember` pictures.
+
+    `another_scene` is the mean change of pixels, of 255, from which on a picture is looked at anew, and `alike` the
+    correlation from which on a face in it is the one from before.
+    """
+
+    faces: int = 6
+    least: float = 0.5
+    look_every: int = 15
+    remember: int = 150
+    another_scene: float = 24.0
+    alike: float = 0.75
+
+
+Thumbnail = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class _Track:
+    """A face that is followed: its number, where it was last, how it looked, and in which picture."""
+
+    number: int
+    box: Box
+    looks: Thumbnail
+    seen: int
+
+
+class Tracker:
+    """`FaceTracker` on a detector and a mesh."""
+
+    def __init__(self, finder: Finder, reader: Reader, body: str, options: TrackerOptions | None = None) -> None:
+        """`body` is told to those who ask what computes; finder and reader are closed with this."""
+        self.body = body
+        self._finder, self._reader = finder, reader
+        self._options = options or TrackerOptions()
+        self._closed = False
+        self._numbers = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """See `FaceTracker`. Numbers go on: no face of before gets its own again."""
+        self._picture = 0
+        self._looked = 0
+        self._scene: npt.NDArray[np.int16] | None = None
+        self._tracks: tuple[_Track, ...] = ()
+        self._lost: tuple[_Track, ...] = ()
+
+    def close(self) -> None:
+        """See `FaceTracker`."""
+        self._closed = True
+        self._finder.close()
+        self._reader.close()
+
+    def follow(self, picture: Picture) -> tuple[Face, ...]:
+        """See `FaceTracker`. Raises ValueError for what is no RGB picture, EngineFailed after `close`."""
+        if self._closed:
+            raise EngineFailed("The face tracker was closed.")
+        if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or 0 in picture.shape:
+            raise ValueError(f"a picture is uint8 [H, W, 3], not {picture.dtype} {list(picture.shape)}")
+        self._picture += 1
+        changed = self._is_another_scene(picture)
+        found: list[tuple[_Track, Face]] = []
+        lost: list[_Track] = []
+        for track in self._tracks:
+            seen = self._read(picture, track.box, track, changed=changed)
+            if seen is None or any(_same(seen[0].box, other.box) for other, _ in found):
+                lost.append(track)
+            else:
+                found.append(seen)
+        for boxes in self._looks(picture, lost, changed=changed):
+            for box in boxes:
+                if len(found) < self._options.faces and not any(_same(_grown(box), one.box) for one, _ in found):
+                    seen = self._meet(picture, box, (*lost, *self._lost))
+                    if seen is not None and not any(_same(seen[0].box, one.box) for one, _ in found):
+                        found.append(seen)
+            if found:
+                break
+        self._remember(found, lost)
+        found.sort(key=lambda one: -one[0].box.size)
+        return tuple(face for _, face in found)
+
+    def _looks(self, picture: Picture, lost: list[_Track], *, changed: bool) -> Iterator[tuple[Box, ...]]:
+        """Boxes where faces may be that are not followed, the likeliest first: whoever found one need not go on."""
+        due = changed or self._picture == 1 or self._picture - self._looked >= self._options.look_every
+        if not (due or lost or not self._tracks):
+            return
+        near = [] if changed else [box for track in lost for box in self._finder.near(picture, track.box)]
+        levels = self._finder.find(picture)
+        if not due:
+            yield (*near, *next(levels))
+            return
+        self._looked = self._picture
+        yield (*near, *next(levels), *next(levels, ()))
+        yield from levels
+
+    def _meet(self, picture: Picture, box: Box, gone: tuple[_Track, ...]) -> tuple[_Track, Face] | None:
+        """A face that a detector found: read twice, because its landmarks say better than a detector where it is."""
+        seen = self._read(picture, _grown(box), None)
+        seen = seen and self._read(picture, seen[0].box, None)
+        if seen is None:
+            return None
+        track, face = seen
+        old = max(gone, key=lambda one: _alike(one.looks, track.looks), default=None)
+        if old is not None and _alike(old.looks, track.looks) >= self._options.alike:
+            number = old.number
+        else:
+            self._numbers += 1
+            number = self._numbers
+        return replace(track, number=number), replace(face, track=number)
+
+    def _read(
+        self, picture: Picture, box: Box, track: _Track | None, *, changed: bool = False
+    ) -> tuple[_Track, Face] | None:
+        """The face in a box; None where there is none, or, in another scene, not that of the track."""
+        points, score = self._reader.read(picture, box)
+        if score < self._options.least or not _is_possible(points, box, picture):
+            return None
+        here = _region(points)
+        looks = _thumbnail(picture, here)
+        if changed and track is not None and _alike(track.looks, looks) < self._options.alike:
+            return None
+        number = track.number if track is not None else 0
+        yaw, pitch = turned(points)
+        return _Track(number, here, looks, self._picture), Face(points, score, number, yaw, pitch)
+
+    def _remember(self, found: list[tuple[_Track, Face]], lost: list[_Track]) -> None:
+        self._tracks = tuple(track for track, _ in found)
+        numbers = {track.number for track in self._tracks}
+        gone = [track for track in (*lost, *self._lost) if track.number not in numbers]
+        young = [track for track in gone if self._picture - track.seen <= self._options.remember]
+        self._lost = tuple(young[: 2 * self._options.faces])
+
+    def _is_another_scene(self, picture: Picture) -> bool:
+        height, width = picture.shape[:2]
+        rows, columns = np.linspace(0, height - 1, 18, dtype=int), np.linspace(0, width - 1, 32, dtype=int)
+        scene = picture[rows[:, None], columns].astype(np.int16)
+        before, self._scene = self._scene, scene
+        return before is not None and float(np.abs(scene - before).mean()) > self._options.another_scene
+
+
+def detector_at(home: EngineHome, body: Body | Literal["auto"] = "auto") -> Finder:
+    """The detector alone. Raises as `tracker_at`."""
+    from ml.lips.detector import OUTPUTS, Detector
+
+    chosen = _ready(body)
+    model = _model(home, "face_detection/face_detection_short_range.tflite")
+    return Detector(networks.network(model, OUTPUTS, chosen))
+
+
+def tracker_at(
+    home: EngineHome, body: Body | Literal["auto"] = "auto", options: TrackerOptions | None = None
+) -> FaceTracker:
+    """The tracker with attention to the lips. Raises Unavailable saying what to fetch or install, ModelDamaged."""
+    from ml.lips.mesh import LIPS_OUTPUTS, TRUNK_OUTPUTS, AttentionMesh, split
+
+    chosen = _ready(body)
+    file = _model(home, "face_landmark/face_landmark_with_attention.tflite")
+    try:
+        trunk, lips = split(file)
+    except ValueError as error:  # its hash was right: the catalogue names another file
+        raise ModelDamaged(f"The {MODEL} model is another one: {error}.", f"node models pull {MODEL}") from error
+    mesh = AttentionMesh(networks.network(trunk, TRUNK_OUTPUTS, chosen), networks.network(lips, LIPS_OUTPUTS, chosen))
+    return Tracker(detector_at(home, chosen), mesh, chosen, options)
+
+
+def second_judge(
+    home: EngineHome, body: Body | Literal["auto"] = "auto", options: TrackerOptions | None = None
+) -> FaceTracker:
+    """A tracker on the plain FaceMesh, to judge what was made with the other. Raises as `tracker_at`."""
+    from ml.lips.mesh import PLAIN_OUTPUTS, PlainMesh
+
+    chosen = _ready(body)
+    file = _model(home, "face_landmark/face_landmark.tflite")
+    mesh = PlainMesh(networks.network(file, PLAIN_OUTPUTS, chosen))
+    return Tracker(detector_at(home, chosen), mesh, chosen, options)
+
+
+def _ready(body: Body | Literal["auto"]) -> Body:
+    networks.chosen("cv2")  # cuts faces out of pictures, whatever runs the networks
+    return networks.chosen(body)
+
+
+def _model(home: EngineHome, path: str) -> bytes:
+    from ml.models.catalogue import Catalogue
+    from ml.models.store import ModelStore
+
+    return ModelStore(home.models, Catalogue.load()).open(MODEL).file(f"mediapipe/modules/{path}").read_bytes()
+
+
+def _grown(box: Box) -> Box:
+    return replace(box, size=box.size * _REGION)
+
+
+def _same(one: Box, other: Box) -> bool:
+    from ml.lips.detector import shared
+
+    return shared(one, other) > _SAME_PLACE
+
+
+def _region(points: Points) -> Box:
+    """What the mesh shall see next: upright along the eyes, all landmarks with a margin."""
+    flat = points[:, :2].astype(float)
+    along = flat[EYES[1]] - flat[EYES[0]]
+    angle = float(np.arctan2(along[1], along[0]))
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    upright = flat @ turn.T
+    low, high = upright.min(axis=0), upright.max(axis=0)
+    x, y = turn.T @ ((low + high) / 2)
+    return Box(float(x), float(y), float(np.max(high - low)) * _REGION, angle, 1.0)
+
+
+def _is_possible(points: Points, box: Box, picture: Picture) -> bool:
+    """Whether landmarks can be those of the face that was looked at: about as large and there, and half in sight."""
+    if not np.isfinite(points).all():
+        return False
+    found = _region(points)
+    height, width = picture.shape[:2]
+    in_sight = (points[:, :2] >= 0).all(axis=1) & (points[:, 0] < width) & (points[:, 1] < height)
+    moved = np.hypot(found.x - box.x, found.y - box.y)
+    return bool(found.size > 4 and 0.4 < found.size / box.size < 2.0 and moved < box.size / 2 and in_sight.mean() > 0.5)
+
+
+def _thumbnail(picture: Picture, box: Box) -> Thumbnail:
+    """How the middle of a face looks, whatever the light: `[24, 24, 3]`, mean 0, length 1."""
+    import cv2
+
+    scale = _REGION * _THUMBNAIL / box.size
+    cosine, sine = np.cos(box.angle) * scale, np.sin(box.angle) * scale
+    middle = (_THUMBNAIL - 1) / 2
+    way = np.array(
+        [
+            [cosine, sine, middle - cosine * box.x - sine * box.y],
+            [-sine, cosine, middle + sine * box.x - cosine * box.y],
+        ]
+    )
+    small = cv2.warpAffine(picture, way, (_THUMBNAIL, _THUMBNAIL), borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    small -= small.mean(axis=(0, 1))
+    return np.asarray(small / max(float(np.linalg.norm(small)), 1e-6), np.float32)
+
+
+def _alike(one: Thumbnail, other: Thumbnail) -> float:
+    """Correlation of two looks, -1..1."""
+    return float(np.vdot(one, other))
