@@ -245,19 +245,23 @@ def _bars() -> Iterator[Callable[[ModelEntry], Progress]]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Bars(*columns, console=console(error=True)) as bars:
+    bars = Bars(*columns, console=console(error=True))
 
-        def of(entry: ModelEntry) -> Progress:
-            task = bars.add_task(entry.name, total=None)
+    def of(entry: ModelEntry) -> Progress:
+        bars.start()  # only now: while bars are drawn nothing can be asked
+        task = bars.add_task(entry.name, total=None)
 
-            def show(step: str, done: int = 0, total: int = 0) -> None:
-                bars.update(task, description=f"{entry.name}: {step}")
-                if total:
-                    bars.update(task, completed=done, total=total)
+        def show(step: str, done: int = 0, total: int = 0) -> None:
+            bars.update(task, description=f"{entry.name}: {step}")
+            if total:
+                bars.update(task, completed=done, total=total)
 
-            return show
+        return show
 
+    try:
         yield of
+    finally:
+        bars.stop()
 
 
 def _lines(entry: ModelEntry) -> Progress:

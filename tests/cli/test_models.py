@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -302,3 +303,31 @@ def test_a_model_without_its_part_is_listed_as_such(capsys, mine) -> None:
     assert "here, lacks resemblyzer" in capsys.readouterr().out
     assert run(["models", "pull", "mine", "--offline", "--accept-licence"]) == 2
     assert "resemblyzer" in capsys.readouterr().err
+
+
+def test_on_a_terminal_the_question_can_be_read_and_bars_come_after_it(babelmesh_home: Path, models: Path) -> None:
+    with serving({REPO: dict(FILES)}) as hub:
+        publish(babelmesh_home, REPO)
+        catalogue = babelmesh_home / "catalogue.toml"
+        catalogue.write_text(catalogue.read_text().replace('licence = "CC', 'use = "non-commercial"\nlicence = "CC'))
+        told = settings(HF_ENDPOINT=hub.endpoint, NO_PROXY="*", TERM="xterm", COLUMNS="100")
+        ours, theirs = os.openpty()
+        command = [sys.executable, "-c", PULL]
+        process = subprocess.Popen(command, cwd=ROOT, env=told, stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        watchdog = threading.Timer(30.0, process.kill)  # where the question cannot be read, nobody answers it
+        watchdog.start()
+        shown = b""
+        with suppress(OSError):  # how the end of a terminal is told
+            while piece := os.read(ours, 4096):
+                shown += piece
+                if shown.endswith(b"[y/N] "):
+                    os.write(ours, b"y\n")
+        os.close(ours)
+        watchdog.cancel()
+    assert process.wait(30) == 0, shown
+    question, _, after = shown.partition(b"[y/N] ")
+    assert b"Not for money." in question
+    assert b"\x1b" not in question  # no bar is drawn over it
+    assert b"mine: checking" in after
+    assert (models / "mine" / COMMIT).is_dir()
