@@ -16,7 +16,7 @@ DEBIAN_PACKAGES ?= apertium apertium-eng-cat apertium-spa-cat
 # libp2p depends on fastecdsa, which has no wheel for Linux and is compiled when it is installed.
 BUILD_PACKAGES ?= build-essential python3-dev libgmp-dev
 # Model files that are fetched once into the user's cache, by their SHA-256.
-MODELS ?= resemblyzer
+MODELS ?= resemblyzer mediapipe-face
 
 # Where torch's CPU build is published, for machines without an NVIDIA GPU; empty takes PyPI's build everywhere.
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
