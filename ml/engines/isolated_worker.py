@@ -8,6 +8,7 @@ process. What an engine prints goes to stderr. Knows no engine by name.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import queue
 import sys
@@ -48,6 +49,9 @@ UNEXPECTED = (
 """What engines raise that should have been one of ml.errors. Anything else ends the process, which says so."""
 ASKED = {"many": "translate_many", "streams": "stream", "rehearses": "rehearse"}
 """What an engine may have, by the call that asks for it."""
+HUNG = 120.0
+"""Seconds for which native code may keep all of Python from running; then the process ends and says where it was.
+Whoever asks ends it sooner, but may be gone."""
 BROKEN = 70
 """The exit code when the work itself broke (EX_SOFTWARE of sysexits.h)."""
 
@@ -171,6 +175,8 @@ def main(source: BinaryIO, sink: BinaryIO) -> None:
                 traceback.print_exc()
                 os._exit(BROKEN)
 
+    faulthandler.dump_traceback_later(HUNG, exit=True)
+    threading.Thread(target=_put_off_the_end, daemon=True).start()
     worker = threading.Thread(target=labour, daemon=True)
     worker.start()
     with contextlib.suppress(frames.BrokenFrame):  # whoever asks fell while it wrote
@@ -182,6 +188,13 @@ def main(source: BinaryIO, sink: BinaryIO) -> None:
     work.put(None)
     worker.join(1.0)  # what takes longer is not waited for
     os._exit(0)
+
+
+def _put_off_the_end() -> None:
+    """Again and again, which takes Python that runs."""
+    never = threading.Event()
+    while not never.wait(HUNG / 4):
+        faulthandler.dump_traceback_later(HUNG, exit=True)
 
 
 def serve(work: queue.SimpleQueue[dict[str, Any] | None], answer: Callable[[dict[str, Any]], None]) -> None:

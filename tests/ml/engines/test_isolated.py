@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,7 @@ import psutil
 import pytest
 
 from ml.device import Placement, ran_out
+from ml.engines import frames
 from ml.engines.isolated import BODIES, IsolatedMt, IsolatedSpeaker, isolate
 from ml.engines.isolated_pipe import Watch
 from ml.engines.isolated_worker import Recipe
@@ -339,3 +342,30 @@ def test_text_that_does_not_travel_is_refused_with_a_sentence(odd: EngineSpec, t
         assert caught.value.remedy
     finally:
         engine.close()
+
+
+HANGS = """
+import ctypes, sys
+from ml.engines import isolated_worker
+def hang(work, answer):
+    work.get()
+    print("hangs", file=sys.stderr, flush=True)
+    ctypes.PyDLL(None).sleep(60)  # unlike CDLL, it lets nothing of Python run meanwhile
+isolated_worker.serve, isolated_worker.HUNG = hang, 1.0
+isolated_worker.main(sys.stdin.buffer, sys.stdout.buffer)
+"""
+
+
+def test_native_code_that_hangs_does_not_outlive_whoever_asked() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    child = subprocess.Popen([sys.executable, "-c", HANGS], stdin=-1, stderr=-1, env=environment)
+    assert child.stdin is not None
+    assert child.stderr is not None
+    child.stdin.write(frames.pack({"id": 1, "call": "x"}))
+    child.stdin.flush()
+    assert child.stderr.readline() == b"hangs\n"
+    child.stdin.close()  # the parent is gone
+    said = child.stderr.read()
+    child.stderr.close()
+    assert child.wait(20) == 1
+    assert b"in hang" in said, "it says where it was"
