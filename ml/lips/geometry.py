@@ -31,6 +31,21 @@ CHEEKS = (50, 280, 205, 425)
 EYES = (33, 263)
 """Outer corners."""
 UNDER_NOSE, BRIDGE, CHIN = 2, 168, 152
+HEAD_SHAPE = {
+    1: (0.0, -1.126865, 7.475604),
+    10: (0.0, 8.261778, 4.481535),
+    33: (-4.445859, 2.663991, 3.173422),
+    133: (-1.856432, 2.585245, 3.757904),
+    168: (0.0, 3.271027, 5.236015),
+    234: (-7.664182, 0.673132, -2.435867),
+    263: (4.445859, 2.663991, 3.173422),
+    362: (1.856432, 2.585245, 3.757904),
+    454: (7.664182, 0.673132, -2.435867),
+}
+"""Where landmarks that no expression moves lie on a head, in centimetres: to its left, up, and towards who looks at it
+(MediaPipe's canonical face model)."""
+_FLATTENED = 1.1
+"""By so much the depths of landmarks are too small: with it the two ends of a real head's turn fit each other best."""
 _GAPS = ((13, 14), (82, 87), (312, 317))
 _NOSE_TO_EYES = 1.45
 """Eye-widths per length of the nose on a face that looks ahead: keeps the unit when a turned head shortens the eyes."""
@@ -83,10 +98,11 @@ def measure(points: Points) -> Lips:
 
 
 def turned(points: Points) -> tuple[float, float]:
-    """Yaw and pitch of a face in degrees, from the depths of its landmarks: of the line between the edges of the face,
-    and of the line from the bridge of the nose to the chin. About right up to 60 degrees."""
-    across = points[JAW[-1]].astype(float) - points[JAW[0]]
-    down = points[CHIN].astype(float) - points[BRIDGE]
-    yaw = np.degrees(np.arctan2(across[2], np.hypot(across[0], across[1])))
-    pitch = np.degrees(np.arctan2(down[2], np.hypot(down[0], down[1])))
-    return float(yaw), float(pitch)
+    """Yaw and pitch of a face in degrees: where it looks once a head's shape is laid on its landmarks as well as may be
+    (S. Umeyama, 1991). Right to some degrees: noses differ, which shows in the pitch."""
+    shape = np.array(list(HEAD_SHAPE.values())) * (1, -1, -1)
+    seen = points[list(HEAD_SHAPE)].astype(float) * (1, 1, _FLATTENED)
+    left, _, right = np.linalg.svd((shape - shape.mean(axis=0)).T @ (seen - seen.mean(axis=0)))
+    upright = np.diag([1.0, 1.0, np.sign(np.linalg.det(left @ right)) or 1.0])
+    ahead = np.array([0.0, 0.0, -1.0]) @ left @ upright @ right
+    return float(np.degrees(np.arctan2(ahead[0], -ahead[2]))), float(np.degrees(np.arcsin(np.clip(ahead[1], -1, 1))))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.lips.geometry import BRIDGE, CHIN, CORNERS, EYES, JAW, UNDER_NOSE, head_frame, measure, turned
+from ml.lips.geometry import BRIDGE, CHIN, CORNERS, EYES, HEAD_SHAPE, JAW, UNDER_NOSE, head_frame, measure, turned
 from ml.lips.types import LANDMARKS
 
 GAPS = ((13, 14), (82, 87), (312, 317))
@@ -60,14 +60,33 @@ def test_head_and_picture_are_two_views_of_one_place(angle: float, place: tuple[
 
 
 @pytest.mark.parametrize("degrees", [-50, -20, 0, 20, 50])
-def test_a_turned_head_is_seen_in_the_depths_and_keeps_its_unit(degrees: float) -> None:
+def test_a_turned_head_keeps_its_unit(degrees: float) -> None:
     points, angle = 200 * drawn(), np.radians(degrees)
-    x = points[:, 0].copy()
-    points[:, 0], points[:, 2] = x * np.cos(angle), x * np.sin(angle)
-    yaw, pitch = turned(points)
-    assert yaw == pytest.approx(degrees, abs=0.1)
-    assert pitch == pytest.approx(0, abs=0.1)
+    points[:, 0] *= np.cos(angle)
     assert 150 < head_frame(points).unit <= 200.01, "the nose keeps the unit when the eyes come together"
+
+
+@given(yaw=st.floats(-60, 60), pitch=st.floats(-45, 45), roll=st.floats(-180, 180), size=st.floats(1, 100))
+def test_where_a_head_looks_is_seen_in_its_landmarks(yaw: float, pitch: float, roll: float, size: float) -> None:
+    points = np.random.default_rng(2).uniform(0, 100, (LANDMARKS, 3)).astype(np.float32)
+    points[list(HEAD_SHAPE)] = np.array(list(HEAD_SHAPE.values())) * (1, -1, -1)
+    a, b, c = np.radians((yaw, pitch, roll))
+    leaning = np.array([[np.cos(c), np.sin(c), 0], [-np.sin(c), np.cos(c), 0], [0, 0, 1]])
+    nodding = np.array([[1, 0, 0], [0, np.cos(b), np.sin(b)], [0, -np.sin(b), np.cos(b)]])
+    turning = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
+    # Rows are points: looking ahead is (0, 0, -1), and a head that nods and then turns looks where both say.
+    assert [0, 0, -1] @ nodding @ turning == pytest.approx(
+        [np.sin(a) * np.cos(b), np.sin(b), -np.cos(a) * np.cos(b)], abs=1e-9
+    )
+    there = size * points[list(HEAD_SHAPE)] @ leaning @ nodding @ turning + [300, 200, -40]
+    points[list(HEAD_SHAPE)] = there * (1, 1, 1 / 1.1)
+    assert turned(points) == pytest.approx((yaw, pitch), abs=0.05)
+
+
+def test_a_face_that_looks_aside_has_its_far_edge_behind() -> None:
+    points = drawn()
+    points[JAW[-1], 2], points[JAW[0], 2] = 0.6, -0.2
+    assert turned(points)[0] > 0
 
 
 def test_eyes_at_one_place_are_no_face() -> None:
