@@ -6,7 +6,7 @@ Parses, asks the household's library, prints. Knows nothing of what a model is.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -39,13 +39,15 @@ def list_(*names: str, common: Common | None = None) -> int:
     if common.json:
         write_json({"models": [_plain(line) for line in lines], "sets": sets})
         return 0
-    rows = [
-        (line.name, line.task, _short(line.languages), _licence(line), _about(line), _state(line)) for line in lines
-    ]
-    _show("Models", ("name", "task", "languages", "licence", "size", "state"), rows)
+    by_task: dict[str, list[tuple[str, ...]]] = {}
+    for line in lines:
+        row = (line.name, _short(line.languages), _licence(line), _about(line), _state(line))
+        by_task.setdefault(line.task, []).append(row)
+    _show_groups(("name", "languages", "licence", "size", "state"), by_task)
     if not names:
         for name, what in sets.items():
             show_line(f"{name}: {what}")
+        show_line("Sizes after ~ are of the weights alone, after > of the files whose size is known.")
         show_line("More of one: node models show NAME. To fetch: node models pull NAME-OR-SET")
     return 0
 
@@ -342,6 +344,26 @@ def _show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     console().print(table)
 
 
+def _show_groups(columns: Sequence[str], groups: Mapping[str, Sequence[Sequence[str]]]) -> None:
+    """Rows under the name of their group, in columns of one width."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    names = [row[0] for rows in groups.values() for row in rows]
+    table.add_column(columns[0], no_wrap=True, min_width=max(map(len, names), default=0))
+    for column in columns[1:]:
+        table.add_column(column, no_wrap=column in {"size", "state"}, overflow="fold")
+    for at, (group, rows) in enumerate(groups.items()):
+        if at:
+            table.add_row()
+        table.add_row(Text(group, style="bold"))
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+    console().print(table)
+
+
 def _plain(value: Any) -> Any:  # noqa: ANN401
     import msgspec
 
@@ -358,11 +380,16 @@ def _licence(line: ModelLine) -> str:
 
 
 def _about(line: ModelLine) -> str:
-    return f"> {_size(line.at_least)}" if line.bytes is None and line.at_least > 10**6 else _size(line.bytes)
+    """ "~" stands before what the number of its weights tells, where sizes of files are not known."""
+    if line.bytes is None and line.at_least > 10**6:
+        return f"> {_size(line.at_least)}"
+    if line.bytes is None and line.weights:
+        return f"~ {_size(line.weights)}"
+    return _size(line.bytes)
 
 
 def _short(languages: Sequence[str]) -> str:
-    return " ".join(languages) if len(languages) <= 4 else f"{len(languages)} of them"
+    return " ".join(languages) if len(languages) <= 4 else f"{len(languages)} languages"
 
 
 def _size(amount: int | None) -> str:

@@ -51,6 +51,9 @@ class ModelLine(msgspec.Struct, frozen=True):
     """Bytes of the files whose size is known, where it is not known of all."""
     lacks: tuple[str, ...] = ()
     """Its parts that are not here; without them it does not run."""
+    weights: int = 0
+    """Bytes that its numbers take in the largest dtype told: about what is fetched, where no sizes are known. 0: not
+    told."""
 
 
 class PlannedModel(msgspec.Struct, frozen=True):
@@ -247,6 +250,7 @@ class Library:
             self._used_by(entry),
             0 if size else sum(file.bytes or 0 for file in entry.files),
             tuple(part for part in entry.parts.values() if self.store.state(part) != "present"),
+            max(entry.memory.values(), default=0),
         )
 
     def _planned(self, entry: ModelEntry, options: FetchOptions, *, alone: bool) -> PlannedModel:

@@ -59,6 +59,10 @@ def test_models_are_listed_with_their_licence_and_sets(capsys) -> None:
     shown = capsys.readouterr().out
     for word in ("resemblyzer", "Apache-2.0", "embedded", "node models pull"):
         assert word in shown
+    tasks = [line.strip() for line in shown.splitlines() if line.strip() in {"asr", "mt", "tts", "speaker", "lips"}]
+    assert tasks == ["asr", "mt", "tts", "speaker", "lips"], "a heading for each"
+    (line,) = (line for line in shown.splitlines() if "opus-mt-en-es " in line)
+    assert "~ 312.0 MB" in line, "what the weights take, where no file's size is known"
     assert run(["models", "list", "embedded", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     states = [(line["name"], line["state"]) for line in told["models"]]
