@@ -3,6 +3,7 @@
     MlError
     +-- Unavailable          something real is not installed here; `remedy` says how to get it
     +-- BadAudio             a recording cannot be used (corrupt, empty, silent, too short ...)
+    +-- BadVideo             a video cannot be used (no pictures, damaged, high dynamic range ...)
     +-- CannotWrite          a result cannot be put where it was asked for (format, folder, rights, full disk)
     +-- BadText              a text, a language code or a notes/grammar file cannot be used
     |   +-- UnsupportedLanguage
@@ -33,6 +34,10 @@ class Unavailable(MlError):
 
 class BadAudio(MlError):
     """A recording that cannot be used."""
+
+
+class BadVideo(MlError):
+    """A video that cannot be used."""
 
 
 class CannotWrite(MlError):

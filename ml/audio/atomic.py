@@ -56,6 +56,15 @@ class AtomicFile:
         """Called by libav."""
         return self._file.tell() if self._file else 0
 
+    def reopened(self) -> BinaryIO:
+        """What was written so far, to be read; libav asks for it when it moves the index of an MP4 to its front.
+
+        Raises OSError.
+        """
+        assert self._file is not None  # noqa: S101 - only while it is written
+        self._file.flush()
+        return self._part.open("rb")
+
     def publish(self) -> None:
         """Bytes to the disk, then the name, then the folder's entry to the disk. Raises OSError."""
         assert self._file is not None  # noqa: S101 - only called once, by close

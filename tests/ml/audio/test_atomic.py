@@ -36,6 +36,15 @@ def test_the_bytes_reach_the_disk_before_the_name(tmp_path, monkeypatch):
     assert order == [False, True]  # the file before it has its name, the folder after
 
 
+def test_what_was_written_can_be_read_before_it_has_its_name(tmp_path):
+    file = AtomicFile(tmp_path / "a")
+    file.write(b"123")
+    with file.reopened() as again:
+        assert again.read() == b"123"
+    file.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_two_writers_of_one_name_do_not_mix(tmp_path):
     first, second = AtomicFile(tmp_path / "a"), AtomicFile(tmp_path / "a")
     first.write(b"first")

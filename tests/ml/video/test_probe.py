@@ -1,0 +1,89 @@
+"""Looking: every property of a video that later steps rely on."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+
+from ml.errors import BadVideo
+from ml.video.probe import probe, refuse_hdr
+from tests.ml.video.clips import Recipe, Track, beep, make, turned
+
+
+def test_what_a_full_file_says(clip):
+    info = probe(clip)
+    assert (info.container, info.codec, info.pixel_format) == ("mov", "h264", "yuv420p")
+    assert (info.width, info.height, info.rate, info.time_base) == (160, 120, 25, Fraction(1, 12800))
+    assert (info.varies, info.offset, info.seconds, info.interlaced) == (False, 0.0, pytest.approx(0.8), False)
+    assert [(t.language, t.title, t.default, t.codec, t.rate, t.channels) for t in info.audio] == [
+        ("eng", "", True, "aac", 16000, 1),
+        ("deu", "Director", False, "aac", 16000, 1),
+    ]
+    assert [(t.language, t.codec, t.text) for t in info.subtitles] == [("eng", "mov_text", True)]
+    assert [(c.title, c.start, c.end) for c in info.chapters] == [("First", 0.0, 0.4), ("Second", 0.4, 0.8)]
+    assert info.metadata["title"] == "A talk"
+    assert (info.rotation, info.aspect, info.covers, info.hdr, info.warnings) == (0, 1, 0, "", ())
+
+
+@pytest.mark.parametrize(("turn", "degrees", "size"), [("90", 90, (120, 160)), ("180", 180, (160, 120))])
+def test_a_turned_video_has_the_size_that_is_seen(tmp_path, turn, degrees, size):
+    info = probe(turned(make(tmp_path / "a.mp4", Recipe(count=3, aspect=Fraction(4, 3))), turn))
+    assert (info.rotation, (info.width, info.height)) == (degrees, size)
+    assert info.aspect == (Fraction(3, 4) if turn == "90" else Fraction(4, 3))
+
+
+def test_a_turn_that_is_not_done_is_said(tmp_path):
+    info = probe(turned(make(tmp_path / "a.mp4", Recipe(count=3)), "askew"))
+    assert info.orientation.identity
+    assert "askew" in info.warnings[0]
+
+
+def test_uneven_times_are_seen_and_even_ones_rounded_to_a_millisecond_are_not(tmp_path):
+    uneven = tuple(at / 25 + 0.02 * (at % 3 == 1) for at in range(20))
+    assert probe(make(tmp_path / "a.mp4", Recipe(times=uneven))).varies
+    even = tuple(at / 30 for at in range(20))
+    assert not probe(make(tmp_path / "b.mkv", Recipe(times=even, rate=30, tick=Fraction(1, 1000)))).varies
+
+
+def test_times_count_from_the_first_track(tmp_path):
+    recipe = Recipe(times=tuple(5.0 + at / 25 for at in range(10)), sounds=(Track(beep(0.5), start=5.2),))
+    for name in ("a.mp4", "a.mkv", "a.ts"):
+        info = probe(make(tmp_path / name, recipe))
+        first = min(info.offset, info.audio[0].offset)
+        assert first == pytest.approx(0.0, abs=0.002)
+        assert 0.2 - 1024 / 16000 - 0.003 < info.audio[0].offset - info.offset < 0.203  # AAC leads in by 1024 samples
+
+
+def test_colours_and_range_are_told(tmp_path):
+    info = probe(make(tmp_path / "a.mp4", Recipe(count=3, colour=(6, 6, 6), full_range=True)))
+    assert (info.colour.matrix, info.colour.primaries, info.colour.transfer) == (6, 6, 6)
+    assert info.colour.full_range
+
+
+@pytest.mark.parametrize(("transfer", "named"), [(16, "PQ"), (18, "HLG"), (1, "BT.2020")])
+def test_high_dynamic_range_is_told_and_refused_with_a_way_out(tmp_path, transfer, named):
+    info = probe(make(tmp_path / "a.mp4", Recipe(count=3, colour=(9, 9, transfer))))
+    assert info.hdr == named
+    with pytest.raises(BadVideo, match=f"high dynamic range \\({named}\\)") as caught:
+        refuse_hdr(info)
+    assert "SDR" in caught.value.remedy
+
+
+def test_a_cover_is_counted(tmp_path):
+    info = probe(make(tmp_path / "a.mp4", Recipe(count=3, cover=True)))
+    assert (info.covers, info.codec) == (1, "h264")
+
+
+def test_an_interlaced_file_is_one(tmp_path):
+    recipe = Recipe(count=5, options={"preset": "ultrafast", "x264-params": "tff=1"})
+    assert probe(make(tmp_path / "a.mp4", recipe)).interlaced
+
+
+def test_a_file_without_one_good_picture_is_refused(tmp_path, clip):
+    data = bytearray(clip.read_bytes())
+    start = data.index(b"mdat") + 4
+    data[start : data.index(b"moov") - 4] = bytes(data.index(b"moov") - 4 - start)
+    (tmp_path / "a.mp4").write_bytes(data)
+    with pytest.raises(BadVideo, match="decoded"):
+        probe(tmp_path / "a.mp4")

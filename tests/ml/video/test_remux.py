@@ -1,0 +1,99 @@
+"""Other sound, the same pictures: every bit of them, whatever they are."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ml.audio.read import read
+from ml.errors import CannotWrite
+from ml.video.mux import Extras
+from ml.video.probe import probe
+from ml.video.read import VideoReader
+from ml.video.remux import remux
+from ml.video.sound import Sound
+from tests.ml.video.clips import Recipe, Track, beep, make, packets, turned
+from tests.ml.video.test_sound import onset
+
+VP9 = {"deadline": "realtime", "cpu-used": "8"}
+
+
+@pytest.mark.parametrize("target", ["b.mp4", "b.mkv"])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(),
+        Recipe(times=tuple(at / 25 + 0.011 * (at % 2) for at in range(20))),
+        Recipe(colour=(9, 9, 16)),
+        Recipe(codec="libvpx-vp9", options=VP9, count=5),
+        Recipe(sounds=(Track(beep(0.5), start=0.3),)),
+    ],
+    ids=["plain", "uneven", "hdr", "vp9", "sound later"],
+)
+def test_pictures_are_copied_bit_by_bit_at_their_times(tmp_path, recipe, target):
+    source = make(tmp_path / "a.mp4", recipe)
+    done = remux(source, tmp_path / target, Extras(sound=Sound()), [beep(0.8, 0.2)])
+    before, after = packets(source), packets(tmp_path / target)
+    assert done.pictures == len(after) == len(before)
+    assert [(data, key) for _, _, data, key in after] == [(data, key) for _, _, data, key in before]
+    base = probe(tmp_path / target).time_base
+    tolerance = Fraction(6, 10_000) if target.endswith("mkv") else 0
+    shift = after[0][0] * base - before[0][0] * Fraction(1, 12_800)
+    for (old, *_), (new, *_) in zip(before, after, strict=True):
+        assert abs(new * base - old * Fraction(1, 12_800) - shift) <= 2 * tolerance
+    assert shift <= Fraction(7, 100)
+    assert probe(tmp_path / target).colour == probe(source).colour
+
+
+def test_from_matroska_no_picture_is_lost(tmp_path, matroska):
+    remux(matroska, tmp_path / "a.mp4")
+    assert [p[2] for p in packets(tmp_path / "a.mp4")] == [p[2] for p in packets(matroska)]
+    with VideoReader(matroska) as one, VideoReader(tmp_path / "a.mp4") as other:
+        assert [still.time for still in one] == pytest.approx([still.time for still in other], abs=1e-9)
+
+
+def test_the_turn_of_a_phone_is_kept(tmp_path):
+    source = turned(make(tmp_path / "a.mp4"), "90")
+    for name in ("b.mp4", "b.mkv"):
+        remux(source, tmp_path / name)
+        assert probe(tmp_path / name).rotation == 90
+
+
+@settings(max_examples=10, deadline=None)
+@given(seconds=st.floats(0.2, 3.0), piece=st.integers(500, 20_000))
+def test_sound_may_be_longer_or_shorter_than_the_pictures(tmp_path_factory, clip, seconds, piece):
+    target = tmp_path_factory.mktemp("remux") / "a.mp4"
+    samples = beep(seconds, 0.05)
+    pieces = [samples[at : at + piece] for at in range(0, len(samples), piece)]
+    remux(clip, target, Extras(sound=Sound()), pieces)
+    audio = read(target)
+    assert audio.seconds == pytest.approx(seconds, abs=0.13)
+    assert onset(audio) == pytest.approx(0.05, abs=0.002)
+    assert len(packets(target)) == 20
+
+
+def test_a_video_without_sound_gets_one(tmp_path):
+    source = make(tmp_path / "a.mp4")
+    remux(source, tmp_path / "b.mp4", Extras(sound=Sound(language="fra")), [beep(0.8)])
+    assert [track.language for track in probe(tmp_path / "b.mp4").audio] == ["fra"]
+
+
+def test_what_a_container_cannot_hold_is_refused_and_nothing_left(tmp_path):
+    source = make(tmp_path / "a.avi", Recipe(codec="msmpeg4v2", options={}, count=3, tick=Fraction(1, 25)))
+    with pytest.raises(CannotWrite, match="cannot hold pictures in msmpeg4v2") as caught:
+        remux(source, tmp_path / "b.mp4")
+    assert ".mkv" in caught.value.remedy
+    assert not (tmp_path / "b.mp4").exists()
+
+
+def test_a_stopped_run_leaves_nothing(tmp_path, clip):
+    def stopping():
+        yield beep(0.1)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        remux(clip, tmp_path / "a.mp4", Extras(sound=Sound()), stopping())
+    assert list(tmp_path.iterdir()) == []
