@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.lips.graph import cut
+from ml.lips.looks import upright
 from ml.lips.networks import Network
 from ml.lips.types import LANDMARKS, Box, Picture, Points
 
@@ -111,15 +112,7 @@ def cut_out(picture: Picture, box: Box) -> tuple[Places, npt.NDArray[np.float64]
     """What the networks see of a box, upright: `[1, 192, 192, 3]`, 0..1; and the way `[2, 3]` from its pixels back."""
     import cv2
 
-    scale = SIDE / box.size
-    cosine, sine = np.cos(box.angle) * scale, np.sin(box.angle) * scale
-    middle = (SIDE - 1) / 2
-    to_seen = np.array(
-        [
-            [cosine, sine, middle - cosine * box.x - sine * box.y],
-            [-sine, cosine, middle + sine * box.x - cosine * box.y],
-        ]
-    )
+    to_seen = upright(box, SIDE)
     seen = cv2.warpAffine(picture, to_seen, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     back = np.asarray(cv2.invertAffineTransform(to_seen), np.float64)
     return np.multiply(seen, np.float32(1 / 255), dtype=np.float32)[None], back

@@ -20,6 +20,7 @@ from ml.engines.protocols import EngineHome
 from ml.errors import EngineFailed, ModelDamaged
 from ml.lips import networks
 from ml.lips.geometry import EYES, turned
+from ml.lips.looks import Looks, Memory, alike, looks
 from ml.lips.networks import Body
 from ml.lips.types import Box, Face, FaceTracker, Picture, Points
 
@@ -28,8 +29,6 @@ _REGION = 1.5
 """What the mesh shall see of a face, in sides of its box."""
 _SAME_PLACE = 0.3
 """Two boxes that share more of their union are one face."""
-_THUMBNAIL = 24
-"""Pixels along a side of what is remembered of a face's looks."""
 
 
 class Finder(Protocol):
@@ -77,16 +76,14 @@ class TrackerOptions:
     alike: float = 0.75
 
 
-Thumbnail = npt.NDArray[np.float32]
-
-
 @dataclass(frozen=True, eq=False)
 class _Track:
-    """A face that is followed: its number, where it was last, how it looked, and in which picture."""
+    """A face that is followed: its number, where it was last, how it looked then and lately, and in which picture."""
 
     number: int
     box: Box
-    looks: Thumbnail
+    looks: Looks
+    memory: Memory
     seen: int
 
 
@@ -132,19 +129,21 @@ class Tracker:
                 lost.append(track)
             else:
                 found.append(seen)
-        for boxes in self._looks(picture, lost, changed=changed):
+        for boxes in self._places(picture, lost, changed=changed):
             for box in boxes:
                 if len(found) < self._options.faces and not any(_same(_grown(box), one.box) for one, _ in found):
-                    seen = self._meet(picture, box, (*lost, *self._lost))
+                    taken = {one.number for one, _ in found}
+                    gone = [one for one in (*lost, *self._lost) if one.number not in taken]
+                    seen = self._meet(picture, box, gone)
                     if seen is not None and not any(_same(seen[0].box, one.box) for one, _ in found):
                         found.append(seen)
             if found:
                 break
-        self._remember(found, lost)
+        self._remember([track for track, _ in found], lost)
         found.sort(key=lambda one: -one[0].box.size)
-        return tuple(face for _, face in found)
+        return tuple(face for track, face in found if track.memory.sees_lips(track.looks))
 
-    def _looks(self, picture: Picture, lost: list[_Track], *, changed: bool) -> Iterator[tuple[Box, ...]]:
+    def _places(self, picture: Picture, lost: list[_Track], *, changed: bool) -> Iterator[tuple[Box, ...]]:
         """Boxes where faces may be that are not followed, the likeliest first: whoever found one need not go on."""
         due = changed or self._picture == 1 or self._picture - self._looked >= self._options.look_every
         if not (due or lost or not self._tracks):
@@ -158,20 +157,21 @@ class Tracker:
         yield (*near, *next(levels), *next(levels, ()))
         yield from levels
 
-    def _meet(self, picture: Picture, box: Box, gone: tuple[_Track, ...]) -> tuple[_Track, Face] | None:
-        """A face that a detector found: read twice, because its landmarks say better than a detector where it is."""
+    def _meet(self, picture: Picture, box: Box, gone: list[_Track]) -> tuple[_Track, Face] | None:
+        """A face that a detector found: read twice, because its landmarks say better than a detector where it is. One
+        of those that are gone, where it looks like it; the last one seen, where several do."""
         seen = self._read(picture, _grown(box), None)
         seen = seen and self._read(picture, seen[0].box, None)
         if seen is None:
             return None
         track, face = seen
-        old = max(gone, key=lambda one: _alike(one.looks, track.looks), default=None)
-        if old is not None and _alike(old.looks, track.looks) >= self._options.alike:
-            number = old.number
-        else:
-            self._numbers += 1
-            number = self._numbers
-        return replace(track, number=number), replace(face, track=number)
+        again = [one for one in gone if alike(one.looks, track.looks) >= self._options.alike]
+        if again:
+            here = track.box
+            old = max(again, key=lambda one: (one.seen, -np.hypot(one.box.x - here.x, one.box.y - here.y)))
+            return replace(track, number=old.number, memory=old.memory), replace(face, track=old.number)
+        self._numbers += 1
+        return replace(track, number=self._numbers), replace(face, track=self._numbers)
 
     def _read(
         self, picture: Picture, box: Box, track: _Track | None, *, changed: bool = False
@@ -181,16 +181,16 @@ class Tracker:
         if score < self._options.least or not _is_possible(points, box, picture):
             return None
         here = _region(points)
-        looks = _thumbnail(picture, here)
-        if changed and track is not None and _alike(track.looks, looks) < self._options.alike:
+        now = looks(picture, points, here)
+        if changed and track is not None and alike(track.looks, now) < self._options.alike:
             return None
-        number = track.number if track is not None else 0
+        number, memory = (track.number, track.memory) if track is not None else (0, Memory(now))
         yaw, pitch = turned(points)
-        return _Track(number, here, looks, self._picture), Face(points, score, number, yaw, pitch)
+        return _Track(number, here, now, memory, self._picture), Face(points, score, number, yaw, pitch)
 
-    def _remember(self, found: list[tuple[_Track, Face]], lost: list[_Track]) -> None:
-        self._tracks = tuple(track for track, _ in found)
-        numbers = {track.number for track in self._tracks}
+    def _remember(self, found: list[_Track], lost: list[_Track]) -> None:
+        self._tracks = tuple(found)
+        numbers = {track.number for track in found}
         gone = [track for track in (*lost, *self._lost) if track.number not in numbers]
         young = [track for track in gone if self._picture - track.seen <= self._options.remember]
         self._lost = tuple(young[: 2 * self._options.faces])
@@ -283,26 +283,3 @@ def _is_possible(points: Points, box: Box, picture: Picture) -> bool:
     in_sight = (points[:, :2] >= 0).all(axis=1) & (points[:, 0] < width) & (points[:, 1] < height)
     moved = np.hypot(found.x - box.x, found.y - box.y)
     return bool(found.size > 4 and 0.4 < found.size / box.size < 2.0 and moved < box.size / 2 and in_sight.mean() > 0.5)
-
-
-def _thumbnail(picture: Picture, box: Box) -> Thumbnail:
-    """How the middle of a face looks, whatever the light: `[24, 24, 3]`, mean 0, length 1."""
-    import cv2
-
-    scale = _REGION * _THUMBNAIL / box.size
-    cosine, sine = np.cos(box.angle) * scale, np.sin(box.angle) * scale
-    middle = (_THUMBNAIL - 1) / 2
-    way = np.array(
-        [
-            [cosine, sine, middle - cosine * box.x - sine * box.y],
-            [-sine, cosine, middle + sine * box.x - cosine * box.y],
-        ]
-    )
-    small = cv2.warpAffine(picture, way, (_THUMBNAIL, _THUMBNAIL), borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
-    small -= small.mean(axis=(0, 1))
-    return np.asarray(small / max(float(np.linalg.norm(small)), 1e-6), np.float32)
-
-
-def _alike(one: Thumbnail, other: Thumbnail) -> float:
-    """Correlation of two looks, -1..1."""
-    return float(np.vdot(one, other))

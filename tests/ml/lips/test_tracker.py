@@ -162,6 +162,50 @@ def test_a_face_that_goes_gives_none_and_comes_back_with_its_number(tracker: Fac
     assert anew.track != first.track
 
 
+@pytest.mark.parametrize("cover", ["hand", "microphone", "box"])
+def test_a_covered_mouth_gives_no_face_until_it_is_free_again(
+    tracker: FaceTracker, astronaut: Picture, cover: str
+) -> None:
+    covered = astronaut.copy()
+    if cover == "hand":
+        for finger in range(4):
+            cv2.line(covered, (170, 135 + 9 * finger), (255, 132 + 9 * finger), (226 - 8 * finger, 190, 170), 8)
+    elif cover == "microphone":
+        cv2.circle(covered, (222, 155), 16, (20, 20, 20), -1)
+    else:
+        covered[126:] = 128
+    (before,) = tracker.follow(astronaut)
+    for _ in range(6):
+        assert tracker.follow(covered) == ()
+    (after,) = tracker.follow(astronaut)
+    assert after.track == before.track
+    assert np.abs(after.points - before.points).max() < 3
+
+
+def test_a_light_that_changes_is_no_cover(tracker: FaceTracker, astronaut: Picture) -> None:
+    (first,) = tracker.follow(astronaut)
+    for gain in (1.0, 0.7, 0.4, 0.6, 1.0):
+        (face,) = tracker.follow((astronaut * gain).astype(np.uint8))
+        assert face.track == first.track
+
+
+def test_two_that_look_alike_come_back_as_two(tracker: FaceTracker, astronaut: Picture) -> None:
+    both = placed(astronaut, 1024, 500, (-40, 0, 500), (520, 0, 490))
+    before = {face.track: face.points[4, 0] for face in tracker.follow(both)}
+    assert tracker.follow(np.full_like(both, 90)) == ()
+    after = {face.track: face.points[4, 0] for face in tracker.follow(both)}
+    assert after == pytest.approx(before, abs=3)
+    assert len(after) == 2
+
+
+def test_a_mirrored_face_looks_the_other_way(other: FaceTracker, astronaut: Picture) -> None:
+    face, mirrored = only(other, astronaut), only(other, np.ascontiguousarray(astronaut[:, ::-1]))
+    assert mirrored.yaw == pytest.approx(-face.yaw, abs=3)
+    assert mirrored.pitch == pytest.approx(face.pitch, abs=3)
+    assert abs(face.yaw) < 8
+    assert abs(face.pitch) < 15
+
+
 def test_a_cut_to_another_place_is_followed_at_once(tracker: FaceTracker, astronaut: Picture) -> None:
     tracker.follow(placed(astronaut, 1280, 720, (0, 0, 500)))
     (there,) = tracker.follow(placed(astronaut, 1280, 720, (700, 200, 500))[:, :, ::-1].copy())
