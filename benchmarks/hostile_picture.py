@@ -93,7 +93,7 @@ def _rules(axes: Any, rows: Sequence[Row]) -> None:
     axes.set(xlabel="what peers add, points of gain (right is better)")
     axes.set_title("Other rules in the gate's place", fontsize=11)
     if names:
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=8, loc="lower left")
 
 
 def _long(axes: Any, rows: Sequence[Row]) -> None:
