@@ -109,13 +109,40 @@ class AttentionMesh:
 
 
 def cut_out(picture: Picture, box: Box) -> tuple[Places, npt.NDArray[np.float64]]:
-    """What the networks see of a box, upright: `[1, 192, 192, 3]`, 0..1; and the way `[2, 3]` from its pixels back."""
+    """What the networks see of a box, upright: `[1, 192, 192, 3]`, 0..1; and the way `[2, 3]` from its pixels back.
+
+    What is twice as large and more is first averaged down: pixels that are merely skipped bring their noise along,
+    which in a face of 800 pixels makes the lips tremble three times as much.
+    """
     import cv2
 
     to_seen = upright(box, SIDE)
-    seen = cv2.warpAffine(picture, to_seen, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    part, way = _averaged(picture, box, to_seen)
+    seen = cv2.warpAffine(part, way, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     back = np.asarray(cv2.invertAffineTransform(to_seen), np.float64)
     return np.multiply(seen, np.float32(1 / 255), dtype=np.float32)[None], back
+
+
+def _averaged(picture: Picture, box: Box, way: npt.NDArray[np.float64]) -> tuple[Picture, npt.NDArray[np.float64]]:
+    """The part of a picture about a box, smaller by a whole number where the box is far larger than what the networks
+    see, and the way from its pixels to where `way` leads from the picture's."""
+    import cv2
+
+    times = int(box.size // SIDE)
+    reach = 0.75 * box.size  # a square that is turned reaches 0.71 of its side
+    high, wide = picture.shape[:2]
+    left, top = (max(0, int(at - reach)) for at in (box.x, box.y))
+    columns, rows = (
+        (min(end, int(at + reach) + 1) - start) // max(1, times)
+        for end, at, start in ((wide, box.x, left), (high, box.y, top))
+    )
+    if times < 2 or columns < 1 or rows < 1:
+        return picture, way
+    part = picture[top : top + rows * times, left : left + columns * times]
+    small = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA)
+    first = np.array([left, top]) + (times - 1) / 2  # the middle of the first small pixel
+    shift = way[:, :2] @ first + way[:, 2]
+    return np.asarray(small, np.uint8), np.concatenate([way[:, :2] * times, shift[:, None]], axis=1)
 
 
 def around_lips(places: Places) -> Places:

@@ -65,6 +65,34 @@ def test_pixels_are_seen_where_the_way_says() -> None:
     assert seen.dtype == np.float32
 
 
+@pytest.mark.parametrize("size", [190.0, 384.0, 500.0, 600.0])
+@pytest.mark.parametrize("place", [(125.0, 110.0), (60.0, 131.0)])
+def test_large_boxes_are_seen_in_the_same_place(size: float, place: tuple[float, float]) -> None:
+    y, x = np.mgrid[0:240, 0:255]
+    picture = np.stack([x, y, np.full_like(x, 50)], -1).astype(np.uint8)
+    seen, way = cut_out(picture, Box(*place, size, 0.3, 1.0))
+    row, column = np.mgrid[0:SIDE, 0:SIDE]
+    told = np.stack([column, row], -1) @ way[:, :2].T + way[:, 2]
+    inside = ((told > 5) & (told < [248, 233])).all(axis=-1)
+    assert inside.mean() > 0.1
+    away = told[inside] - seen[0, inside, :2] * 255
+    assert np.abs(away).max() < 1.1
+    assert np.abs(away.mean(axis=0)).max() < 0.55, "halves are rounded up"
+
+
+def test_large_boxes_are_seen_without_their_noise() -> None:
+    picture = np.random.default_rng(0).integers(50, 150, (800, 900, 3)).astype(np.uint8)
+    (small, _), (large, _) = (cut_out(picture, Box(450, 400, size, 0.3, 1.0)) for size in (190, 790))
+    assert large[0].std() < 0.4 * small[0].std()
+
+
+@pytest.mark.parametrize("box", [Box(-900, 40, 600, 0, 1), Box(3, 2, 5000, 1, 1), Box(1.5, 0.5, 700, 0, 1)])
+def test_boxes_far_from_the_picture_or_beyond_its_size_are_seen_somehow(box: Box) -> None:
+    seen, _ = cut_out(np.full((2, 4, 3), 90, np.uint8), box)
+    assert seen.shape == (1, SIDE, SIDE, 3)
+    np.testing.assert_allclose(seen, 90 / 255, rtol=1e-5)
+
+
 @settings(deadline=None)
 @given(box=BOXES)
 def test_landmarks_come_back_to_their_places(box: Box) -> None:
