@@ -1,0 +1,30 @@
+"""Curves of several speeches on one time line: what a mouth does through a whole recording. Knows no picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import get_args
+
+import numpy as np
+
+from ml.lips.types import Curves, Source
+
+RATE = 100.0
+"""Hz of a time line."""
+_CERTAIN: tuple[Source, ...] = get_args(Source)
+
+
+def placed(pieces: Sequence[tuple[float, Curves]], seconds: float) -> Curves:
+    """Each piece from its own second on, silence between; one that begins before another ends takes over from it.
+
+    `source` is that of the least certain piece. Raises ValueError for a piece of another rate than RATE.
+    """
+    values = np.zeros((max(1, round(seconds * RATE) + 1), 4), np.float32)
+    for start, curves in sorted(pieces, key=lambda piece: piece[0]):
+        if curves.rate != RATE:
+            raise ValueError(f"a time line has {RATE:g} rows a second, and a piece has {curves.rate:g}")
+        first = round(start * RATE)
+        rows = curves.values[max(0, -first) : len(values) - first]
+        values[max(0, first) : max(0, first) + len(rows)] = rows
+    least = max((_CERTAIN.index(curves.source) for _, curves in pieces), default=0)
+    return Curves(values, RATE, _CERTAIN[least])
