@@ -32,7 +32,7 @@ SOFTWARE = "libx264"
 _KEY_SECONDS = 4
 """A player can begin at a key picture, so that often there is one."""
 _X264: Mapping[str, tuple[str, str]] = {
-    "fast": ("superfast", "21"),
+    "fast": ("ultrafast", "22"),
     "balanced": ("veryfast", "18"),
     "quality": ("medium", "16"),
 }
@@ -86,6 +86,7 @@ def coding(like: VideoInfo, options: VideoOptions | None = None) -> Coding:
     """How pictures like those of a file are encoded here."""
     options = options or VideoOptions()
     width, height, notes = like.width, like.height, []
+    depth = max(component.bits for component in av.VideoFormat(like.pixel_format).components)
     full_chroma = like.pixel_format in {"yuv444p", "yuvj444p", "gbrp"}
     if width % 2 or height % 2:
         if options.odd_sizes == "exact":
@@ -94,6 +95,8 @@ def coding(like: VideoInfo, options: VideoOptions | None = None) -> Coding:
         else:
             width, height = width + width % 2, height + height % 2
             notes.append(f"{like.width} x {like.height} is an odd size: made {width} x {height} by repeating the edge.")
+    if depth > 8:
+        notes.append(f"{like.name} has {depth} bits a sample: they become 8.")
     form, codec = "yuv444p" if full_chroma else "yuv420p", SOFTWARE
     if options.hardware == "auto" and not full_chroma:
         found, refused = _hardware(width, height)
@@ -133,7 +136,7 @@ class Encoder:
         assert isinstance(stream, av.VideoStream)  # noqa: S101 - the codecs above are of pictures
         self.stream = stream
         _set(stream.codec_context, plan)
-        if plan.codec == SOFTWARE:  # by slices, its result changes from run to run, and takes more bytes
+        if plan.codec == SOFTWARE:  # PyAV's own choice, by slices, takes more bytes
             stream.codec_context.thread_type = ThreadType.FRAME
 
     def encode(
@@ -152,9 +155,13 @@ class Encoder:
         frame.pts, frame.time_base, frame.pict_type = ticks, self._plan.time_base, 0
         return self.stream.encode(frame)
 
-    def flush(self) -> list[av.Packet[Any]]:
-        """The packets that are left; nothing can be encoded after."""
-        return self.stream.encode(None)
+    def flush(self, end: float | None = None) -> list[av.Packet[Any]]:
+        """The packets that are left; nothing can be encoded after. The last picture is shown until `end` seconds (None:
+        as long as one is on average)."""
+        packets = self.stream.encode(None)
+        for packet in packets:  # containers look at the last to be shown, and at the last to be decoded
+            packet.duration = lasting(self._last or 0, end, self._plan)
+        return packets
 
     def _ticks(self, time: float) -> int:
         ticks = round(time / self._plan.time_base)
@@ -192,6 +199,12 @@ class Encoder:
         for index, (target, new) in enumerate(zip(planes(frame), planes(part), strict=True)):
             share = step if index else 1
             target[top // share : bottom // share, left // share : right // share] = new
+
+
+def lasting(last: int, end: float | None, plan: Coding) -> int:
+    """How many ticks the last picture, at tick `last`, is shown."""
+    until = round(end / plan.time_base) - last if end is not None else 0
+    return until if until > 0 else max(1, round(1 / plan.rate / plan.time_base))
 
 
 def _fits(stored: av.VideoFrame, form: str, plan: Coding) -> bool:

@@ -103,6 +103,11 @@ class VideoInfo:
     warnings: tuple[str, ...] = ()
 
     @property
+    def end(self) -> float | None:
+        """The second at which the last picture is over; None: not said."""
+        return None if self.seconds is None else self.offset + self.seconds
+
+    @property
     def rotation(self) -> int:
         """Degrees clockwise by which stored pictures are turned to be upright."""
         return self.orientation.rotation
@@ -174,7 +179,7 @@ def _look(source: Source) -> tuple[av.VideoFrame, list[int]]:
     first, stamps, trouble = None, [], ""
     try:
         for packet in source.container.demux(source.video):
-            if packet.pts is not None:
+            if packet.pts is not None and not packet.is_discard:  # an edit list may begin after the first pictures
                 stamps.append(packet.pts)
             if first is None:
                 try:

@@ -26,11 +26,14 @@ from ml.video.probe import VideoInfo, describe, refuse_hdr
 _BEFORE = (1.0, 10.0, 60.0)
 """Seconds before the wanted time at which a key picture is looked for, one after the other; then the beginning."""
 
+_SHORTEST = 0.002
+"""Seconds. The end of a file less than this after its last picture is not when that is over, but a rounded number."""
+
 
 @dataclass(frozen=True, eq=False)
 class Still:
-    """One picture of a video: its number from 0, its time in seconds, and `picture` `[H, W, 3]`, RGB, to be changed at
-    will.
+    """One picture of a video: its number from 0, its time and for how long it is shown in seconds, and `picture`
+    `[H, W, 3]`, RGB, to be changed at will.
 
     `stored` is the picture as it was decoded, for a writer that changes only a part of it; None where it was turned.
     """
@@ -38,6 +41,7 @@ class Still:
     index: int
     time: float
     picture: npt.NDArray[np.uint8]
+    seconds: float
     stored: av.VideoFrame | None = field(default=None, repr=False)
 
 
@@ -59,7 +63,7 @@ class VideoReader(Iterator[Still]):
         except BaseException:
             self._source.close()
             raise
-        self.damaged = 0
+        self.damaged = self._other_sizes = 0
         self._warnings = list(self.info.warnings)
         self._start, self._index = start, index
         self._convert = Converter()
@@ -86,21 +90,33 @@ class VideoReader(Iterator[Still]):
 
     def _read(self) -> Generator[Still, None, None]:
         try:
-            for time, frame in self._from_start():
-                yield self._still(time, frame)
+            pictures = self._from_start()
+            current = next(pictures, None)
+            while current is not None:
+                time, frame = current
+                current = next(pictures, None)
+                end = current[0] if current is not None else self._end(time)
+                yield self._still(time, end - time, frame)
                 self._index += 1
             self._conclude()
         finally:
             self._source.close()
 
+    def _end(self, last: float) -> float:
+        """The second at which the last picture is over: as the file says, or after as long as one is on average."""
+        stated = self.info.end
+        return stated if stated is not None and stated > last + _SHORTEST else last + 1 / float(self.info.rate)
+
     def _conclude(self) -> None:
         name = self.info.name
         if self.damaged:
             self._warnings.append(f"{name} is damaged: some of its pictures are missing or marred ({self.damaged}).")
+        if self._other_sizes:
+            self._warnings.append(f"{name} changes its size on the way: pictures were scaled ({self._other_sizes}).")
         if self.info.interlaced:
             self._warnings.append(f"{name} is interlaced: its pictures were deinterlaced.")
 
-    def _still(self, time: float, frame: av.VideoFrame) -> Still:
+    def _still(self, time: float, seconds: float, frame: av.VideoFrame) -> Still:
         turn = self.info.orientation
         width, height = turn.size(self.info.width, self.info.height)  # its own inverse
         try:
@@ -108,8 +124,9 @@ class VideoReader(Iterator[Still]):
         except av.error.FFmpegError as error:
             what = f"The colours of {self.info.name} cannot be converted: {said(error)}."
             raise BadVideo(what, CONVERT) from error
-        same = turn.identity and (frame.width, frame.height) == (width, height)
-        return Still(self._index, time, picture, frame if same else None)
+        same_size = (frame.width, frame.height) == (width, height)
+        self._other_sizes += not same_size
+        return Still(self._index, time, picture, seconds, frame if turn.identity and same_size else None)
 
     def _from_start(self) -> Iterator[tuple[float, av.VideoFrame]]:
         """Pictures at or after the start. Seeking aims at decoding times, so what is found is checked."""

@@ -38,12 +38,13 @@ _FORM = 1
 @dataclass(frozen=True)
 class Piece:
     """A finished piece: the number and time of its first picture, the times of all from there in the order of decoding,
-    and the encoder's description of itself. Times are ticks."""
+    how long the last is shown, and the encoder's description of itself. Times are ticks."""
 
     path: Path
     first: int
     start: int
     shown: tuple[int, ...]
+    lasts: int
     described: bytes
 
 
@@ -111,6 +112,7 @@ class Segments:
         assert self._movie is not None  # noqa: S101 - begun above
         at = float((tick - self._start) * self.coding.time_base)
         self._movie.pictures(self._encoder.encode(at, picture, stored.stored if stored else None, changed), at)
+        self._end = at + stored.seconds if stored else None
 
     def close(self) -> None:
         """Finish the piece that is being written, and let others have the folder; a second call does nothing."""
@@ -225,7 +227,7 @@ class Segments:
         movie, self._movie = self._movie, None
         assert movie is not None  # noqa: S101 - called while a piece is open
         try:
-            movie.pictures(self._encoder.flush(), 0.0)
+            movie.pictures(self._encoder.flush(self._end), 0.0)
             movie.publish()
         except BaseException:
             movie.discard()
@@ -241,32 +243,33 @@ class Segments:
         shown = [piece.start + at for piece in self._pieces for at in piece.shown]
         ahead = max(depth(piece.shown) for piece in self._pieces)
         step = max(1, round(1 / self.coding.rate / base))
-        for (packet, at), decoded in zip(self._packets(), decoding_times(shown, ahead, step), strict=True):
-            packet.time_base = base
-            packet.pts, packet.dts, packet.duration = at, decoded, step
+        final = self._pieces[-1].lasts
+        times = zip(shown, decoding_times(shown, ahead, step), strict=True)
+        for number, (packet, (at, decoded)) in enumerate(zip(self._packets(), times, strict=True), start=1):
+            packet.time_base, packet.pts, packet.dts = base, at, decoded
+            packet.duration = final if number > len(shown) - ahead - 1 else step
             yield packet
 
-    def _packets(self) -> Iterator[tuple[av.Packet[Any], int]]:
+    def _packets(self) -> Iterator[av.Packet[Any]]:
         for piece in self._pieces:
             with Source(piece.path) as file:
-                packets = (packet for packet in file.container.demux(file.video) if packet.size)
-                for packet, at in zip(packets, piece.shown, strict=True):
-                    yield packet, piece.start + at
+                yield from (packet for packet in file.container.demux(file.video) if packet.size)
 
 
 def _look(path: Path, first: int, start: int, tick: Fraction) -> Piece | None:
     """What is in a piece, in ticks; None where it cannot be read."""
     try:
         with Source(path) as file:
-            base = file.video.time_base
-            stamps = [packet.pts for packet in file.container.demux(file.video) if packet.size]
+            base = (file.video.time_base or tick) / tick
+            found = [packet for packet in file.container.demux(file.video) if packet.size]
+            shown = tuple(round(packet.pts * base) for packet in found if packet.pts is not None)
+            end = round((file.video.duration or 0) * base)
             described = bytes(file.video.codec_context.extradata or b"")
     except BadVideo:
         return None
-    known = [at for at in stamps if at is not None]
-    if base is None or not known or len(known) < len(stamps):
+    if not shown or len(shown) < len(found):
         return None
-    return Piece(path, first, start, tuple(round(at * base / tick) for at in known), described)
+    return Piece(path, first, start, shown, max(1, end - max(shown)), described)
 
 
 def _locked(folder: Path) -> BinaryIO:

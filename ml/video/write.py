@@ -45,6 +45,7 @@ class VideoWriter:
             self._movie.discard()
             raise
         self.path = Path(path)
+        self._end: float | None = None
         self.count = 0
         self._closed = False
 
@@ -62,12 +63,14 @@ class VideoWriter:
         """Append the picture `[H, W, 3]` that is shown from `time` seconds.
 
         With `stored`, the still that it was made of, only the part `changed` of it (x, y, width, height; None: nothing)
-        is converted, and the rest reaches the encoder as it came from the decoder. Raises CannotWrite (full disk);
+        is converted, and the rest reaches the encoder as it came from the decoder; the last picture is shown as long as
+        its still was. Raises CannotWrite (full disk);
         ValueError for a picture of another size, or one that does not come after the one before.
         """
         self._check()
         packets = self._encoder.encode(time, picture, stored.stored if stored else None, changed)
         self._movie.pictures(packets, time)
+        self._end = stored.time + stored.seconds if stored else None
         self.count += 1
 
     def write_sound(self, samples: Samples) -> None:
@@ -84,7 +87,7 @@ class VideoWriter:
             raise CannotWrite(f"There are no pictures to write to {self.path}.", "Check that the video has pictures.")
         self._closed = True
         try:
-            self._movie.pictures(self._encoder.flush(), 0.0)
+            self._movie.pictures(self._encoder.flush(self._end), 0.0)
             self._movie.publish()
         except BaseException:
             self._movie.discard()

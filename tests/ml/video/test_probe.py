@@ -55,6 +55,12 @@ def test_times_count_from_the_first_track(tmp_path):
         assert 0.2 - 1024 / 16000 - 0.003 < info.audio[0].offset - info.offset < 0.203  # AAC leads in by 1024 samples
 
 
+def test_pictures_that_an_edit_list_hides_do_not_count(tmp_path):
+    times = tuple(-0.12 + at / 25 for at in range(20))
+    info = probe(make(tmp_path / "a.mp4", Recipe(times=times, sounds=(Track(beep(0.8)),))))
+    assert (info.offset, info.end) == (0.0, pytest.approx(0.68, abs=0.13))
+
+
 def test_colours_and_range_are_told(tmp_path):
     info = probe(make(tmp_path / "a.mp4", Recipe(count=3, colour=(6, 6, 6), full_range=True)))
     assert (info.colour.matrix, info.colour.primaries, info.colour.transfer) == (6, 6, 6)

@@ -76,6 +76,9 @@ def test_uneven_times_are_kept_to_the_tick(tmp_path_factory, steps):
     recipe = Recipe(times=times, width=32, height=32)
     found, _ = stills(make(tmp_path_factory.mktemp("vfr") / "a.mp4", recipe))
     assert [still.time for still in found] == pytest.approx(list(times), abs=1e-9)
+    ends = [still.time + still.seconds for still in found]
+    assert ends[:-1] == pytest.approx(list(times[1:]), abs=1e-9)
+    assert ends[-1] > times[-1]
 
 
 @pytest.mark.parametrize("size", [(642, 361), (161, 121), (33, 64)])

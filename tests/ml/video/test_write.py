@@ -18,7 +18,7 @@ from ml.video.read import VideoReader
 from ml.video.sound import Sound
 from ml.video.subtitle import Subtitles
 from ml.video.write import VideoWriter
-from tests.ml.video.clips import Recipe, beep, cues, make, picture, portrait, turned
+from tests.ml.video.clips import Recipe, Track, beep, cues, make, picture, portrait, turned
 from tests.ml.video.test_sound import onset
 from tests.ml.video.test_subtitle import texts
 
@@ -60,6 +60,27 @@ def test_uneven_times_are_written_to_the_tick(tmp_path_factory, steps, stored):
     source = make(folder / "a.mp4", Recipe(times=times, width=32, height=32))
     before, after, _ = copied(source, folder / "b.mp4", stored=stored)
     assert [still.time for still in after] == [still.time for still in before]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
+@pytest.mark.parametrize(("pictures", "sound"), [(0.5, 0.0), (0.0, 0.4), (-0.12, 0.0), (60.0, 60.2)])
+def test_pictures_and_sound_stay_together_wherever_they_begin(tmp_path, name, pictures, sound):
+    times = tuple(pictures + at / 25 for at in range(20))
+    source = make(tmp_path / name, Recipe(times=times, sounds=(Track(beep(0.8, 0.1), sound),)))
+    expected = sound + 0.1 - pictures
+    for target in (tmp_path / "b.mp4", tmp_path / "b.mkv"):
+        before, after, _ = copied(source, target, extras=Extras(source=source))
+        hidden = round(25 * 0.12) if pictures < 0 and name == "a.mp4" else 0  # by an edit list
+        assert len(before) == len(after) == 20 - hidden
+        for path, stills in ((source, before), (target, after)):
+            assert onset(read(path)) - stills[0].time + hidden / 25 == pytest.approx(expected, abs=0.004)
+
+
+@pytest.mark.parametrize("times", [(0.0, 1.0, 3.0), (0.0, 0.04, 0.08), (0.0, 0.5)])
+def test_the_last_picture_is_shown_as_long_as_before(tmp_path, times):
+    source = make(tmp_path / "a.mp4", Recipe(times=times))
+    copied(source, tmp_path / "b.mp4")
+    assert probe(tmp_path / "b.mp4").seconds == pytest.approx(probe(source).seconds, abs=1e-4)
 
 
 @pytest.mark.parametrize("size", [(642, 361), (161, 120)])
