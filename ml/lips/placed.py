@@ -24,7 +24,7 @@ def placed(pieces: Sequence[tuple[float, Curves]], seconds: float) -> Curves:
         if curves.rate != RATE:
             raise ValueError(f"a time line has {RATE:g} rows a second, and a piece has {curves.rate:g}")
         first = round(start * RATE)
-        rows = curves.values[max(0, -first) : len(values) - first]
+        rows = curves.values[max(0, -first) : max(0, len(values) - first)]
         values[max(0, first) : max(0, first) + len(rows)] = rows
     least = max((_CERTAIN.index(curves.source) for _, curves in pieces), default=0)
     return Curves(values, RATE, _CERTAIN[least])
