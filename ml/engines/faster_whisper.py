@@ -112,7 +112,12 @@ class FasterWhisperEar:
                 raise EngineFailed(f"CTranslate2 stopped: {error}.", "Try again, or choose another engine.") from error
         longest = len(samples) / SAMPLE_RATE
         words = tuple(
-            Word(word.word.strip(), min(word.start, longest), min(word.end, longest), float(word.probability))
+            Word(
+                word.word.strip(),
+                float(min(word.start, longest)),
+                float(min(word.end, longest)),
+                float(word.probability),
+            )
             for word in heard
             if word.word.strip()
         )

@@ -83,6 +83,8 @@ def _array(value: object) -> object:
     if isinstance(value, np.ndarray):
         wide = np.ascontiguousarray(value, np.float32)
         return {"shape": wide.shape, "data": wide.tobytes()}
+    if isinstance(value, np.generic):  # numpy's own kind of number, which works where one is wanted
+        return value.item()
     raise TypeError(f"{type(value).__name__} does not travel")
 
 

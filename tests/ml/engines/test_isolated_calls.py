@@ -100,3 +100,11 @@ def test_every_task_has_its_calls() -> None:
         call("mt", "embed")
     with pytest.raises(TypeError, match="does not travel"):
         pack(object())
+
+
+def test_a_number_of_numpy_is_a_number() -> None:
+    """An engine that answers one where it should say float works in this process, so it must in another."""
+    word = Word("a", np.float64(0.25), np.float32(0.5), 1.0)
+    assert unpack(pack(word), Word) == Word("a", 0.25, 0.5, 1.0)
+    with pytest.raises(TypeError, match="does not travel"):
+        pack(object())
