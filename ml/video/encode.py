@@ -6,7 +6,7 @@ encoders of cards that are not there. This module knows nothing of files and sou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
@@ -140,12 +140,12 @@ class Encoder:
             stream.codec_context.thread_type = ThreadType.FRAME
 
     def encode(
-        self, time: float, picture: Bytes, stored: av.VideoFrame | None = None, changed: Area | None = None
+        self, time: float, picture: Bytes, stored: av.VideoFrame | None = None, changed: Sequence[Area] | None = None
     ) -> list[av.Packet[Any]]:
         """Packets that are ready after the picture `[H, W, 3]` shown at `time` seconds.
 
-        With `stored`, the decoded picture it was made of, only the part `changed` of it is taken from `picture` (None:
-        nothing), and the rest is encoded as it was stored; `stored` is used up. Raises ValueError for a picture of
+        With `stored`, the decoded picture it was made of, only the areas `changed` are taken from `picture` (None: all
+        of it), and the rest is encoded as it was stored. Raises ValueError for a picture of
         another size, or that does not come after the one before.
         """
         if picture.shape != (self._plan.height, self._plan.width, 3):
@@ -176,19 +176,19 @@ class Encoder:
             raise ValueError(f"a picture must be {self._plan.height} x {self._plan.width} x 3, not {picture.shape}")
         return np.pad(picture, ((0, more[0]), (0, more[1]), (0, 0)), mode="edge")
 
-    def _frame(self, picture: Bytes, stored: av.VideoFrame | None, changed: Area | None) -> av.VideoFrame:
+    def _frame(self, picture: Bytes, stored: av.VideoFrame | None, changed: Sequence[Area] | None) -> av.VideoFrame:
         plan = self._plan
         form = "yuv420p" if plan.pixel_format == "nv12" else plan.pixel_format
-        if stored is None or not _fits(stored, form, plan):
+        if stored is None or changed is None or not _fits(stored, form, plan):
             return self._convert.to_yuv(picture, form, plan.colour)
         frame = _plain(stored, form)
-        if changed is not None:
-            self._put(frame, picture, changed)
+        for area in changed:
+            self._put(frame, picture, area)
         return frame
 
-    def _put(self, frame: av.VideoFrame, picture: Bytes, changed: Area) -> None:
-        """Change the part of a stored picture, grown to where chroma begins and ends."""
-        left, top, width, height = changed
+    def _put(self, frame: av.VideoFrame, picture: Bytes, area: Area) -> None:
+        """Change an area of a stored picture, grown to where chroma begins and ends."""
+        left, top, width, height = area
         step = 1 if self._plan.pixel_format == "yuv444p" else 2
         right, bottom = min(frame.width, left + width), min(frame.height, top + height)
         if right <= max(0, left) or bottom <= max(0, top):

@@ -10,7 +10,7 @@ import fcntl
 import json
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -101,7 +101,9 @@ class Segments:
         """What was chosen for want of something better, and what was found that could not be used."""
         return tuple(self._notes)
 
-    def write(self, time: float, picture: Bytes, stored: Still | None = None, changed: Area | None = None) -> None:
+    def write(
+        self, time: float, picture: Bytes, still: Still | None = None, changed: Sequence[Area] | None = None
+    ) -> None:
         """Append a picture as `VideoWriter.write` does, and finish a piece whenever one is full. Raises CannotWrite;
         ValueError for a picture of another size, or one that does not come after the one before."""
         tick = round(time / self.coding.time_base)
@@ -111,8 +113,8 @@ class Segments:
             self._begin(tick)
         assert self._movie is not None  # noqa: S101 - begun above
         at = float((tick - self._start) * self.coding.time_base)
-        self._movie.pictures(self._encoder.encode(at, picture, stored.stored if stored else None, changed), at)
-        self._end = at + stored.seconds if stored else None
+        self._movie.pictures(self._encoder.encode(at, picture, still.stored if still else None, changed), at)
+        self._end = at + still.seconds if still else None
 
     def close(self) -> None:
         """Finish the piece that is being written, and let others have the folder; a second call does nothing."""

@@ -5,6 +5,7 @@ The file appears under its name only when it is complete. Knows nothing of what 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -59,18 +60,20 @@ class VideoWriter:
         """How many samples of sound lay beyond full scale."""
         return self._movie.clipped
 
-    def write(self, time: float, picture: Bytes, stored: Still | None = None, changed: Area | None = None) -> None:
+    def write(
+        self, time: float, picture: Bytes, still: Still | None = None, changed: Sequence[Area] | None = None
+    ) -> None:
         """Append the picture `[H, W, 3]` that is shown from `time` seconds.
 
-        With `stored`, the still that it was made of, only the part `changed` of it (x, y, width, height; None: nothing)
-        is converted, and the rest reaches the encoder as it came from the decoder; the last picture is shown as long as
+        With `still`, from which it was made, only the areas `changed` (each x, y, width, height; None: all of it) are
+        converted, and the rest reaches the encoder as it came from the decoder. The last picture is shown as long as
         its still was. Raises CannotWrite (full disk);
         ValueError for a picture of another size, or one that does not come after the one before.
         """
         self._check()
-        packets = self._encoder.encode(time, picture, stored.stored if stored else None, changed)
+        packets = self._encoder.encode(time, picture, still.stored if still else None, changed)
         self._movie.pictures(packets, time)
-        self._end = stored.time + stored.seconds if stored else None
+        self._end = still.time + still.seconds if still else None
         self.count += 1
 
     def write_sound(self, samples: Samples) -> None:

@@ -62,7 +62,7 @@ def test_outside_of_what_changed_the_encoder_gets_what_the_decoder_gave(tmp_path
     before = [plane.copy() for plane in planes(still.stored)]
     made = encoder(coding(probe(path), SOFT))
     changed = 255 - still.picture
-    frame = made._frame(changed, still.stored, area)
+    frame = made._frame(changed, still.stored, [area])
     x, y, width, height = area
     inside = np.zeros((120, 160), bool)
     inside[max(0, y) : max(0, y + height), max(0, x) : max(0, x + width)] = True
@@ -79,7 +79,7 @@ def test_an_unchanged_picture_is_not_converted_at_all(tmp_path):
     with VideoReader(path) as reader:
         still = next(reader)
     made = encoder(coding(probe(path), SOFT))
-    frame = made._frame(np.zeros((120, 160, 3), np.uint8), still.stored, None)
+    frame = made._frame(np.zeros((120, 160, 3), np.uint8), still.stored, [])
     for old, new in zip(planes(still.stored), planes(frame), strict=True):
         np.testing.assert_array_equal(new, old)
 
@@ -88,7 +88,7 @@ def test_a_stored_picture_of_another_form_is_converted(tmp_path):
     with VideoReader(make(tmp_path / "a.mp4", Recipe(count=1, pixels="yuv444p"))) as reader:
         still = next(reader)
     made = encoder(coding(LIKE, SOFT))
-    assert made._frame(still.picture, still.stored, None).format.name == "yuv420p"
+    assert made._frame(still.picture, still.stored, []).format.name == "yuv420p"
 
 
 def test_better_quality_is_nearer_to_the_picture(tmp_path):

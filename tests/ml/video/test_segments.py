@@ -36,7 +36,7 @@ def go_on(segments, source, limit=None):
         for count, still in enumerate(reader):
             if count == limit:
                 break
-            segments.write(still.time, still.picture, still)
+            segments.write(still.time, still.picture, still, ())
 
 
 @settings(max_examples=6, deadline=None)
@@ -75,7 +75,7 @@ source, folder = sys.argv[1:]
 segments = Segments(folder, probe(source), VideoOptions(hardware="off"), "", 0.2)
 with VideoReader(source) as reader:
     for still in reader:
-        segments.write(still.time, still.picture, still)
+        segments.write(still.time, still.picture, still, ())
         if still.index == 13:
             print("ready", flush=True)
             time.sleep(60)

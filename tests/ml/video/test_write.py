@@ -31,7 +31,7 @@ def copied(source, target, options=SOFT, extras=None, stored=True):
         before = []
         for still in reader:
             before.append(still)
-            writer.write(still.time, still.picture, still if stored else None)
+            writer.write(still.time, still.picture, still, () if stored else None)
             if extras is not None and extras.sound is not None and still.index == 0:
                 writer.write_sound(beep(0.8, 0.3))
     with VideoReader(target) as reader:
@@ -119,7 +119,7 @@ def test_only_the_changed_part_changes(tmp_path, clip):
         for still in reader:
             still.picture[40:60, 60:90] = 255
             still.picture[0:10, 0:10] = 0  # outside of what is said to have changed
-            writer.write(still.time, still.picture, still, (60, 40, 30, 20))
+            writer.write(still.time, still.picture, still, [(60, 40, 30, 20)])
     with VideoReader(tmp_path / "b.mp4") as reader:
         first = next(reader).picture.astype(int)
     assert first[42:58, 62:88].min() > 225

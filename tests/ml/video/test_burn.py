@@ -1,0 +1,93 @@
+"""Burnt-in subtitles: on screen while they should be, at the foot, readable, and only in letters that the font has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import features
+
+from ml.errors import Unavailable
+from ml.speech.subtitles import Cue
+from ml.video import burn
+from ml.video.burn import Captions, font_for
+from tests.ml.video.clips import portrait
+
+CUES = (Cue(1.0, 2.0, "¿Qué tal?\nGrüße"), Cue(0.2, 0.5, "Привет"), Cue(3, 3, "never"), Cue(4, 5, "  "))
+
+
+@settings(max_examples=20, deadline=None)
+@given(time=st.floats(0, 6), size=st.sampled_from([(160, 120), (120, 160), (642, 361)]))
+def test_texts_are_on_screen_while_they_should_be_and_nowhere_else(time, size):
+    width, height = size
+    before = portrait(width, height)
+    picture = before.copy()
+    area = Captions(CUES, width, height).draw(time, picture)
+    shown = 1.0 <= time < 2.0 or 0.2 <= time < 0.5
+    assert (area is not None) == shown == (not np.array_equal(picture, before))
+    if area is not None:
+        x, y, wide, high = area
+        inside = np.zeros((height, width), bool)
+        inside[y : y + high, x : x + wide] = True
+        np.testing.assert_array_equal(picture[~inside], before[~inside])
+        assert y > height / 2
+        assert y + high <= height
+        assert abs(x + wide / 2 - width / 2) <= 2
+        assert picture[inside].min() < 10
+        assert picture[inside].max() > 245
+
+
+def test_a_long_line_is_broken_and_stays_in_the_picture():
+    words = Cue(0, 1, " ".join(["word"] * 30))
+    ideographs = Cue(0, 1, "word" + "\u3000".join("wwwwwwwwwwwwww"))
+    for cue in (words, ideographs):
+        picture = portrait(320, 240).copy()
+        x, _, wide, high = Captions([cue], 320, 240).draw(0, picture)
+        assert x >= 0.03 * 320
+        assert wide <= 0.95 * 320
+        assert high > 2 * 12
+
+
+def test_the_same_text_is_drawn_the_same_each_time():
+    captions = Captions(CUES, 160, 120)
+    first, second = np.zeros((2, 120, 160, 3), np.uint8)
+    assert captions.draw(1.0, first) == captions.draw(1.5, second)
+    np.testing.assert_array_equal(first, second)
+
+
+def test_letters_that_no_font_has_are_named_with_a_way_out(monkeypatch):
+    dejavu = font_for("a")
+    monkeypatch.setattr("matplotlib.font_manager.findSystemFonts", lambda: [str(dejavu), "/no/such/font.ttf"])
+    with pytest.raises(Unavailable, match="世 界") as caught:
+        Captions([Cue(0, 1, "Hello 世界")], 160, 120)
+    assert "soft subtitles" in caught.value.remedy
+    with pytest.raises(Unavailable, match="has no letters for 世"):
+        font_for("世", dejavu)
+
+
+def test_a_font_of_the_machine_is_taken_when_it_has_the_letters(monkeypatch, tmp_path):
+    known = {"DejaVu": {ord("a")}, "Other": {ord("世")}, "Noto": {ord("世"), ord("a")}}
+    monkeypatch.setattr(burn, "_letters", lambda path: known.get(path.stem, {ord("a")}))
+    found = [str(tmp_path / "Other.ttf"), str(tmp_path / "Noto.ttf")]
+    monkeypatch.setattr("matplotlib.font_manager.findSystemFonts", lambda: found)
+    assert font_for("a 世") == tmp_path / "Noto.ttf"
+    assert font_for("世 世") == tmp_path / "Noto.ttf"
+    assert isinstance(font_for("a"), Path)
+
+
+@pytest.mark.skipif(not features.check("fribidi"), reason="needs Pillow with FriBiDi")
+def test_arabic_is_joined_and_not_letter_after_letter():
+    pictures = np.zeros((2, 120, 400, 3), np.uint8)
+    joined = Captions([Cue(0, 1, "مرحبا")], 400, 120).draw(0, pictures[0])
+    apart = Captions([Cue(0, 1, "\u200c".join("مرحبا"))], 400, 120).draw(0, pictures[1])
+    assert joined[2] < apart[2]
+
+
+def test_scripts_that_cannot_be_laid_out_are_refused(monkeypatch):
+    monkeypatch.setattr(features, "check", lambda name: False)
+    with pytest.raises(Unavailable, match="Arabic letters cannot be laid out"):
+        Captions([Cue(0, 1, "مرحبا")], 160, 120)
+    assert Captions([Cue(0, 1, "hola")], 160, 120)
