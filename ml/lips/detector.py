@@ -21,11 +21,16 @@ OUTPUTS = ("regressors", "classificators")
 _SIDE = 128
 _GRIDS = ((16, 2), (8, 6))
 """Cells along a side, and guesses in each."""
+_ENOUGH = 0.25
+"""Where a pixel of the network covers many of the picture, one is read in each such share of its side: reading all of a
+large picture takes longer than the network."""
 _CANDIDATES = 64
 _LEAST_SIDE = 96
 """Pixels of the smallest part that is looked at by itself."""
 _NEAR = 1.25
 """How far from where a face was to look for it again, in sides of its box."""
+_Part = tuple[int, int, int, int]
+"""Left, top, right and bottom; the last two are no longer in it."""
 _OVERLAP = 0.3
 """Two boxes that share more of their union are one face."""
 
@@ -50,13 +55,15 @@ class Detector:
     def find(self, picture: Picture) -> Iterator[tuple[Box, ...]]:
         """The faces of a picture, largest first: those seen in the whole of it, then those seen in its parts, smaller
         and smaller. Nothing is computed before it is asked for, so that whoever found a face need not go on."""
-        height, width = picture.shape[:2]
-        yield _by_size(self._look(picture, 0, 0))
-        for share in self._options.parts:
-            side = round(min(height, width) * share)
-            if side >= _LEAST_SIDE and side < max(height, width):
-                parts = [self._look(picture[y : y + side, x : x + side], x, y) for y, x in _corners(picture, side)]
-                yield _by_size([box for boxes in parts for box in boxes])
+        for level in self._levels(picture):
+            yield _by_size([box for part in level for box in self._look(picture, *part)])
+
+    def patrol(self, picture: Picture, turn: int, *, small: bool) -> tuple[Box, ...]:
+        """The faces of one part of a picture, another one for each `turn`, so that as many turns as there are parts see
+        all of it: the whole and its largest parts, or, for `small` faces, all that `find` would look at."""
+        levels = self._levels(picture)
+        parts = [part for level in (levels if small else levels[:2]) for part in level]
+        return _by_size(self._look(picture, *parts[turn % len(parts)]))
 
     def near(self, picture: Picture, box: Box) -> tuple[Box, ...]:
         """The faces about where one was, largest first; none where the box lies outside the picture."""
@@ -66,22 +73,33 @@ class Detector:
         right, bottom = min(width, int(box.x + reach) + 1), min(height, int(box.y + reach) + 1)
         if right <= left or bottom <= top:
             return ()
-        return _by_size(self._look(picture[top:bottom, left:right], left, top))
+        return _by_size(self._look(picture, left, top, right, bottom))
 
     def close(self) -> None:
         """Free the network; a second call does nothing."""
         self._network.close()
 
-    def _look(self, part: Picture, left: int, top: int) -> list[Box]:
-        """The faces of one part of a picture that begins at (`left`, `top`)."""
+    def _levels(self, picture: Picture) -> list[list[_Part]]:
+        height, width = picture.shape[:2]
+        sides = [round(min(height, width) * share) for share in self._options.parts]
+        parts = [_parts(height, width, side) for side in sides if _LEAST_SIDE <= side < max(height, width)]
+        return [[(0, 0, width, height)], *parts]
+
+    def _look(self, picture: Picture, left: int, top: int, right: int, bottom: int) -> list[Box]:
+        """The faces of one part of a picture."""
         import cv2
 
+        part = picture[top:bottom, left:right]
         height, width = part.shape[:2]
         scale = _SIDE / max(height, width)
         wide, high = max(1, round(width * scale)), max(1, round(height * scale))
         x, y = (_SIDE - wide) // 2, (_SIDE - high) // 2
         seen = np.zeros((1, _SIDE, _SIDE, 3), np.float32)
-        small = cv2.resize(part, (wide, high), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        skip = max(1, int(_ENOUGH / scale))
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        small = cv2.resize(
+            np.ascontiguousarray(part[skip // 2 :: skip, skip // 2 :: skip]), (wide, high), interpolation=how
+        )
         seen[0, y : y + high, x : x + wide] = small
         guesses, beliefs = self._network.compute(seen / 127.5 - 1)
         scores = 1 / (1 + np.exp(-np.clip(beliefs.reshape(-1), -80, 80)))
@@ -132,14 +150,11 @@ def _anchors() -> npt.NDArray[np.float32]:
     return np.concatenate(cells).astype(np.float32)
 
 
-def _corners(picture: Picture, side: int) -> Iterator[tuple[int, int]]:
-    """Where parts begin so that they cover a picture, each half over the next, and end with it."""
+def _parts(height: int, width: int, side: int) -> list[_Part]:
+    """Square parts that cover a picture, each half over the next, and end with it."""
 
     def starts(length: int) -> list[int]:
-        count = 1 + max(0, -(-2 * (length - side) // max(1, side)))
+        count = 1 + max(0, -(-2 * (length - side) // side))
         return [round((length - side) * index / max(1, count - 1)) for index in range(count)]
 
-    height, width = picture.shape[:2]
-    for y in starts(height):
-        for x in starts(width):
-            yield y, x
+    return [(x, y, x + side, y + side) for y in starts(height) for x in starts(width)]

@@ -2,9 +2,9 @@
 the next one.
 
 A face keeps its number while it is followed, and for some seconds after it was lost, where it comes back looking the
-same. One that is lost, covered or gone gives no landmarks, and never wrong ones. Newcomers are looked for every few
-pictures, at once where a picture is another scene, and in every picture while there is no face at all. Knows nothing of
-time, of files, or of who speaks.
+same. One that is lost, covered or gone gives no landmarks, and never wrong ones. Newcomers are looked for in a part of
+every few pictures, in all of a picture that is another scene, and in every one while there is no face. Knows nothing
+of time, of files, or of who speaks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ml.lips import networks
 from ml.lips.geometry import EYES, turned
 from ml.lips.looks import Looks, Memory, alike, looks
 from ml.lips.networks import Body
-from ml.lips.types import Box, Face, FaceTracker, Picture, Points
+from ml.lips.types import Box, Face, Picture, Points
 
 MODEL = "mediapipe-face"
 _REGION = 1.5
@@ -36,6 +36,10 @@ class Finder(Protocol):
 
     def find(self, picture: Picture) -> Iterator[tuple[Box, ...]]:
         """The faces seen in the whole picture, then those seen in ever smaller parts of it."""
+        ...
+
+    def patrol(self, picture: Picture, turn: int, *, small: bool) -> tuple[Box, ...]:
+        """The faces seen in one part of it, another one for each turn; among all parts only for `small` faces."""
         ...
 
     def near(self, picture: Picture, box: Box) -> tuple[Box, ...]:
@@ -62,7 +66,7 @@ class Reader(Protocol):
 @dataclass(frozen=True)
 class TrackerOptions:
     """At most `faces` are followed. `least` is the mesh's belief below which a face is lost. Newcomers are looked for
-    every `look_every` pictures; a lost face keeps its number for `remember` pictures.
+    in a part of every `look_every`th picture; a lost face keeps its number for `remember` pictures.
 
     `another_scene` is the mean change of pixels, of 255, from which on a picture is looked at anew, and `alike` the
     correlation from which on a face in it is the one from before.
@@ -70,10 +74,19 @@ class TrackerOptions:
 
     faces: int = 6
     least: float = 0.5
-    look_every: int = 15
+    look_every: int = 4
     remember: int = 150
     another_scene: float = 24.0
     alike: float = 0.75
+
+
+@dataclass
+class Tally:
+    """What became of the faces of all pictures: shown, covered; and how often one was lost."""
+
+    shown: int = 0
+    covered: int = 0
+    lost: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,11 +101,12 @@ class _Track:
 
 
 class Tracker:
-    """`FaceTracker` on a detector and a mesh."""
+    """`FaceTracker` on a detector and a mesh. `body` says what computes, `tally` what became of the faces so far."""
 
     def __init__(self, finder: Finder, reader: Reader, body: str, options: TrackerOptions | None = None) -> None:
         """`body` is told to those who ask what computes; finder and reader are closed with this."""
         self.body = body
+        self.tally = Tally()
         self._finder, self._reader = finder, reader
         self._options = options or TrackerOptions()
         self._closed = False
@@ -102,7 +116,7 @@ class Tracker:
     def forget(self) -> None:
         """See `FaceTracker`. Numbers go on: no face of before gets its own again."""
         self._picture = 0
-        self._looked = 0
+        self._turn = 0
         self._scene: npt.NDArray[np.int16] | None = None
         self._tracks: tuple[_Track, ...] = ()
         self._lost: tuple[_Track, ...] = ()
@@ -141,21 +155,31 @@ class Tracker:
                 break
         self._remember([track for track, _ in found], lost)
         found.sort(key=lambda one: -one[0].box.size)
-        return tuple(face for track, face in found if track.memory.sees_lips(track.looks))
+        shown = tuple(face for track, face in found if track.memory.sees_lips(track.looks))
+        self.tally.shown += len(shown)
+        self.tally.covered += len(found) - len(shown)
+        self.tally.lost += len({track.number for track in lost} - {track.number for track, _ in found})
+        return shown
 
     def _places(self, picture: Picture, lost: list[_Track], *, changed: bool) -> Iterator[tuple[Box, ...]]:
-        """Boxes where faces may be that are not followed, the likeliest first: whoever found one need not go on."""
-        due = changed or self._picture == 1 or self._picture - self._looked >= self._options.look_every
-        if not (due or lost or not self._tracks):
+        """Boxes where faces may be that are not followed, the likeliest first: whoever found one need not go on.
+
+        All of a picture is searched where it is the first or another scene; else a part of it at a time, which finds a
+        newcomer some pictures later and keeps every picture cheap. Faces too small for the picture's largest parts are
+        looked for only where no other is followed.
+        """
+        if changed or self._picture == 1:
+            levels = self._finder.find(picture)
+            yield (*next(levels), *next(levels, ()))
+            yield from levels
             return
-        near = [] if changed else [box for track in lost for box in self._finder.near(picture, track.box)]
-        levels = self._finder.find(picture)
-        if not due:
-            yield (*near, *next(levels))
-            return
-        self._looked = self._picture
-        yield (*near, *next(levels), *next(levels, ()))
-        yield from levels
+        if lost:
+            yield tuple(box for track in lost for box in self._finder.near(picture, track.box))
+        if not self._tracks or lost:
+            yield next(self._finder.find(picture))
+        if not self._tracks or self._picture % self._options.look_every == 0:
+            self._turn += 1
+            yield self._finder.patrol(picture, self._turn, small=not self._tracks)
 
     def _meet(self, picture: Picture, box: Box, gone: list[_Track]) -> tuple[_Track, Face] | None:
         """A face that a detector found: read twice, because its landmarks say better than a detector where it is. One
@@ -214,7 +238,7 @@ def detector_at(home: EngineHome, body: Body | Literal["auto"] = "auto") -> Find
 
 def tracker_at(
     home: EngineHome, body: Body | Literal["auto"] = "auto", options: TrackerOptions | None = None
-) -> FaceTracker:
+) -> Tracker:
     """The tracker with attention to the lips. Raises Unavailable saying what to fetch or install, ModelDamaged."""
     from ml.lips.mesh import LIPS_OUTPUTS, TRUNK_OUTPUTS, AttentionMesh, split
 
@@ -230,7 +254,7 @@ def tracker_at(
 
 def second_judge(
     home: EngineHome, body: Body | Literal["auto"] = "auto", options: TrackerOptions | None = None
-) -> FaceTracker:
+) -> Tracker:
     """A tracker on the plain FaceMesh, to judge what was made with the other. Raises as `tracker_at`."""
     from ml.lips.mesh import PLAIN_OUTPUTS, PlainMesh
 

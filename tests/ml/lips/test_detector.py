@@ -124,6 +124,19 @@ def test_parts_cover_the_whole_picture() -> None:
     assert set(seen) == {(y, x) for y in (0, 200, 359) for x in (0, 320, 639)}
 
 
+def test_as_many_turns_as_there_are_parts_see_what_a_look_at_all_sees(detector: Detector, astronaut: Picture) -> None:
+    picture = np.full((480, 1280, 3), 60, np.uint8)
+    picture[40:200, 1000:1160] = cv2.resize(astronaut, (160, 160), interpolation=cv2.INTER_AREA)
+    at_once = {box for boxes in detector.find(picture) for box in boxes}
+    turns = [detector.patrol(picture, turn, small=True) for turn in range(80)]
+    assert {box for boxes in turns for box in boxes} >= at_once
+    assert at_once
+    network = Scripted()
+    for turn in range(6):
+        Detector(network).patrol(picture, turn, small=False)
+    assert network.looks == 6
+
+
 def test_where_the_network_points_is_where_the_box_is() -> None:
     (face,) = found(Detector(Scripted(5.0)), np.zeros((256, 512, 3), np.uint8))
     # Guess 300 is of cell 150 of 16 x 16: column 6, row 9, of 8 pixels each; a pixel seen is four of the picture, and

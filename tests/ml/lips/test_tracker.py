@@ -13,7 +13,7 @@ import pytest
 from ml.engines.protocols import EngineHome
 from ml.errors import EngineFailed, Unavailable
 from ml.lips.geometry import measure
-from ml.lips.tracker import Tracker, TrackerOptions, second_judge, tracker_at
+from ml.lips.tracker import Tally, Tracker, TrackerOptions, second_judge, tracker_at
 from ml.lips.types import Face, FaceTracker, Picture
 
 Make = Callable[..., FaceTracker]
@@ -144,11 +144,23 @@ def test_faces_keep_their_numbers_and_come_largest_first(tracker: FaceTracker, a
 
 def test_a_newcomer_is_found_and_gets_a_number_of_its_own(tracker: FaceTracker, astronaut: Picture) -> None:
     alone = placed(astronaut, 1024, 500, (-40, 0, 500))
-    both = placed(astronaut, 1024, 500, (-40, 0, 500), (520, 0, 490))
+    both = alone.copy()
+    both[60:440, 600:980] = placed(astronaut, 380, 380, (0, 0, 380))
     (first,) = tracker.follow(alone)
     counts = [len(tracker.follow(both)) for _ in range(16)]
+    assert counts == sorted(counts)
     assert counts[-1] == 2
-    assert first.track in {face.track for face in tracker.follow(both)}
+    assert [face.track for face in tracker.follow(both)] == [first.track, first.track + 1]
+
+
+def test_a_small_face_that_comes_into_an_empty_picture_is_found(tracker: FaceTracker, astronaut: Picture) -> None:
+    empty = np.full((480, 854, 3), 90, np.uint8)
+    assert tracker.follow(empty) == ()
+    there = empty.copy()
+    there[200:340, 600:740] = placed(astronaut, 140, 140, (0, 0, 140))
+    counts = [len(tracker.follow(there)) for _ in range(60)]
+    assert counts == sorted(counts)
+    assert counts[-1] == 1
 
 
 def test_a_face_that_goes_gives_none_and_comes_back_with_its_number(tracker: FaceTracker, astronaut: Picture) -> None:
@@ -157,6 +169,8 @@ def test_a_face_that_goes_gives_none_and_comes_back_with_its_number(tracker: Fac
         assert tracker.follow(np.full_like(astronaut, 90)) == ()
     (again,) = tracker.follow(astronaut)
     assert again.track == first.track
+    assert isinstance(tracker, Tracker)
+    assert tracker.tally == Tally(shown=2, covered=0, lost=1)
     tracker.forget()
     (anew,) = tracker.follow(astronaut)
     assert anew.track != first.track
@@ -180,6 +194,8 @@ def test_a_covered_mouth_gives_no_face_until_it_is_free_again(
     (after,) = tracker.follow(astronaut)
     assert after.track == before.track
     assert np.abs(after.points - before.points).max() < 3
+    assert isinstance(tracker, Tracker)
+    assert (tracker.tally.shown, tracker.tally.covered) == (2, 6)
 
 
 def test_a_light_that_changes_is_no_cover(tracker: FaceTracker, astronaut: Picture) -> None:
