@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.lips.geometry import HEAD_SHAPE, INNER_LOWER, INNER_UPPER, UNDER_NOSE
-from ml.lips.looks import Looks, Memory, MemoryOptions, alike, looks, upright
+from ml.lips.looks import Looks, Memory, MemoryOptions, alike, looks, redness, upright
+from ml.lips.mesh import LIPS
 from ml.lips.types import LANDMARKS, Box
 
 LOWER = np.arange(LANDMARKS) % 3 == 0
@@ -87,6 +88,34 @@ def test_what_stays_is_the_new_look_after_a_while() -> None:
     memory = Memory(one, MemoryOptions(patience=5))
     assert [memory.sees_lips(other) for _ in range(7)] == [False] * 5 + [True] * 2
     assert not memory.sees_lips(one)
+
+
+def red(one: Looks, by: float) -> Looks:
+    """The face with lips that are redder than the skin about them."""
+    colours = np.full((LANDMARKS, 3), 120, np.float32) + 0.1 * (one.colours - 120)
+    colours[LIPS[40:], 0] += by
+    return Looks(colours, LOWER)
+
+
+def test_redder_lips_stand_out_more() -> None:
+    stands = [redness(red(face(1), by).colours) for by in (-20, 0, 15, 30, 60)]
+    assert stands == sorted(stands)
+    assert abs(stands[1]) < 0.5
+    assert stands[3] > 1.5
+
+
+def test_a_cover_that_stays_is_never_taken_for_lips_but_a_new_light_is() -> None:
+    one = red(face(1), 40)
+    memory = Memory(one, MemoryOptions(patience=5))
+    assert not any(memory.sees_lips(red(face(2), 0)) for _ in range(30))
+    assert memory.sees_lips(one)
+    other_light = red(face(2), 30)
+    assert [memory.sees_lips(other_light) for _ in range(7)] == [False] * 5 + [True] * 2
+
+
+def test_a_face_that_came_covered_is_seen_as_soon_as_its_lips_are() -> None:
+    memory = Memory(red(face(2), 0))
+    assert memory.sees_lips(red(face(1), 40))
 
 
 def test_colours_are_those_at_the_landmarks_below_the_nose_and_not_within_the_lips() -> None:

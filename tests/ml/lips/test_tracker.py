@@ -198,6 +198,15 @@ def test_a_covered_mouth_gives_no_face_until_it_is_free_again(
     assert (tracker.tally.shown, tracker.tally.covered) == (2, 6)
 
 
+def test_a_cover_that_stays_gives_no_lips(tracker: FaceTracker, astronaut: Picture) -> None:
+    covered = astronaut.copy()
+    cv2.circle(covered, (222, 155), 16, (20, 20, 20), -1)
+    (before,) = tracker.follow(astronaut)
+    assert [tracker.follow(covered) for _ in range(100)] == [()] * 100
+    (after,) = tracker.follow(astronaut)
+    assert after.track == before.track
+
+
 def test_a_light_that_changes_is_no_cover(tracker: FaceTracker, astronaut: Picture) -> None:
     (first,) = tracker.follow(astronaut)
     for gain in (1.0, 0.7, 0.4, 0.6, 1.0):
