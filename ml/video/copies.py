@@ -19,6 +19,7 @@ from av.subtitles.subtitle import AssSubtitle
 from ml.speech.subtitles import Cue
 from ml.video.demux import Source, said
 from ml.video.probe import track_title
+from ml.video.stamps import follow
 from ml.video.subtitle import Subtitles, SubtitleWriter, plain_text
 
 _TEXT = {"mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text"}
@@ -26,6 +27,7 @@ _OWN = {"major_brand", "minor_version", "compatible_brands", "encoder", "handler
 """Metadata that describe the old file and not what is in it."""
 _STATISTICS = ("BPS", "DURATION", "NUMBER_OF_", "_STATISTICS_")
 
+_LOST = "Some subtitles of the source are damaged, and left out."
 _SILENCE = b"\0\0"
 """Timed text between two texts."""
 
@@ -46,6 +48,7 @@ class Copies:
         self._source = Source(path)
         self._container = container
         self._turns: dict[int, Turn] = {}
+        self._last: dict[int, int] = {}
         self._sound, self._without = sound, without_sound
         try:
             self._add()
@@ -77,8 +80,12 @@ class Copies:
     def _add(self) -> None:
         source = self._source.container
         for index, sound in enumerate(source.streams.audio):
-            if index != self._without:
-                self._try(sound, f"sound track {index + 1}")
+            if index == self._without:
+                continue
+            if sound.codec_context is not None and not sound.codec_context.rate:
+                self.notes.append(f"sound track {index + 1} is damaged, and left out.")
+                continue
+            self._try(sound, f"sound track {index + 1}")
         for index, subtitle in enumerate(source.streams.subtitles):
             self._add_subtitle(subtitle, f"subtitle track {index + 1}")
         for cover in source.streams.video:
@@ -158,11 +165,18 @@ class Copies:
         if copy.type == "subtitle" and bytes(packet) == _SILENCE:
             return  # the container writes its own
         shift(packet, self._source.origin)
+        self._last[copy.index] = follow(packet, self._last.get(copy.index))
         packet.stream = copy
         yield packet
 
     def _rewritten(self, packet: av.Packet[Any], writer: SubtitleWriter) -> Iterator[av.Packet[Any]]:
-        texts = [plain_text(event.ass) for event in packet.decode() if isinstance(event, AssSubtitle)]
+        try:
+            events = packet.decode()
+        except av.error.FFmpegError:
+            if _LOST not in self.notes:
+                self.notes.append(_LOST)
+            return
+        texts = [plain_text(event.ass) for event in events if isinstance(event, AssSubtitle)]
         start = self._time(packet)
         base = float(packet.time_base)
         cues = [Cue(start, start + (packet.duration or 0) * base, text) for text in texts]

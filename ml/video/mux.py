@@ -6,7 +6,8 @@ copied at the same pace, so that memory does not grow with the video. Knows noth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -113,7 +114,7 @@ class Movie:
             if self._sound is not None:
                 self._mux(self._sound.flush())
             self._keep_up(float("inf"))
-            with telling(self.path):
+            with _telling(self.path):
                 self.container.close()
                 self._sink.publish()
         except BaseException:
@@ -138,10 +139,23 @@ class Movie:
             self._mux(self._copies.advance(until))
 
     def _mux(self, packets: Iterable[av.Packet[Any]]) -> None:
-        with telling(self.path):
+        with _telling(self.path):
             for packet in packets:
                 self.container.mux(packet)
 
     def _reread(self, url: str, flags: int, options: Mapping[str, str]) -> BinaryIO:
         """libav opens the file again when it moves the index to the front."""
         return self._sink.reopened()
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Turn what the system or libav said into a sentence."""
+    with telling(path):
+        try:
+            yield
+        except av.error.FFmpegError as error:
+            if isinstance(error, OSError):
+                raise
+            what = f"{path} cannot hold what is to be written: {str(error.strerror).lower()}."
+            raise CannotWrite(what, "If the source is damaged, record or copy it again.") from error

@@ -52,10 +52,9 @@ def mended(packets: Iterable[av.Packet[Any]], step: int) -> Iterator[av.Packet[A
             continue
         if last is None and packet.dts is not None:
             yield from _led(early, packet.dts, step)
-        if packet.dts is None or (last is not None and packet.dts <= last):
-            packet.dts = (last or 0) + 1
-        last = packet.dts
-        packet.pts = max(packet.pts or 0, last) if packet.pts is None or packet.pts < last else packet.pts
+        if packet.dts is None and last is not None:
+            packet.dts = last + 1
+        last = follow(packet, last)
         yield packet
     if last is None:
         known = [packet for packet in early if packet.pts is not None]
@@ -63,6 +62,16 @@ def mended(packets: Iterable[av.Packet[Any]], step: int) -> Iterator[av.Packet[A
         for packet, at in zip(known, decoding_times(shown, depth(shown), step), strict=True):
             packet.dts = at
             yield packet
+
+
+def follow(packet: av.Packet[Any], last: int | None) -> int:
+    """Let a packet be decoded after time `last`, and shown no earlier than it is decoded; return when it is decoded."""
+    decoded = packet.dts if packet.dts is not None else packet.pts
+    if decoded is None or (last is not None and decoded <= last):
+        decoded = (last or 0) + 1
+    packet.dts = decoded
+    packet.pts = decoded if packet.pts is None else max(packet.pts, decoded)
+    return decoded
 
 
 def _led(early: list[av.Packet[Any]], first: int, step: int) -> Iterator[av.Packet[Any]]:

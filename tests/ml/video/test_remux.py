@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -9,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.audio.read import read
-from ml.errors import CannotWrite
+from ml.errors import BadVideo, CannotWrite
 from ml.video.mux import Extras
 from ml.video.probe import probe
 from ml.video.read import VideoReader
 from ml.video.remux import remux
 from ml.video.sound import Sound
-from tests.ml.video.clips import Recipe, Track, beep, make, packets, turned
+from tests.ml.video.clips import Recipe, Subtitles, Track, beep, cues, make, packets, turned
 from tests.ml.video.test_sound import onset
 
 VP9 = {"deadline": "realtime", "cpu-used": "8"}
@@ -87,6 +89,40 @@ def test_what_a_container_cannot_hold_is_refused_and_nothing_left(tmp_path):
         remux(source, tmp_path / "b.mp4")
     assert ".mkv" in caught.value.remedy
     assert not (tmp_path / "b.mp4").exists()
+
+
+@pytest.fixture(scope="module")
+def harmed(tmp_path_factory):
+    """Small files of each container, to be harmed."""
+    folder = tmp_path_factory.mktemp("harmed")
+    sounds = (Track(beep(0.4, 0.1)), Track(beep(0.4, 0.2)))
+    small = Recipe(count=10, width=64, height=48, sounds=sounds, chapters=((0, 0.2, "A"),))
+    return {
+        "mp4": make(folder / "a.mp4", replace(small, subtitles=(Subtitles(cues("one"), "eng"),))),
+        "mkv": make(folder / "a.mkv", replace(small, subtitles=(Subtitles(cues("one"), "eng"),))),
+        "ts": make(folder / "a.ts", replace(small, chapters=())),
+    }
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    kind=st.sampled_from(["mp4", "mkv", "ts"]),
+    places=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=8)), max_size=20),
+    cut=st.floats(0.02, 1.0),
+)
+def test_a_harmed_file_is_read_or_refused_and_nothing_worse(harmed, kind, places, cut):
+    data = bytearray(harmed[kind].read_bytes())
+    for place, bytes_ in places:
+        at = int(place * len(data))
+        data[at : at + len(bytes_)] = bytes_
+    path = harmed[kind].with_name(f"harmed.{kind}")
+    path.write_bytes(data[: max(1, int(cut * len(data)))])
+    for target in ("b.mp4", "b.mkv"):
+        with contextlib.suppress(BadVideo, CannotWrite):
+            assert remux(path, path.with_name(target), Extras(sound=Sound()), [beep(0.3)]).pictures > 0
+    with contextlib.suppress(BadVideo), VideoReader(path) as reader:
+        times = [still.time for still in reader]
+        assert times == sorted(set(times))
 
 
 def test_a_stopped_run_leaves_nothing(tmp_path, clip):
