@@ -36,6 +36,7 @@ VOICE = {
     "show": "Show what is known of a voice.",
     "remove": "Forget a voice.",
     "reconstruct": "Hear what the voice model does to a recording.",
+    "convert": "Say a recording again in an enrolled voice.",
     "encode": "Code a recording of speech at 1 to 3 kbit/s.",
     "decode": "Make coded speech sound again.",
 }
@@ -43,8 +44,8 @@ GO_ON = (("translate",), ("models", "pull"))
 """Commands that keep their finished steps. Others begin again, or say themselves what is kept."""
 KEPT = "Finished steps are kept: the same command goes on from here."
 BEGINS = "What was not finished is lost: the same command begins again."
-CODEC = ("encode", "decode")
-"""The verbs of voices that live in cli.codec."""
+ROOMS = {"encode": "cli.codec", "decode": "cli.codec", "convert": "cli.conversion"}
+"""Where the verbs of voices live that are not in cli.voice."""
 PEERS = {
     "list": "List the peers: trusted, waiting at the door, blocked.",
     "add": "Add peers by their addresses, and trust them.",
@@ -80,8 +81,7 @@ def build_app() -> App:
     app.command("cli.translate:translate", name="translate", help="Translate recordings, folders, pipes or text.")
     voice = App(name="voice", help="Keep voices: a profile of each, and frames of the owner's speech to learn from.")
     for verb, what in VOICE.items():
-        room = "cli.codec" if verb in CODEC else "cli.voice"
-        voice.command(f"{room}:{verb if verb != 'list' else 'list_'}", name=verb, help=what)
+        voice.command(f"{ROOMS.get(verb, 'cli.voice')}:{verb if verb != 'list' else 'list_'}", name=verb, help=what)
     app.command(voice)
     app.command("cli.start:start", name="start", help="Run this node: learn from your voice, exchange with peers.")
     app.command("cli.identity:id_", name="id", help="Show this node's id, its addresses and a QR code.")

@@ -143,6 +143,7 @@ def reconstruct(
     *,
     model: Literal["best", "working", "alone", "genesis"] = "best",
     layout: Literal["res64", "b4h80"] | None = None,
+    vocoder: str | None = None,
     common: Common | None = None,
 ) -> int:
     """Hear what the voice model does to a recording: through 32 numbers a frame, and back to sound.
@@ -158,15 +159,19 @@ def reconstruct(
         start that everybody shares.
     layout
         Which shipped model: frame by frame, or blocks of 64 ms [default: the one that learns, `[train] model`].
+    vocoder
+        What makes its frames sound: an engine by name, or griffin-lim [default: the best installed, else griffin-lim].
     """
     common = common or Common()
     from node.learned import current_model
+    from node.reconstruction import GRIFFIN_LIM, sounding
     from node.reconstruction import reconstruct as rebuild
     from node.store.rows import Role
 
     with household(common) as node:
         learned = current_model(node.config, None if model == "genesis" else Role(model), layout)
-        done = rebuild(source, target, "genesis" if learned.is_genesis else model, learned)
+        by = sounding(node.registry, vocoder)
+        done = rebuild(source, target, "genesis" if learned.is_genesis else model, learned, by)
     if common.json:
         write_json(done.as_dict())
         return 0
@@ -176,7 +181,13 @@ def reconstruct(
         show_line("This node has learned nothing yet: that is the start that everybody shares.")
     start = "" if learned.is_genesis else f" (genesis: {done.genesis_rmse_db:.2f} dB)"
     show_line(f"Error of the log-mel spectrum: {done.rmse_db:.2f} dB{start}; MCD {done.mcd:.2f} dB.")
-    show_line("The metallic sound is not the model's: it comes from guessing phases (Griffin-Lim).")
+    show_line(f"Sounded by {done.vocoder}: {done.vocoder_why}. The sound itself is {done.sound_rmse_db:.2f} dB off.")
+    for warning in done.warnings:
+        show_line(f"Note: {warning}", error=True)
+    if done.vocoder == GRIFFIN_LIM:
+        show_line("The metallic sound is not the model's: it comes from guessing phases (Griffin-Lim).")
+        if vocoder is None:
+            show_line("With a vocoder it goes: node models pull speecht5-hifigan")
     return 0
 
 

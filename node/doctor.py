@@ -31,6 +31,14 @@ JOBS: tuple[tuple[str, tuple[Task, ...]], ...] = (
     ("measure the likeness of voices", ("speaker",)),
 )
 """What a user does, and the tasks that it takes."""
+MORE_JOBS: tuple[tuple[str, Task], ...] = (
+    ("translate speech without a transcript (node translate --ast)", "ast"),
+    ("hear the voice model through a vocoder (node voice reconstruct)", "vocoder"),
+    ("say a recording in another voice (node voice convert)", "conversion"),
+    ("lay a text along its sound", "align"),
+    ("learnt features of speech", "features"),
+)
+"""What only fetched models do: told where one is here, and nothing is missing where none is."""
 
 OLDEST, NEWEST = (3, 11), (3, 13)
 MEMORY_NEEDED = 1 << 30
@@ -105,6 +113,10 @@ def _jobs(registry: Registry) -> Iterator[Finding]:
             yield Finding("jobs", job, "missing", error.sentence, error.remedy)
         else:
             yield Finding("jobs", job, "ok", " -> ".join(chain))
+    for job, task in MORE_JOBS:
+        here = [spec.name for spec in registry.specs(task) if not spec.missing(registry.home)]
+        if here:
+            yield Finding("jobs", job, "ok", ", ".join(here))
 
 
 def _engines(specs: Iterable[EngineSpec], registry: Registry) -> Iterator[Finding]:

@@ -7,25 +7,42 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ml.audio.logmel import HOP, griffin_lim, log_mel
 from ml.audio.read import read
 from ml.audio.write import AudioWriter
-from ml.errors import BadAudio
+from ml.engines.choice import Wish
+from ml.engines.protocols import Vocoder
+from ml.engines.registry import Registry
+from ml.errors import BadAudio, EngineFailed, ModelDamaged, Unavailable
 from ml.types import SAMPLE_RATE
 from ml.voice.genesis import genesis
-from ml.voice.measures import score
+from ml.voice.measures import mse, rmse_db, score
 from node.errors import BadRequest
 from node.learned import Learned
 
 LONGEST = 120.0
 """Seconds. Turning frames into sound takes about 2 MB of memory for each."""
+GRIFFIN_LIM = "griffin-lim"
+"""The name of what makes sound where no vocoder is installed: no network, and no model file."""
+
+
+@dataclass(frozen=True)
+class Sounding:
+    """What makes frames sound: a vocoder, or None for Griffin-Lim; why; and what went wrong on the way to it."""
+
+    vocoder: Vocoder | None = None
+    why: str = "no vocoder is asked for"
+    trouble: str = ""
 
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What came out. Errors of the log-mel spectrum in dB; `genesis_rmse_db` is what everybody's start would have."""
+    """What came out. Errors of the log-mel spectrum in dB; `genesis_rmse_db` is what everybody's start would have.
+
+    `sound_rmse_db` is that of the sound that was written, against the recording: the model's error and the vocoder's.
+    """
 
     input: str
     output: str
@@ -37,17 +54,43 @@ class Reconstruction:
     rmse_db: float
     mcd: float
     genesis_rmse_db: float
+    vocoder: str
+    vocoder_version: str
+    vocoder_why: str
+    sound_rmse_db: float
+    warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
 
 
-def reconstruct(source: Path, target: Path, name: str, learned: Learned) -> Reconstruction:
+def sounding(registry: Registry, asked: str | None = None) -> Sounding:
+    """What shall make frames sound: the vocoder `asked` for by name, "griffin-lim", or None for the best installed.
+
+    Where none is asked for and none is installed, or none starts, it is Griffin-Lim, and says so. Raises Unavailable,
+    ModelDamaged or EngineFailed for a vocoder asked for by name.
+    """
+    if asked == GRIFFIN_LIM:
+        return Sounding(why="asked for by name")
+    wish = Wish("vocoder")
+    if asked is None and not registry.rank(wish).candidates:
+        return Sounding(why="no vocoder is installed")
+    try:
+        pick = registry.pick(wish, asked)
+    except (Unavailable, ModelDamaged, EngineFailed) as error:
+        if asked is not None:
+            raise
+        return Sounding(why="no vocoder starts", trouble=f"{error.sentence} {error.remedy}".strip())
+    return Sounding(cast(Vocoder, pick.engine), pick.why, " ".join(pick.troubles))
+
+
+def reconstruct(source: Path, target: Path, name: str, learned: Learned, by: Sounding = Sounding()) -> Reconstruction:
     """Send a recording through a model, which is called `name`, and write what comes out.
 
-    The model's own error is told; what the ear hears is that and the machine voice of Griffin-Lim, which guesses the
-    phases that no log-mel spectrum has. Raises BadAudio, also for more than two minutes, BadRequest, CannotWrite.
+    The model's own error is told; what the ear hears is that and what the vocoder adds: Griffin-Lim, without one,
+    guesses the phases that no log-mel spectrum has. Raises BadAudio, also for more than two minutes, BadRequest,
+    CannotWrite, EngineFailed.
     """
     if target.exists() and source.exists() and target.samefile(source):
         raise BadRequest("The result would overwrite the recording.", "Give the result another name.")
@@ -60,7 +103,9 @@ def reconstruct(source: Path, target: Path, name: str, learned: Learned) -> Reco
     reached = score(body, learned.weights, [spoken])
     start = genesis(body.name)
     at_start = reached if learned.is_genesis else score(start.autoencoder, start.weights, [spoken])
-    sound = griffin_lim(rebuilt)
+    sound = griffin_lim(rebuilt) if by.vocoder is None else by.vocoder.sound(rebuilt)
+    heard = log_mel(sound.samples)
+    count = min(len(heard), len(spoken))
     with AudioWriter(target) as writer:
         writer.write(sound.samples)
     latents = body.encode(learned.weights, spoken[: body.block]).shape[1]
@@ -75,4 +120,9 @@ def reconstruct(source: Path, target: Path, name: str, learned: Learned) -> Reco
         rmse_db=round(reached.rmse_db, 3),
         mcd=round(reached.mcd, 3),
         genesis_rmse_db=round(at_start.rmse_db, 3),
+        vocoder=GRIFFIN_LIM if by.vocoder is None else by.vocoder.spec.name,
+        vocoder_version="" if by.vocoder is None else by.vocoder.capabilities().version,
+        vocoder_why=by.why,
+        sound_rmse_db=round(rmse_db(mse(heard[:count], spoken[:count])), 3),
+        warnings=(by.trouble,) if by.trouble else (),
     )

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ml.engines.protocols import AsrOptions, Capabilities, Embedding, Engine, EngineHome, EngineSpec, Need, Task
 from ml.engines.registry import Registry
-from ml.errors import UnsupportedLanguage
+from ml.errors import BadAudio, EngineFailed, UnsupportedLanguage
 from ml.federated.simulation.chance import Many
 from ml.federated.simulation.parcel import Parcel
 from ml.federated.simulation.parcel import pack as pack_turn
@@ -410,6 +410,32 @@ class PitchEncoder:
     def embed(self, audio: Audio) -> np.ndarray:
         angle = float(np.sqrt(np.mean(audio.samples**2)))
         return np.array([np.cos(angle), np.sin(angle)], np.float32)
+
+    def close(self) -> None:
+        return
+
+
+class QuarterLonger:
+    """A voice converter that answers with the same at half its level, a quarter longer; it hears nothing shorter than a
+    second, fails at the pieces that `fails` counts, and remembers how much it was given."""
+
+    def __init__(self, fails: Sequence[int] = ()) -> None:
+        self.spec = fake_spec("quarter-longer", "conversion")
+        self.fails = set(fails)
+        self.given: list[float] = []
+        self.references: list[float] = []
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities("1", ())
+
+    def convert(self, audio: Audio, reference: Audio) -> Audio:
+        if audio.seconds < 1:
+            raise BadAudio("Too short.")
+        self.given.append(audio.seconds)
+        self.references.append(reference.seconds)
+        if len(self.given) - 1 in self.fails:
+            raise EngineFailed("It came to no end.", "Speak shorter.")
+        return Audio(np.pad(audio.samples * np.float32(0.5), (0, len(audio.samples) // 4)))
 
     def close(self) -> None:
         return

@@ -12,6 +12,7 @@ from ml.audio.write import AudioWriter
 from node import microphone
 from node.microphone import Microphone
 from tests.fakes import FakeSoundDriver
+from tests.ml.engines.tiny import catalogue
 
 
 def test_an_empty_shelf_tells_how_to_fill_it(capsys):
@@ -100,6 +101,32 @@ def test_a_person_can_hear_what_the_model_does(capsys, repository, in_folder):
     assert (facts["layout"], blocks["layout"]) == ("res64", "b4h80")
     assert blocks["rmse_db"] < facts["rmse_db"]
     assert run(["voice", "reconstruct", recording, "out.wav", "--model", "odd"]) == 2
+
+
+def test_a_vocoder_makes_the_model_sound_where_one_is_installed(capsys, repository, babelmesh_home, in_folder):
+    recording = str(repository / "examples" / "audio" / "lj.flac")
+    assert run(["voice", "reconstruct", recording, "plain.wav"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Sounded by griffin-lim: no vocoder is installed" in said
+    assert "node models pull speecht5-hifigan" in said
+    assert run(["voice", "reconstruct", recording, "out.wav", "--vocoder", "speecht5-hifigan"]) == 2
+    assert "node models pull speecht5-hifigan" in capsys.readouterr().err
+    (babelmesh_home / "catalogue.toml").write_text(catalogue(["tiny-hifigan"]))
+    assert run(["voice", "reconstruct", recording, "out.wav", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["vocoder"], facts["warnings"]) == ("tiny-hifigan", [])
+    assert "tiny-hifigan" in facts["vocoder_version"]
+    assert facts["rmse_db"] < facts["sound_rmse_db"] < 12
+    sound = read(in_folder / "out.wav")
+    assert sound.seconds == pytest.approx(facts["seconds"], abs=0.01)
+    assert run(["voice", "reconstruct", recording, "named.wav", "--vocoder", "tiny-hifigan"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Sounded by tiny-hifigan: asked for by name" in said
+    assert "metallic" not in said
+    assert np.array_equal(read(in_folder / "named.wav").samples, sound.samples)
+    assert run(["voice", "reconstruct", recording, "again.wav", "--vocoder", "griffin-lim"]) == 0
+    assert "griffin-lim: asked for by name" in " ".join(capsys.readouterr().out.split())
+    assert np.array_equal(read(in_folder / "again.wav").samples, read(in_folder / "plain.wav").samples)
 
 
 def test_a_recording_without_speech_makes_no_voice(capsys, in_folder, models_dir, monkeypatch):

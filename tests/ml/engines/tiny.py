@@ -107,6 +107,21 @@ def tiny_specs(names: Iterable[str] | None = None, placement: Placement | None =
     return specs(entries, find, lambda entry, home: True, lambda entry: placement or Placement())
 
 
+def catalogue(names: Iterable[str]) -> str:
+    """A user's catalogue.toml that has these checkpoints in the folders they were built in, for tests of commands."""
+    lines = []
+    for name in names:
+        made = checkpoint(name)
+        files = [(path, path.relative_to(made.folder).as_posix()) for path in sorted(made.folder.rglob("*"))]
+        told = ", ".join(
+            f'{{ path = "{place}", bytes = {path.stat().st_size} }}' for path, place in files if path.is_file()
+        )
+        lines += ["[[model]]", f'name = "{name}"', f'task = "{made.entry.task}"', f'engine = "{made.entry.engine}"']
+        lines += [f'summary = "{made.entry.summary}"', f'licence = "{made.entry.licence}"', "rank = 99"]
+        lines += [f'source = {{ at = "folder", path = "{made.folder.as_posix()}" }}', f"files = [{told}]"]
+    return "\n".join(lines) + "\n"
+
+
 def isolated_specs() -> tuple[EngineSpec, ...]:
     """The same engines, each in a process of its own; called NAME-process."""
 
