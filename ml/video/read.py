@@ -26,6 +26,8 @@ from ml.video.probe import VideoInfo, describe, refuse_hdr
 _BEFORE = (1.0, 10.0, 60.0)
 """Seconds before the wanted time at which a key picture is looked for, one after the other; then the beginning."""
 
+_LONGEST = 1.0
+"""Seconds for which a last picture may be shown; longer only as others are, else pictures are missing."""
 _SHORTEST = 0.002
 """Seconds. The end of a file less than this after its last picture is not when that is over, but a rounded number."""
 
@@ -64,6 +66,7 @@ class VideoReader(Iterator[Still]):
             self._source.close()
             raise
         self.damaged = self._other_sizes = 0
+        self._longest = 0.0
         self._warnings = list(self.info.warnings)
         self._start, self._index = start, index
         self._convert = Converter()
@@ -96,6 +99,7 @@ class VideoReader(Iterator[Still]):
                 time, frame = current
                 current = next(pictures, None)
                 end = current[0] if current is not None else self._end(time)
+                self._longest = max(self._longest, end - time)
                 yield self._still(time, end - time, frame)
                 self._index += 1
             self._conclude()
@@ -104,8 +108,15 @@ class VideoReader(Iterator[Still]):
 
     def _end(self, last: float) -> float:
         """The second at which the last picture is over: as the file says, or after as long as one is on average."""
-        stated = self.info.end
-        return stated if stated is not None and stated > last + _SHORTEST else last + 1 / float(self.info.rate)
+        stated, usual = self.info.end, last + 1 / float(self.info.rate)
+        if stated is None or stated <= last + _SHORTEST:
+            return usual
+        if stated - last <= max(_LONGEST, 3 * self._longest):
+            return stated
+        self._warnings.append(
+            f"{self.info.name} is cut off: of {stated:.2f} s of pictures {usual:.2f} s are there."
+        )
+        return usual
 
     def _conclude(self) -> None:
         name = self.info.name

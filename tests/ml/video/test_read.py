@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ml.errors import BadVideo
 from ml.video.read import VideoReader
+from ml.video.remux import remux
 from tests.ml.video.clips import TICK, Recipe, make, picture, portrait, turned
 
 
@@ -117,11 +118,25 @@ def test_damage_is_counted_and_the_rest_is_read(tmp_path):
     assert [still.time for still in found] == sorted({still.time for still in found})
 
 
-def test_a_file_cut_short_gives_what_is_there(tmp_path, matroska):
-    data = matroska.read_bytes()
-    (tmp_path / "cut.mkv").write_bytes(data[: len(data) // 2])
-    found, _ = stills(tmp_path / "cut.mkv")
-    assert 3 < len(found) < 20
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_a_file_cut_short_gives_what_is_there_and_says_so(tmp_path, name):
+    options = {"preset": "ultrafast", "g": "10"}
+    whole = make(tmp_path / name, Recipe(count=100, width=64, height=48, options=options))
+    if name == "a.mp4":  # with its index in front, or it could not be read at all
+        remux(whole, tmp_path / "front.mp4")
+        whole = tmp_path / "front.mp4"
+    data = whole.read_bytes()
+    whole.write_bytes(data[: len(data) // 2])
+    found, reader = stills(whole)
+    assert 20 < len(found) < 80
+    assert "is cut off: of 4.00 s of pictures" in reader.warnings[-1]
+    assert found[-1].seconds == pytest.approx(0.04)
+
+
+def test_a_last_picture_that_is_shown_long_is_not_taken_for_a_cut(tmp_path):
+    found, reader = stills(make(tmp_path / "a.mkv", Recipe(times=(0.0, 4.0, 8.0), tick=Fraction(1, 1000))))
+    assert len(found) == 3
+    assert reader.warnings == ()
 
 
 def test_times_begin_with_the_file_even_when_its_stamps_are_below_zero_or_far_above(tmp_path):
