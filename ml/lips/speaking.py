@@ -26,9 +26,9 @@ Wanted = int | Literal["speaking", "largest", "all"]
 Row = npt.NDArray[np.float64]
 """A value for each picture `[T]`, or each picture and face `[T, K]`."""
 
-_STILL = 0.08
+STILL = 0.08
 """Eye-widths a second: below it a mouth's motion is mostly the landmarks' own noise. Speech is about 0.25."""
-_WIDEST_STEP = 2.0
+WIDEST_STEP = 2.0
 """Eye-widths a second that count at most."""
 _AROUND = 0.75
 """Seconds on either side over which motion is averaged."""
@@ -60,7 +60,7 @@ class Sightings:
 
     def add(self, time: float, faces: Sequence[Face]) -> None:
         """The faces of the next picture, shown at `time` seconds. Raises ValueError where time goes back."""
-        if self._times and time <= self._times[-1]:
+        if self._times and time < self._times[-1]:
             raise ValueError(f"a picture at {time} s cannot follow one at {self._times[-1]} s")
         for face in faces:
             lips = measure(face.points)
@@ -132,11 +132,11 @@ def _speech(times: Row, seen: npt.NDArray[np.float64], audio: Audio | None) -> R
     moving = ~np.isnan(motion)
     weight = (0.1 + 0.9 * loud)[:, None] * moving
     averaged = _around(times, np.where(moving, motion, 0) * weight) / np.maximum(_around(times, weight), 1e-9)
-    scores = np.log((averaged + _STILL / 10) / _STILL)
+    scores = np.log((averaged + STILL / 10) / STILL)
     for column in range(seen.shape[1]):
         speaking, pausing = (motion[moving[:, column] & part, column] for part in (loud > 0.6, loud < 0.2))
         if min(len(speaking), len(pausing)) >= 12:
-            keeps = np.log((speaking.mean() + _STILL / 2) / (pausing.mean() + _STILL / 2))
+            keeps = np.log((speaking.mean() + STILL / 2) / (pausing.mean() + STILL / 2))
             scores[:, column] += float(np.clip(keeps, -1, 1))
     return scores
 
@@ -146,7 +146,7 @@ def _motion(times: Row, seen: npt.NDArray[np.float64]) -> Row:
     if len(times) < 2:
         return np.full(seen.shape[:2], np.nan)
     steps = np.abs(np.diff(seen[:, :, :2], axis=0)) @ np.array([1.0, 0.5])
-    speed = np.minimum(steps / np.diff(times)[:, None], _WIDEST_STEP)
+    speed = np.minimum(steps / np.maximum(np.diff(times), 1e-3)[:, None], WIDEST_STEP)
     return np.concatenate([np.full((1, seen.shape[1]), np.nan), speed])
 
 

@@ -172,8 +172,10 @@ def test_pictures_come_in_order_and_at_any_rate() -> None:
     for time, gap in zip(times, rng.uniform(0, 0.2, 80), strict=True):
         made.add(float(time), [face(1, 0.02), face(2, float(gap))])
     assert share(choose("speaking", made, None), 2) == 1
+    made.add(float(times[-1]), [face(1, 0.02), face(2, 0.1)])
+    assert share(choose("speaking", made, None), 2) == 1, "two pictures of one time are two"
     with pytest.raises(ValueError, match="cannot follow"):
-        made.add(float(times[-1]), [])
+        made.add(float(times[-2]), [])
 
 
 def test_loudness_is_from_the_quietest_to_the_loudest() -> None:

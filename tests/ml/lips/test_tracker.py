@@ -279,6 +279,49 @@ def test_memory_does_not_grow(tracker: FaceTracker, astronaut: Picture) -> None:
         tracemalloc.stop()
 
 
+@pytest.fixture(scope="module")
+def portrait(repository: Path) -> list[Picture]:
+    """A second and a half of a real speaker, 540 x 960. Skips where the clip is not there."""
+    av = pytest.importorskip("av")
+    path = repository.parent / "shared" / "data" / "video" / "talking-portrait.mp4"
+    if not path.is_file():
+        pytest.skip("needs the clip beside the checkout: ../shared/data/video")
+    with av.open(str(path)) as container:
+        frames = (frame for frame, _ in zip(container.decode(video=0), range(38), strict=False))
+        return [frame.reformat(540, 960, "rgb24").to_ndarray() for frame in frames]
+
+
+def test_a_real_speaker_is_one_face_in_every_picture(tracker: FaceTracker, portrait: list[Picture]) -> None:
+    seen = [tracker.follow(picture) for picture in portrait]
+    assert [[face.track for face in faces] for faces in seen] == [[1]] * len(portrait)
+    assert all(abs(faces[0].yaw) < 25 and abs(faces[0].pitch) < 30 for faces in seen)
+
+
+def test_two_networks_see_the_same_mouth_move(face_home: EngineHome, portrait: list[Picture]) -> None:
+    gaps = []
+    for make in (tracker_at, second_judge):
+        tracker = make(face_home)
+        gaps.append([measure(tracker.follow(picture)[0].points).gap for picture in portrait])
+        tracker.close()
+    assert np.std(gaps[0]) > 0.02
+    assert np.corrcoef(gaps)[0, 1] > 0.8
+
+
+def test_another_person_in_the_same_place_after_a_cut_is_another_face(
+    tracker: FaceTracker, astronaut: Picture, portrait: list[Picture]
+) -> None:
+    (first,) = tracker.follow(portrait[0])
+    there = first.points[[33, 263], :2]
+    scale = np.linalg.norm(there[1] - there[0]) / 60
+    x, y = (there.mean(axis=0) - scale * np.array([225, 101])).round().astype(int)
+    cut = placed(astronaut, 540, 960, (int(x), int(y), round(512 * scale)))
+    (second,) = tracker.follow(cut)
+    assert np.abs(second.points[33, :2] - there[0]).max() < 15
+    assert second.track != first.track
+    (again,) = tracker.follow(portrait[1])
+    assert again.track == first.track
+
+
 @pytest.mark.parametrize("shape", [(4, 4), (4, 4, 4), (0, 4, 3), (4, 0, 3)])
 def test_what_is_no_picture_is_refused(tracker: FaceTracker, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="a picture is uint8"):
