@@ -1,0 +1,151 @@
+"""What is seen between open lips where no picture shows it: the teeth of the most open picture, and a painted cavity.
+
+The upper teeth stay with the skull and the lower ones go with the jaw, as they do. Where lips were never seen apart, a
+plain row of teeth is painted. Knows nothing of how a mouth moves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ml.lips.geometry import CHEEKS, INNER_LOWER, INNER_UPPER, HeadFrame, head_frame, measure, turned
+from ml.lips.meshwarp import Window
+from ml.lips.topology import Places, smooth
+from ml.lips.types import Picture, Points
+
+_SIDE, _REACH, _DOWN = 192, 0.42, 0.28
+"""What is kept of the most open picture: a square of this many pixels, reaching so far (eye-widths) around a place
+below the nose."""
+_TURNED = 25.0
+"""Degrees: a mouth seen more from the side than this is no pattern for others."""
+_SEEN = 0.02
+"""Eye-widths: the least gap that shows teeth."""
+_BOTH_ROWS = 0.16
+"""Eye-widths: from this gap on the lower part of an open mouth goes with the jaw."""
+_CAVITY, _TONGUE, _TEETH = (52.0, 20.0, 20.0), (148.0, 74.0, 70.0), (205.0, 196.0, 182.0)
+"""Levels in the light in which cheeks have the level `_LIGHT`."""
+_LIGHT = 160.0
+
+Colours = npt.NDArray[np.float32]
+"""Levels `[h, w, 3]`."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Pattern:
+    """An open mouth in the head frame: pixels, how much each is inside of the mouth, the gap, where the lower lip's
+    line was, and the level of the cheeks."""
+
+    pixels: Picture
+    inside: npt.NDArray[np.uint8]
+    gap: float
+    lower: float
+    light: npt.NDArray[np.float64]
+
+
+class Interior:
+    """The inside of one person's mouth."""
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self._pattern: _Pattern | None = None
+
+    def learn(self, picture: Picture, points: Points) -> None:
+        """Keep what a picture shows, if no earlier one was more open."""
+        gap = measure(points).gap
+        yaw, _ = turned(points)
+        if abs(yaw) > _TURNED or (self._pattern is not None and gap <= self._pattern.gap):
+            return
+        head = head_frame(points)
+        axis = (np.arange(_SIDE) / (_SIDE - 1) * 2 - 1) * _REACH
+        grid = np.stack(np.broadcast_arrays(axis, axis[:, None] + _DOWN), axis=-1)
+        there = head.to_picture(grid).astype(np.float32)
+        pixels = cv2.remap(picture, there[..., 0], there[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        places = head.to_head(points)
+        drawn = np.zeros((_SIDE, _SIDE), np.uint8)
+        outline = (_outline(places) / _REACH - [0, _DOWN / _REACH] + 1) / 2 * (_SIDE - 1)
+        cv2.fillPoly(drawn, [np.round(outline * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+        inside = cv2.GaussianBlur(cv2.erode(drawn, np.ones((5, 5), np.uint8)), (0, 0), 1.5)
+        self._pattern = _Pattern(
+            np.asarray(pixels, np.uint8),
+            np.asarray(inside, np.uint8),
+            gap,
+            float(places[INNER_LOWER[5], 1]),
+            light_of(picture, points),
+        )
+
+    def paint(self, window: Window, head: HeadFrame, places: Places, light: npt.NDArray[np.float64]) -> Colours:
+        """The inside of a mouth whose landmarks lie at `places` `[468, 2]` (pixels), for every pixel of a window, in
+        the light in which cheeks have the level `light` `[3]`."""
+        lips = head.to_head(places)
+        upper, lower = lips[list(INNER_UPPER)], lips[list(INNER_LOWER)]
+        rows, columns = np.mgrid[window.slices]
+        at = head.to_head(np.stack([columns, rows], axis=-1))
+        x, y = at[..., 0], at[..., 1]
+        top, bottom = (np.interp(x, line[:, 0], line[:, 1]) for line in (upper, lower))
+        bottom = np.maximum(bottom, top)
+        height = np.maximum(bottom - top, 1e-3)
+        down = np.clip((y - top) / height, 0, 1)
+        half = max(0.05, (upper[-1, 0] - upper[0, 0]) / 2)
+        aside = np.clip((x - (upper[0, 0] + upper[-1, 0]) / 2) / half, -1, 1)
+        gain = np.asarray(light) / _LIGHT
+        tongue = smooth((down - 0.55) / 0.4) * smooth(1 - np.abs(aside) * 1.15) * smooth(height / 0.16) * 0.7
+        colours = _mix(np.array(_CAVITY) * gain, np.array(_TONGUE) * gain, tongue)
+        pattern = self._pattern
+        if pattern is None or pattern.gap < _SEEN:
+            row = smooth((top + 0.055 * (1 - 0.25 * aside**2) - y) / 0.012) * smooth((1.25 - np.abs(aside) * 1.3) / 0.4)
+            teeth = np.array(_TEETH) * np.minimum(gain, 1.1) * (0.62 + 0.38 * (1 - np.abs(aside)))[..., None]
+            colours = _mix(colours, teeth, row)
+        else:
+            gain = np.clip(np.asarray(light) / np.maximum(pattern.light, 1), 0.6, 1.6)
+            both = pattern.gap > _BOTH_ROWS
+            if both:
+                seen, share = self._look(pattern, x, y - float(lower[5, 1]) + pattern.lower)
+                colours = _mix(colours, seen * gain, share * smooth((down - 0.4) / 0.35))
+            seen, share = self._look(pattern, x, y)
+            colours = _mix(colours, seen * gain, share * (1 - smooth((down - 0.55) / 0.35) if both else 1))
+        # the upper lip and the corners throw their shadow
+        shade = (0.82 + 0.18 * smooth((y - top) / 0.03)) * (0.8 + 0.2 * smooth((1 - np.abs(aside)) * 3))
+        return np.asarray(colours * shade[..., None], np.float32)
+
+    @staticmethod
+    def _look(
+        pattern: _Pattern, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        column = ((x / _REACH + 1) / 2 * (_SIDE - 1)).astype(np.float32)
+        row = (((y - _DOWN) / _REACH + 1) / 2 * (_SIDE - 1)).astype(np.float32)
+        pixels = cv2.remap(pattern.pixels, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        inside = cv2.remap(pattern.inside, column, row, cv2.INTER_LINEAR)
+        return pixels.astype(float), inside.astype(float) / 255
+
+
+def mouth_mask(window: Window, head: HeadFrame, places: Places) -> npt.NDArray[np.float32]:
+    """How much of each pixel `[h, w]` of a window is between the lips, 0..1; soft at the lips, and nothing where they
+    hardly part."""
+    outline = np.round((_outline(places) - [window.x, window.y]) * 16).astype(np.int32)
+    mask = np.zeros((window.height, window.width), np.uint8)
+    cv2.fillPoly(mask, [outline], 255, cv2.LINE_AA, 4)
+    soft = cv2.GaussianBlur(mask, (0, 0), max(0.6, head.unit * 0.006)).astype(np.float32) / 255
+    lips = head.to_head(places)
+    gap = float(np.mean(lips[[14, 87, 317], 1] - lips[[13, 82, 312], 1]))
+    return np.asarray(soft * float(smooth(np.array(gap / 0.022))), np.float32)
+
+
+def light_of(picture: Picture, points: Points) -> npt.NDArray[np.float64]:
+    """The mean level `[3]` of the cheeks."""
+    height, width = picture.shape[:2]
+    at = np.clip(points[list(CHEEKS), :2].astype(int), 0, [width - 1, height - 1])
+    return np.asarray(picture[at[:, 1], at[:, 0]].mean(axis=0))
+
+
+def _outline(places: Places) -> Places:
+    return places[[*INNER_UPPER, *INNER_LOWER[-2:0:-1]]]
+
+
+def _mix(
+    under: npt.NDArray[np.float64], over: npt.NDArray[np.float64], share: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    return np.asarray(under + (over - under) * share[..., None])
