@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -148,6 +149,10 @@ def test_a_voice_without_sound_needs_a_recording_that_is_like_it(
     out.unlink()
     with pytest.raises(BadRequest, match=r"do not sound like the voice anna: a cosine of 0\.50"):
         convert(demo, out, like, registry(tmp_path, QuarterLonger(), like=0.5), voices, quiet)
+    anna = voices.get("anna")
+    voices.put("anna", replace(anna, ceiling=0.5))  # an encoder whose cosines are lower throughout
+    assert convert(demo, out, like, registry(tmp_path, QuarterLonger(), like=0.5), voices, quiet).pieces == 3
+    out.unlink()
     with pytest.raises(BadRequest, match="Nothing can tell"):
         convert(demo, out, like, fake_registry(tmp_path, conversion=QuarterLonger(), speaker=None), voices, quiet)
     assert not out.exists()

@@ -214,3 +214,15 @@ def test_engines_in_a_process_of_their_own_are_told() -> None:
     found = findings(specs=(*ALL[:1], replace(WORDS, isolation="process"), *ALL[2:]))
     assert one(found, "engines", "words").detail.endswith("(in a process of its own)")
     assert "process" not in one(found, "engines", "voice").detail
+
+
+def test_what_only_fetched_models_do_is_told_where_one_is_here() -> None:
+    assert not [found for found in findings() if "voice" in found.name and "node voice" in found.name]
+    sounds, gone = (
+        spec_of("sounds", "vocoder", TellingTts),
+        spec_of("far", "align", TellingTts, missing=(absent("x", "y"),)),
+    )
+    found = findings(specs=(*ALL, sounds, gone))
+    told = one(found, "jobs", "hear the voice model through a vocoder (node voice reconstruct)")
+    assert (told.state, told.detail) == ("ok", "sounds")
+    assert not [finding for finding in found if finding.area == "jobs" and "far" in finding.detail]
