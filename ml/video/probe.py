@@ -108,6 +108,11 @@ class VideoInfo:
         return None if self.seconds is None else self.offset + self.seconds
 
     @property
+    def pictures(self) -> int | None:
+        """About how many pictures there are, for a bar of progress; None: not said."""
+        return None if self.seconds is None else max(1, round(self.seconds * self.rate))
+
+    @property
     def rotation(self) -> int:
         """Degrees clockwise by which stored pictures are turned to be upright."""
         return self.orientation.rotation

@@ -113,9 +113,7 @@ class VideoReader(Iterator[Still]):
             return usual
         if stated - last <= max(_LONGEST, 3 * self._longest):
             return stated
-        self._warnings.append(
-            f"{self.info.name} is cut off: of {stated:.2f} s of pictures {usual:.2f} s are there."
-        )
+        self._warnings.append(f"{self.info.name} is cut off: of {stated:.2f} s of pictures {usual:.2f} s are there.")
         return usual
 
     def _conclude(self) -> None:

@@ -40,6 +40,13 @@ def test_texts_are_on_screen_while_they_should_be_and_nowhere_else(time, size):
         assert picture[inside].max() > 245
 
 
+def test_a_text_gives_way_to_the_next_at_once():
+    captions = Captions([Cue(0, 1, "one"), Cue(1, 2, "twofold")], 160, 120)
+    areas = [captions.draw(time, portrait().copy()) for time in (0.0, 0.999, 1.0, 1.999, 2.0)]
+    assert areas[0] == areas[1] != areas[2] == areas[3]
+    assert areas[4] is None
+
+
 def test_a_long_line_is_broken_and_stays_in_the_picture():
     words = Cue(0, 1, " ".join(["word"] * 30))
     ideographs = Cue(0, 1, "word" + "\u3000".join("wwwwwwwwwwwwww"))

@@ -26,6 +26,8 @@ def test_the_other_tracks_chapters_and_metadata_are_kept(tmp_path, clip, name):
     shown = texts(tmp_path / name)
     assert [text for _, _, text in shown] == ["one", "two"]
     assert shown[1][0] - shown[0][0] == 300
+    if name == "a.mp4":
+        assert [p[2] for p in packets(tmp_path / name, "subtitles")] == [p[2] for p in packets(clip, "subtitles")]
 
 
 def test_all_sound_is_kept_when_none_is_replaced(tmp_path, clip):

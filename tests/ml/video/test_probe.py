@@ -23,6 +23,7 @@ def test_what_a_full_file_says(clip):
     assert [(t.language, t.codec, t.text) for t in info.subtitles] == [("eng", "mov_text", True)]
     assert [(c.title, c.start, c.end) for c in info.chapters] == [("First", 0.0, 0.4), ("Second", 0.4, 0.8)]
     assert info.metadata["title"] == "A talk"
+    assert info.pictures == 20
     assert (info.rotation, info.aspect, info.covers, info.hdr, info.warnings) == (0, 1, 0, "", ())
 
 

@@ -69,6 +69,16 @@ def test_beginning_far_into_a_file_with_rare_keys(tmp_path):
             np.testing.assert_array_equal(found[0].picture, whole[round(start * 25)].picture)
 
 
+def test_beginning_late_decodes_little(tmp_path, monkeypatch):
+    path = make(tmp_path / "a.mp4", Recipe(count=100, width=64, height=48))
+    decoded = []
+    frames = VideoReader._frames
+    monkeypatch.setattr(VideoReader, "_frames", lambda self: (decoded.append(f) or f for f in frames(self)))
+    found, _ = stills(path, 3.6)
+    assert len(found) == 10
+    assert len(decoded) <= 10 + 25 + 8  # a second before, and from its key on
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.lists(st.integers(1, 3000), min_size=3, max_size=15))
 def test_uneven_times_are_kept_to_the_tick(tmp_path_factory, steps):

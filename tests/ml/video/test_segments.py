@@ -128,15 +128,19 @@ def test_pieces_of_another_job_are_not_used(tmp_path, clip, change):
         assert "another job" in segments.notes[0]
 
 
-@pytest.mark.parametrize("harm", ["cut", "gone"])
+@pytest.mark.parametrize("harm", ["cut", "gone", "foreign"])
 def test_a_damaged_piece_ends_what_can_be_used(tmp_path, clip, harm):
     with pieces(tmp_path / "pieces", clip) as segments:
         go_on(segments, clip)
     second = sorted((tmp_path / "pieces").glob("*.mp4"))[1]
     if harm == "cut":
         second.write_bytes(second.read_bytes()[:300])
-    else:
+    elif harm == "gone":
         second.unlink()
+    else:
+        with Segments(tmp_path / "other", probe(clip), VideoOptions("fast", "off"), "", 0.2) as other:
+            go_on(other, clip)
+        second.write_bytes((tmp_path / "other" / second.name).read_bytes())
     with pieces(tmp_path / "pieces", clip) as segments:
         assert segments.done == 5
         assert "damaged" in segments.notes[0]

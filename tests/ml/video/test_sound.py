@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from ml.audio.read import read
 from ml.types import SAMPLE_RATE
+from ml.video.mux import Extras
+from ml.video.remux import remux
 from ml.video.sound import Sound, SoundTrack
-from tests.ml.video.clips import beep
+from tests.ml.video.clips import Recipe, beep, make
 
 
 def written(path, sound, pieces):
@@ -41,6 +43,15 @@ def test_a_tone_is_heard_when_it_was_given(tmp_path_factory, rate, cut, name):
     audio = written(path, Sound(rate=rate), [samples[:cut], samples[cut:]])
     assert onset(audio) == pytest.approx(0.4, abs=0.002)
     assert audio.seconds == pytest.approx(0.8, abs=0.13)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+@pytest.mark.parametrize("rate", [16000, 22050])
+def test_sound_may_begin_later_than_the_pictures(tmp_path, name, rate):
+    make(tmp_path / "pictures.mp4", Recipe(count=50))
+    sound = Sound(rate=rate, start=0.7)
+    remux(tmp_path / "pictures.mp4", tmp_path / name, Extras(sound=sound), [beep(0.5, 0.2, rate)])
+    assert onset(read(tmp_path / name)) == pytest.approx(0.9, abs=0.002)
 
 
 def test_too_loud_is_bent_and_counted(tmp_path):
