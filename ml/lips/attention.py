@@ -84,17 +84,18 @@ class Attention:
 
     def _speech(self, time: float, here: dict[int, Face], loud: float) -> dict[int, float]:
         scores = {}
+        weight = 0.1 + 0.9 * loud  # what moves in a pause says little of who speaks
         for track, face in here.items():
             lips = measure(face.points)
             old = self._watched.get(track)
             if old is None or time - old.seen > _MEAN:
                 self._watched[track] = _Watched(time, lips.gap, lips.width, case=old.case if old else 0.0)
-                scores[track] = float(np.log(0.1))
+                scores[track] = weight * float(np.log(0.1))
                 continue
             lasted = max(time - old.seen, 1e-3)
             step = (abs(lips.gap - old.gap) + 0.5 * abs(lips.width - old.width)) / lasted
-            share = (1 - np.exp(-lasted / _MEAN)) * (0.1 + 0.9 * loud)
+            share = (1 - np.exp(-lasted / _MEAN)) * weight
             old.motion += float(share) * (min(step, WIDEST_STEP) - old.motion)
             old.seen, old.gap, old.width = time, lips.gap, lips.width
-            scores[track] = float(np.log((old.motion + STILL / 10) / STILL))
+            scores[track] = weight * float(np.log((old.motion + STILL / 10) / STILL))
         return scores

@@ -105,8 +105,8 @@ class Detector:
         scores = 1 / (1 + np.exp(-np.clip(beliefs.reshape(-1), -80, 80)))
         best = np.argsort(-scores, kind="stable")[:_CANDIDATES]
         best = best[scores[best] >= self._options.least]
-        places = guesses.reshape(-1, 8, 2)[best]
-        places[:, [0, 2, 3, 4, 5, 6, 7]] += self._anchors[best, None]
+        places = guesses.reshape(-1, 8, 2)[best, :4]  # the middle, the size, the two eyes
+        places[:, [0, 2, 3]] += self._anchors[best, None]
         to_part = np.array([width / wide, height / high])
         boxes = []
         for place, score in zip(places, scores[best], strict=True):

@@ -131,14 +131,16 @@ def _speech(times: Row, seen: npt.NDArray[np.float64], audio: Audio | None) -> R
     motion = _motion(times, seen)
     moving = ~np.isnan(motion)
     weight = (0.1 + 0.9 * loud)[:, None] * moving
-    averaged = _around(times, np.where(moving, motion, 0) * weight) / np.maximum(_around(times, weight), 1e-9)
+    heard = _around(times, weight)
+    averaged = _around(times, np.where(moving, motion, 0) * weight) / np.maximum(heard, 1e-9)
     scores = np.log((averaged + STILL / 10) / STILL)
     for column in range(seen.shape[1]):
         speaking, pausing = (motion[moving[:, column] & part, column] for part in (loud > 0.6, loud < 0.2))
         if min(len(speaking), len(pausing)) >= 12:
             keeps = np.log((speaking.mean() + STILL / 2) / (pausing.mean() + STILL / 2))
             scores[:, column] += float(np.clip(keeps, -1, 1))
-    return scores
+    # What moves in a long pause says little of who speaks.
+    return np.asarray(scores * heard / np.maximum(_around(times, moving.astype(float)), 1e-9))
 
 
 def _motion(times: Row, seen: npt.NDArray[np.float64]) -> Row:

@@ -63,6 +63,15 @@ def test_a_pause_and_a_hidden_moment_change_nothing() -> None:
     assert set(choice[FPS:140]) == set(choice[160:]) == {(1,)}
 
 
+def test_a_grin_in_a_pause_is_no_turn() -> None:
+    level = syllables(9, 2, pauses=False)
+    level[4 * FPS : 6 * FPS] = 0
+    other = still(len(level))
+    other[4 * FPS : 6 * FPS] += 0.1 * np.sin(np.arange(2 * FPS))
+    mouths: Mouths = [{1: 0.15 * loud, 2: gap} for loud, gap in zip(level, other, strict=True)]
+    assert set(turned("speaking", mouths, level)[FPS:]) == {(1,)}
+
+
 def test_after_a_cut_the_only_face_is_turned_to() -> None:
     mouths: Mouths = [{1: 0.1}] * 30 + [{2: 0.02}] * 100
     choice = turned("speaking", mouths)

@@ -78,7 +78,7 @@ def test_who_moves_speaks_and_who_is_still_listens(seed: int, heard: bool) -> No
 @given(seed=st.integers(0, 1000))
 def test_who_chews_through_the_pauses_does_not_speak(seed: int) -> None:
     level = syllables(10, seed)
-    chewing = 0.1 * (1 + np.sin(2 * np.pi * 1.7 * np.arange(len(level)) / FPS + seed))
+    chewing = 0.16 * (1 + np.sin(2 * np.pi * 1.7 * np.arange(len(level)) / FPS + seed))
     pictures = [{1: 0.12 * loud, 2: gap} for loud, gap in zip(level, chewing, strict=True)]
     assert share(choose("speaking", seen(*pictures), sound(level, seed)), 1) == 1
     assert share(choose("speaking", seen(*pictures), None), 2) == 1, "without sound the one that moves most"
@@ -103,6 +103,18 @@ def test_a_pause_of_the_speaker_is_not_the_listeners_word() -> None:
     level[4 * FPS : 5 * FPS] = 0
     pictures = [{1: 0.15 * loud, 2: gap} for loud, gap in zip(level, still(len(level)), strict=True)]
     assert share(choose("speaking", seen(*pictures), sound(level)), 1) == 1
+
+
+def test_a_grin_in_a_pause_is_no_turn() -> None:
+    level = syllables(18, 2, pauses=False)
+    level[12 * FPS : 14 * FPS] = 0
+    second = (np.arange(len(level)) >= 5 * FPS) & (np.arange(len(level)) < 9 * FPS)
+    first = np.where(second, still(len(level)), 0.15 * level)
+    other = np.where(second, 0.15 * level, still(len(level)))
+    other[12 * FPS : 14 * FPS] += 0.1 * np.sin(np.arange(2 * FPS))
+    choice = choose("speaking", seen(*[{1: a, 2: b} for a, b in zip(first, other, strict=True)]), sound(level))
+    assert set(choice[6 * FPS : 8 * FPS]) == {(2,)}
+    assert set(choice[10 * FPS :]) == {(1,)}
 
 
 def test_while_the_speaker_is_hidden_for_a_moment_nobody_is_chosen() -> None:

@@ -223,6 +223,15 @@ def test_two_that_look_alike_come_back_as_two(tracker: FaceTracker, astronaut: P
     assert len(after) == 2
 
 
+def test_one_that_is_gone_comes_back_once(tracker: FaceTracker, astronaut: Picture) -> None:
+    both = placed(astronaut, 1024, 500, (-40, 0, 500), (520, 0, 490))
+    alone = both.copy()
+    alone[:, 512:] = 90
+    (first,) = tracker.follow(alone)
+    assert tracker.follow(np.full_like(both, 90)) == ()
+    assert sorted(face.track for face in tracker.follow(both)) == [first.track, first.track + 1]
+
+
 def test_a_mirrored_face_looks_the_other_way(other: FaceTracker, astronaut: Picture) -> None:
     face, mirrored = only(other, astronaut), only(other, np.ascontiguousarray(astronaut[:, ::-1]))
     assert mirrored.yaw == pytest.approx(-face.yaw, abs=3)
