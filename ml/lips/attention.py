@@ -1,7 +1,7 @@
 """Whose lips are to move in live video, picture by picture: what `speaking.py` tells of a whole video, without its end.
 
 Keeps to a face until what speaks for another has summed up (E. S. Page, 1954, "Continuous inspection schemes"): about
-half a second after another begins to talk. Knows no pictures and no sound, only mouths and how loud it is.
+1.2 seconds after another begins to talk. Knows no pictures and no sound, only mouths and how loud it is.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from ml.lips.geometry import head_frame, measure
 from ml.lips.speaking import STILL, WIDEST_STEP, ChoiceOptions, Wanted
 from ml.lips.types import Face
 
-_MEAN = 0.5
+_MEAN = 0.3
 """Seconds over which motion is averaged."""
+_LIVE = ChoiceOptions(switch=0.4)
 
 
 @dataclass
@@ -35,7 +36,7 @@ class Attention:
 
     def __init__(self, wanted: Wanted, options: ChoiceOptions | None = None) -> None:
         """As for `speaking.choose`; a face that is asked for by its number may come later."""
-        self._wanted, self._options = wanted, options or ChoiceOptions()
+        self._wanted, self._options = wanted, options or _LIVE
         self._watched: dict[int, _Watched] = {}
         self._current: int | None = None
         self._time: float | None = None

@@ -1,4 +1,4 @@
-"""Live, the face that speaks is found within a second, kept to through pauses, and nothing flickers."""
+"""Live, the face that speaks is found soon, kept to through pauses, and nothing flickers."""
 
 from __future__ import annotations
 
@@ -39,6 +39,16 @@ def test_who_speaks_is_found_within_a_second_and_kept_to(seed: int) -> None:
     assert set(choice[FPS + 5 :]) == {(2,)}
 
 
+def test_who_begins_to_talk_is_turned_to_within_a_second_and_a_half() -> None:
+    level = syllables(12, 1, pauses=False)
+    first = np.arange(len(level)) < 6 * FPS
+    mouths: Mouths = [
+        {1: 0.15 * loud if one else gap, 2: gap if one else 0.15 * loud}
+        for loud, one, gap in zip(level, first, still(len(level)), strict=True)
+    ]
+    assert turned("speaking", mouths, level).index((2,)) < 7.5 * FPS
+
+
 def test_two_who_talk_in_turn_are_each_turned_to_once() -> None:
     level = syllables(12, 5)
     first = np.arange(len(level)) < 6 * FPS
@@ -48,7 +58,7 @@ def test_two_who_talk_in_turn_are_each_turned_to_once() -> None:
     ]
     choice = turned("speaking", mouths, level)
     assert set(choice[2 * FPS : 6 * FPS]) == {(1,)}
-    assert set(choice[8 * FPS :]) == {(2,)}
+    assert set(choice[9 * FPS :]) == {(2,)}
     assert sum(one != other for one, other in pairwise(choice[2 * FPS :])) == 1
 
 
