@@ -257,7 +257,7 @@ def _same_voice(
     least = SAME_VOICE if profile.ceiling is None else min(SAME_VOICE, profile.ceiling - SLACK)
     if like < least:
         raise BadRequest(
-            f"The recordings given do not sound like the voice {name}: a cosine of {like:.2f}, and {least:.2f} is asked.",
+            f"The recordings given do not sound like the voice {name}: a cosine of {like:.2f}, not of {least:.2f}.",
             "Give recordings of that voice, or enrol the one you mean, with that person's leave: node voice add",
         )
 

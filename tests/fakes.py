@@ -415,6 +415,24 @@ class PitchEncoder:
         return
 
 
+@dataclass
+class SteadyVocoder:
+    """Sounds every spectrum as the same level, and remembers what it was given."""
+
+    spec: EngineSpec
+    given: list[np.ndarray] = field(default_factory=list)
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities("1", ())
+
+    def sound(self, mel: np.ndarray) -> Audio:
+        self.given.append(mel)
+        return Audio(np.full(256 * len(mel), 0.25, np.float32))
+
+    def close(self) -> None:
+        return
+
+
 class QuarterLonger:
     """A voice converter that answers with the same at half its level, a quarter longer; it hears nothing shorter than a
     second, fails at the pieces that `fails` counts, and remembers how much it was given."""

@@ -117,7 +117,8 @@ def test_a_vocoder_makes_the_model_sound_where_one_is_installed(capsys, reposito
     assert (facts["vocoder"], facts["warnings"]) == ("tiny-hifigan", [])
     assert "tiny-hifigan" in facts["vocoder_version"]
     assert facts["rmse_db"] < facts["sound_rmse_db"] < 12
-    sound = read(in_folder / "out.wav")
+    sound, plain = read(in_folder / "out.wav"), read(in_folder / "plain.wav")
+    assert np.abs(sound.samples - plain.samples).max() > 0.01
     assert sound.seconds == pytest.approx(facts["seconds"], abs=0.01)
     assert run(["voice", "reconstruct", recording, "named.wav", "--vocoder", "tiny-hifigan"]) == 0
     said = " ".join(capsys.readouterr().out.split())
