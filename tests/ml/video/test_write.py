@@ -95,6 +95,31 @@ def test_an_odd_size_is_kept(tmp_path, size):
     assert "odd size" in writer.notes[0]
 
 
+VP9 = {"deadline": "realtime", "cpu-used": "8"}
+MS = Fraction(1, 1000)
+
+
+@pytest.mark.parametrize(
+    ("name", "recipe", "note"),
+    [
+        ("a.webm", Recipe(4, 161, 121, codec="libvpx-vp9", options=VP9, tick=MS), "odd size"),
+        ("a.mov", Recipe(4, codec="prores_ks", pixels="yuv422p10le", options={}), "10 bits a sample"),
+        ("a.mkv", Recipe(4, codec="libx264rgb", pixels="rgb24", options={"crf": "1"}, tick=MS), ""),
+        ("a.avi", Recipe(4, codec="mjpeg", pixels="yuvj420p", full_range=True, options={}, tick=Fraction(1, 25)), ""),
+        ("a.mpg", Recipe(8, codec="mpeg2video", options={"b": "2000000"}, tick=Fraction(1, 25)), ""),
+    ],
+    ids=["vp9", "prores", "rgb", "mjpeg", "mpeg2"],
+)
+def test_pictures_of_any_code_are_written_as_they_were_read(tmp_path, name, recipe, note):
+    before, after, writer = copied(make(tmp_path / name, recipe), tmp_path / "b.mp4")
+    assert [still.time for still in after] == pytest.approx([still.time for still in before], abs=1e-9)
+    for one, other in zip(before, after, strict=True):
+        assert one.picture.shape == other.picture.shape
+        assert np.abs(one.picture.astype(int) - other.picture).mean() < 4
+        assert np.abs(one.picture.astype(int) - picture(one.index, recipe.width, recipe.height)).mean() < 6
+    assert any(note in said for said in writer.notes) if note else writer.notes == ()
+
+
 def test_a_turned_video_is_written_upright(tmp_path):
     source = turned(make(tmp_path / "a.mp4", Recipe(count=3, aspect=Fraction(4, 3))), "90")
     _, after, _ = copied(source, tmp_path / "b.mp4")
