@@ -1,0 +1,236 @@
+"""Wav2Lip with random weights: batches, masks, dtypes, files; what it draws is noise, where it draws is not."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ml.device import Placement
+from ml.errors import BadAudio, EngineFailed, ModelDamaged, OutOfMemory, Unavailable
+from ml.lips.types import Face, Mouth, Patch, Picture, Renderer, put
+from ml.lips.wav2lip import MEMORY, NOTICE, Wav2Lip, Wav2LipOptions, Wav2LipRenderer, load_wav2lip
+from ml.lips.wav2lip_mel import windows
+from ml.types import Audio
+from tests.ml.lips.lively import FORMS, Form, written
+from tests.ml.lips.test_wav2lip_crop import FACE, moved
+from tests.ml.lips.test_wav2lip_network import network
+
+MOUTH = Mouth(0.1, 0.2)
+
+
+def sounds(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-4, 4, (count, 80, 16)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def wav2lip() -> Wav2Lip:
+    return Wav2Lip(copy.deepcopy(network()), Placement(), Wav2LipOptions(batch=2))
+
+
+def speech(seconds: float) -> Audio:
+    return Audio((np.random.default_rng(0).standard_normal(round(16000 * seconds)) * 0.1).astype(np.float32))
+
+
+def same(one: Patch | None, other: Patch | None, within: int = 1) -> bool:
+    if one is None or other is None:
+        return one is other
+    apart = np.abs(one.pixels.astype(int) - other.pixels).max()
+    return (one.x, one.y) == (other.x, other.y) and np.array_equal(one.mask, other.mask) and bool(apart <= within)
+
+
+def test_a_batch_is_what_its_pictures_are_one_by_one(wav2lip: Wav2Lip, astronaut: Picture) -> None:
+    faces = [moved(x=3 * i, scale=1 + 0.02 * i) for i in range(3)] + [replace(FACE, yaw=55.0)]
+    pictures = [np.roll(astronaut, 5 * i, axis=1) for i in range(4)]
+    heard = sounds(4)
+    together = wav2lip.render_batch(pictures, faces, heard)
+    alone = [wav2lip.render_batch([pictures[i]], [faces[i]], heard[i : i + 1])[0] for i in range(4)]
+    assert all(same(one, other) for one, other in zip(together, alone, strict=True))
+    assert [patch is None for patch in together] == [False] * 3 + [True]
+
+
+def test_pixels_outside_the_mask_keep_every_bit(wav2lip: Wav2Lip, astronaut: Picture) -> None:
+    (patch,) = wav2lip.render_batch([astronaut], [FACE], sounds(1))
+    assert patch is not None
+    after = astronaut.copy()
+    put(after, patch)
+    changed = np.zeros(astronaut.shape[:2], bool)
+    changed[patch.y : patch.y + patch.mask.shape[0], patch.x : patch.x + patch.mask.shape[1]] = patch.mask > 0
+    assert np.array_equal(after[~changed], astronaut[~changed])
+    assert (after != astronaut)[changed].mean() > 0.5
+    assert 0.005 < changed.mean() < 0.03
+
+
+def test_it_draws_the_network_on_the_masked_face(wav2lip: Wav2Lip) -> None:
+    faces = np.random.default_rng(1).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
+    heard = sounds(2)
+    whole = torch.from_numpy(faces).permute(0, 3, 1, 2) / 255
+    masked = whole * (torch.arange(96) < 48)[:, None]
+    with torch.no_grad():
+        expected = network()(torch.from_numpy(heard)[:, None], torch.cat([masked, whole], 1)).permute(0, 2, 3, 1) * 255
+    assert np.abs(wav2lip.draw(faces, heard) - expected.numpy()).max() <= 0.51
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_draws_nearly_the_same(dtype: str, wav2lip: Wav2Lip) -> None:
+    half = Wav2Lip(copy.deepcopy(network()), Placement(dtype=dtype))
+    faces = np.random.default_rng(2).integers(0, 256, (1, 96, 96, 3), dtype=np.uint8)
+    apart = np.abs(half.draw(faces, sounds(1)).astype(int) - wav2lip.draw(faces, sounds(1)))
+    assert apart.mean() < (1.5 if dtype == "bfloat16" else 0.3)
+
+
+@pytest.mark.parametrize(
+    "face",
+    [
+        replace(FACE, yaw=41.0),
+        replace(FACE, pitch=-41.0),
+        moved(scale=0.1),
+        moved(x=-3000),
+        replace(FACE, points=np.full_like(FACE.points, np.nan)),
+    ],
+)
+def test_faces_that_cannot_be_drawn_keep_their_pixels(face: Face, wav2lip: Wav2Lip, astronaut: Picture) -> None:
+    assert wav2lip.render_batch([astronaut], [face], sounds(1)) == [None]
+
+
+def test_lists_must_fit(wav2lip: Wav2Lip, astronaut: Picture) -> None:
+    assert wav2lip.render_batch([], [], sounds(0)) == []
+    for pictures, faces, heard in (
+        ([astronaut], [], sounds(1)),
+        ([astronaut], [FACE], sounds(2)),
+        ([astronaut], [FACE], sounds(1)[:, :, :8]),
+    ):
+        with pytest.raises(ValueError, match="one window"):
+            wav2lip.render_batch(pictures, faces, heard)
+
+
+def test_numbers_that_are_not_finite_are_no_picture() -> None:
+    broken = copy.deepcopy(network())
+    with torch.no_grad():
+        broken.output_block[1].bias.fill_(float("nan"))
+    with pytest.raises(EngineFailed, match="not finite"):
+        Wav2Lip(broken, Placement()).draw(np.zeros((1, 96, 96, 3), np.uint8), sounds(1))
+
+
+def test_too_little_memory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Wav2Lip(copy.deepcopy(network()), Placement())
+
+    def no_memory(*given: object, **more: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(torch, "cat", no_memory)
+    with pytest.raises(OutOfMemory, match="too little memory for Wav2Lip on cpu in float32"):
+        made.draw(np.zeros((1, 96, 96, 3), np.uint8), sounds(1))
+
+
+def test_int8_is_refused() -> None:
+    with pytest.raises(Unavailable, match="int8"):
+        Wav2Lip(copy.deepcopy(network()), Placement(dtype="int8"))
+
+
+def renderer(wav2lip: Wav2Lip, seconds: float = 2.0) -> Wav2LipRenderer:
+    return Wav2LipRenderer(wav2lip, speech(seconds), lambda index: index / 25)
+
+
+def test_it_is_a_renderer_that_smooths_what_it_planned(wav2lip: Wav2Lip, astronaut: Picture) -> None:
+    made: Renderer = renderer(wav2lip)
+    jumping = [moved(x=float(x)) for x in (0, 2, -2, 2, -2, 0)]
+    for index, face in enumerate(jumping):
+        made.offer(index, astronaut, face)
+    unplanned = made.render(2, astronaut, jumping[2], MOUTH)
+    made.plan([*jumping, None], [*[MOUTH] * 6, None])
+    planned = made.render(2, astronaut, jumping[2], MOUTH)
+    assert unplanned is not None
+    assert planned is not None
+    assert not np.array_equal(planned.pixels, unplanned.pixels)
+    assert np.array_equal(planned.mask.shape, unplanned.mask.shape)
+
+
+def test_another_face_of_the_picture_is_not_drawn_from_the_planned_place(wav2lip: Wav2Lip, astronaut: Picture) -> None:
+    made, fresh = renderer(wav2lip), renderer(wav2lip)
+    made.plan([FACE], [MOUTH])
+    away = moved(x=150)
+    assert same(made.render(0, astronaut, away, MOUTH), fresh.render(0, astronaut, away, MOUTH), within=0)
+
+
+def test_each_picture_hears_its_own_moment(wav2lip: Wav2Lip, astronaut: Picture) -> None:
+    made = renderer(wav2lip)
+    together = made.render_batch([3, 10, 2000], [astronaut] * 3, [FACE] * 3)
+    direct = wav2lip.render_batch([astronaut] * 3, [FACE] * 3, windows(made._mel, [3 / 25, 10 / 25, 80.0]))
+    assert all(same(one, other, within=0) for one, other in zip(together, direct, strict=True))
+    assert not same(together[0], together[1])
+    single = made.render(10, astronaut, FACE, MOUTH)
+    assert same(single, together[1])
+
+
+def test_a_renderer_needs_sound_at_16_khz_and_lists_that_fit(wav2lip: Wav2Lip) -> None:
+    with pytest.raises(BadAudio, match="44100"):
+        Wav2LipRenderer(wav2lip, Audio(np.zeros(9, np.float32), 44_100), lambda index: 0.0)
+    with pytest.raises(ValueError, match="both lists"):
+        renderer(wav2lip).plan([FACE], [])
+
+
+def test_memory_does_not_grow_with_the_video(wav2lip: Wav2Lip, astronaut: Picture) -> None:
+    made = renderer(wav2lip, 0.5)
+    made.render(0, astronaut, FACE, MOUTH)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for index in range(3000):
+            made.offer(index, astronaut.copy(), FACE)
+        for index in range(0, 6, 2):
+            made.render_batch([index, index + 1], [astronaut.copy(), astronaut.copy()], [FACE, FACE])
+        gc.collect()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < astronaut.nbytes / 4  # not one picture is kept
+
+
+def test_closed_it_says_so(astronaut: Picture) -> None:
+    made = renderer(Wav2Lip(copy.deepcopy(network()), Placement()))
+    made.close()
+    made.close()
+    with pytest.raises(EngineFailed, match="closed"):
+        made.render(0, astronaut, FACE, MOUTH)
+
+
+def test_loading_tells_the_licence_once_and_draws_what_was_saved(wav2lip: Wav2Lip, tmp_path: Path) -> None:
+    said: list[str] = []
+    path = written(network(), "safetensors", tmp_path / "wav2lip.pth")
+    loaded = load_wav2lip(path, Placement(), said.append)
+    faces = np.random.default_rng(3).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
+    assert np.array_equal(loaded.draw(faces, sounds(2)), wav2lip.draw(faces, sounds(2)))
+    loaded.draw(faces, sounds(2))
+    assert said == [NOTICE]
+    assert "commercial" in NOTICE
+
+
+def test_a_file_of_something_else_says_nothing_of_licences(tmp_path: Path) -> None:
+    said: list[str] = []
+    torch.save({"netcnnaud.0.weight": torch.zeros(64, 1, 3, 3)}, tmp_path / "syncnet_v2.model")
+    with pytest.raises(ModelDamaged, match="is not Wav2Lip's generator"):
+        load_wav2lip(tmp_path / "syncnet_v2.model", Placement(), said.append)
+    assert said == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_the_whole_file_draws_the_same(form: Form, wav2lip: Wav2Lip, tmp_path: Path) -> None:
+    inputs = (torch.zeros(1, 1, 80, 16), torch.zeros(1, 6, 96, 96))
+    path = written(copy.deepcopy(network()), form, tmp_path / "weights", *inputs)
+    faces = np.random.default_rng(4).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
+    loaded = load_wav2lip(path, Placement(), lambda notice: None)
+    path.unlink()
+    assert np.array_equal(loaded.draw(faces, sounds(2)), wav2lip.draw(faces, sounds(2)))
+
+
+def test_memory_is_told_for_the_dtypes_it_computes_in() -> None:
+    assert set(MEMORY) == {"float32", "bfloat16", "float16"}
+    assert MEMORY["float32"] > 4 * 36_298_035
