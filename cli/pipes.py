@@ -31,9 +31,15 @@ class Jobs:
     piped: bool = False
 
 
+VIDEOS = frozenset({".mp4", ".m4v", ".mkv"})
+"""Extensions of videos that can be written; another video's result is an MP4."""
+
+
 def beside(source: Path, target: str) -> Path:
-    """`talk.mp4` gives `talk.es.wav`, `talk.flac` gives `talk.es.flac`."""
-    suffix = source.suffix.lower() if source.suffix.lower() in WRITABLE else ".wav"
+    """`talk.mp3` gives `talk.es.mp3`, `talk.aiff` `talk.es.wav`; a video gives a video: `talk.mov` `talk.es.mp4`."""
+    suffix = source.suffix.lower()
+    if suffix not in WRITABLE | VIDEOS or (suffix in VIDEOS and not _is_video(source)):
+        suffix = ".mp4" if _is_video(source) else ".wav"
     return source.with_name(f"{source.stem}.{target}{suffix}")
 
 
@@ -50,7 +56,7 @@ def plan(inputs: Sequence[Path], output: Path | None, target: str) -> Iterator[J
         if piped:
             sources = [_spooled(Path(scratch))]
         else:
-            endings = [f".{target}{suffix}" for suffix in WRITABLE]
+            endings = [f".{target}{suffix}" for suffix in WRITABLE | VIDEOS]
             sources = find_inputs(given, endings)
         to_stdout = output == STDIO or (piped and output is None and not sys.stdout.isatty())
         if to_stdout:
@@ -65,6 +71,12 @@ def plan(inputs: Sequence[Path], output: Path | None, target: str) -> Iterator[J
         if to_stdout:
             with pairs[0][1].open("rb") as sound:
                 shutil.copyfileobj(sound, sys.stdout.buffer)
+
+
+def _is_video(source: Path) -> bool:
+    from node.revoicing import is_video
+
+    return is_video(source)
 
 
 def _spooled(folder: Path) -> Path:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from node.doctor import Finding
     from node.dubbing import Progress
-    from node.report import Report
+    from node.report import FilmFacts, Report
 
 
 def write_json(value: Any) -> None:  # noqa: ANN401
@@ -132,6 +132,14 @@ def show_findings(findings: Sequence[Finding]) -> None:
         out.print(Text("Everything works.", "green"))
 
 
+CURVES = {
+    "phonemes": "the sounds that the voice made",
+    "alignment": "the text, laid along the sound",
+    "sound": "the sound alone",
+}
+"""Where lips have their movement from."""
+
+
 def report_lines(report: Report) -> list[str]:
     """The facts below the table, a sentence each."""
     lines = []
@@ -148,10 +156,25 @@ def report_lines(report: Report) -> list[str]:
         f"{report.input_seconds:.1f} s of sound in {report.seconds:.1f} s ({pace:.1f} times real time), "
         f"after {report.cold_start:.1f} s to start the engines{resumed}."
     )
+    if report.film is not None:
+        lines.append(film_line(report.film))
     if report.clipped:
         lines.append(f"{report.clipped} samples were limited because the mix was too loud.")
     lines.append("Written: " + ", ".join([report.output, *report.subtitles]))
     return lines
+
+
+def film_line(facts: FilmFacts) -> str:
+    """What became of the pictures of a video, in a sentence."""
+    counts = (
+        (facts.silent, "have nothing to say"),
+        (facts.faceless, "show no face that is to speak"),
+        (facts.kept, "keep their lips, because the face is turned away or cut off"),
+        (facts.resumed, "were finished by an earlier run"),
+    )
+    rest = "; ".join(f"{count} {what}" for count, what in counts if count)
+    moved = f"Lips: {facts.moved} of {facts.pictures} pictures move ({facts.renderer}, by {CURVES[facts.curves]})"
+    return moved + (f"; {rest}." if rest else ".")
 
 
 def _voice(voice: Any) -> str:  # noqa: ANN401

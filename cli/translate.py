@@ -6,6 +6,7 @@ Parses, asks the household, prints. Knows nothing of engines or sound.
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -14,11 +15,13 @@ from cyclopts import Parameter
 
 from cli.common import Common, household
 from cli.errors import BadUsage
+from cli.lipsync import LipWishes, film_options
 from cli.render import progress_bars, show_error, show_line, show_report, write_json
 
 if TYPE_CHECKING:
     from node.app import Node
-    from node.dubbing import DubOptions
+    from node.dubbing import Dubbing, DubOptions, Progress
+    from node.filming import FilmOptions
     from node.report import Report
 
 Switch = Parameter(negative="", show_default=False)
@@ -30,7 +33,7 @@ class Wishes:
     """What can be asked of a translation."""
 
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None
-    "Result file (.wav .flac .mp3 .opus .m4a), a folder for several inputs, or - [default: beside the input]."
+    "Result (.wav .flac .mp3 .opus .m4a; .mp4 .mkv of a video), a folder for several, or - [default: beside the input]."
 
     to: str | None = None
     "Target language, such as es, ca, fr, it, pt."
@@ -87,13 +90,15 @@ class Wishes:
     "Run this fetched engine in a process of its own (repeatable): its crash costs one utterance, and not the job."
 
 
-def translate(*inputs: Path, wishes: Wishes | None = None, common: Common | None = None) -> int:
-    """Translate recordings into another language, in a voice tinted with the speaker's.
+def translate(
+    *inputs: Path, wishes: Wishes | None = None, lips: LipWishes | None = None, common: Common | None = None
+) -> int:
+    """Translate recordings into another language, in a voice tinted with the speaker's; and the lips of videos with it.
 
     Parameters
     ----------
     inputs
-        Recordings (WAV, FLAC, MP3, Opus, M4A; the sound of MP4, MKV, WebM), folders, or - for standard input.
+        Recordings (WAV, FLAC, MP3, Opus, M4A), videos (MP4, MKV, WebM, MOV), folders, or - for standard input.
     """
     wishes, common = wishes or Wishes(), common or Common()
     if (wishes.text is None) == (not inputs):
@@ -103,7 +108,7 @@ def translate(*inputs: Path, wishes: Wishes | None = None, common: Common | None
     with household(common, wishes.isolate) as node:
         if wishes.text is not None:
             return _text(node, wishes, common)
-        return _recordings(node, inputs, wishes, common)
+        return _recordings(node, inputs, wishes, film_options(lips or LipWishes()), common)
 
 
 def _options(node: Node, wishes: Wishes) -> DubOptions:
@@ -135,8 +140,8 @@ def _options(node: Node, wishes: Wishes) -> DubOptions:
     )
 
 
-def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, common: Common) -> int:
-    from cli.pipes import plan
+def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, lips: FilmOptions | None, common: Common) -> int:
+    from cli.pipes import VIDEOS, plan
     from ml.errors import MlError
     from node.dubbing import write_report
     from node.errors import NodeError
@@ -153,7 +158,10 @@ def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, common: Co
         for source, output in jobs.pairs:
             try:
                 with progress_bars(source.name) as progress:
-                    report = dubbing.dub(source, output, progress, cold_start)
+                    if output.suffix.lower() in VIDEOS:
+                        report = _video(node, dubbing, lips, source, output, progress, cold_start)
+                    else:
+                        report = dubbing.dub(source, output, progress, cold_start)
             except (MlError, NodeError) as error:
                 if jobs.piped:
                     error.sentence = error.sentence.replace(str(source), "standard input")
@@ -176,6 +184,23 @@ def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, common: Co
     if common.json:
         write_json({"reports": [report.as_dict() for report in reports], "errors": failures})
     return 2 if failures else 0
+
+
+def _video(
+    node: Node,
+    dubbing: Dubbing,
+    lips: FilmOptions | None,
+    source: Path,
+    output: Path,
+    progress: Progress,
+    cold_start: float,
+) -> Report:
+    from node.revoicing import Screen, dub_video
+
+    if lips is None:
+        return dub_video(dubbing, None, source, output, progress, cold_start)
+    with closing(node.filming(lips)) as filming:
+        return dub_video(dubbing, Screen(filming, node.ways), source, output, progress, cold_start)
 
 
 def _text(node: Node, wishes: Wishes, common: Common) -> int:

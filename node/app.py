@@ -9,7 +9,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import TracebackType
@@ -19,7 +19,7 @@ from ml.device import Compiling, Hardware, hardware
 from ml.engines.protocols import EngineHome
 from ml.engines.registry import Registry, discover
 from ml.engines.residency import Residency
-from ml.errors import Unavailable
+from ml.errors import Unavailable, UnsupportedLanguage
 from node.config import Config
 from node.dubbing import Dubbing, DubOptions
 from node.engines import load_engines
@@ -29,9 +29,11 @@ from node.voices import VoiceShelf
 
 if TYPE_CHECKING:
     from node.codebooks import Heard
+    from node.filming import Filming, FilmOptions
     from node.frames import FrameShelf
     from node.learner import Learner
     from node.mesh import Mesh
+    from node.revoicing import Ways
     from node.stating import Stating
     from node.store import Store
     from p2p.gate import Gate
@@ -87,6 +89,31 @@ class Node:
             options, load_engines(self.registry, options.engines, options.languages), self.voices, self.results
         )
         return dubbing, time.perf_counter() - began
+
+    def ways(self, language: str) -> Ways:
+        """By what a text in a language is laid along a sound that says it."""
+        from ml.engines.choice import Wish
+        from ml.engines.protocols import Aligner, Tts
+        from node.revoicing import Ways
+
+        aligner: Aligner | None = None
+        voice: Tts | None = None
+        with suppress(Unavailable, UnsupportedLanguage):
+            voice = cast(Tts, self.registry.pick(Wish("tts", target=language), "espeak-ng").engine)
+        if any(not spec.missing(self.registry.home) for spec in self.registry.specs("align")):
+            with suppress(Unavailable, UnsupportedLanguage):
+                aligner = cast(Aligner, self.registry.pick(Wish("align", language)).engine)
+        return Ways(voice, aligner)
+
+    def filming(self, options: FilmOptions) -> Filming:
+        """What gives videos other lips. Raises Unavailable where the networks that find faces are not here."""
+        from ml.lips.presets import PRESETS
+        from ml.lips.renderers import renderer_at
+        from ml.lips.tracker import tracker_at
+        from node.filming import Filming
+
+        make = partial(renderer_at, options.renderer, PRESETS[options.preset])
+        return Filming(options, tracker_at(EngineHome(self.config.models)), make, self.config.jobs)
 
 
 def build(config: Config, tell: Callable[[str], None] | None = None) -> Node:

@@ -74,6 +74,14 @@ class DubOptions:
         return Languages(self.source, self.target)
 
 
+@dataclass(frozen=True)
+class Laid:
+    """A dub for a video: its sound goes to the file `sound`, and of each utterance it is told what was laid when."""
+
+    sound: Path
+    utterances: list[Utterance] = field(default_factory=list)
+
+
 class Progress(Protocol):
     """Told how far each stage is, in seconds of the input; `total` is None while unknown."""
 
@@ -99,8 +107,13 @@ class Dubbing:
         self._route: tuple[str, ...] = ()
         self._hearing = self._straight() if engines.ast is not None else self._by_words()
 
-    def dub(self, source: Path, output: Path, progress: Progress, cold_start: float = 0.0) -> Report:
-        """Translate one recording. Raises BadAudio when there is no speech in it, and what the engines raise."""
+    def dub(
+        self, source: Path, output: Path, progress: Progress, cold_start: float = 0.0, laid: Laid | None = None
+    ) -> Report:
+        """Translate one recording. With `laid` its sound goes there instead, and `output` only names what lies beside.
+
+        Raises BadAudio when there is no speech in it, and what the engines raise.
+        """
         began = time.perf_counter()
         length = probe(source).seconds
         warnings = list(self._warnings)
@@ -124,7 +137,7 @@ class Dubbing:
             progress(stage, item.end if isinstance(item, Utterance) else heard.seconds, length)
 
         again = blocks(source) if self._options.keep_background else nullcontext()
-        with AudioWriter(output) as writer, blocks(source) as sound, again as background:
+        with AudioWriter(laid.sound if laid else output) as writer, blocks(source) as sound, again as background:
             timeline = Timeline(background)
 
             def lay(utterance: Utterance) -> None:
@@ -132,7 +145,9 @@ class Dubbing:
                     writer.write(block)
                 done = [stage.name for stage in remembering if utterance.index in stage.recalled]
                 lines.append(utterance_line(utterance, tally.by_utterance.get(utterance.index, {}), done))
-                _caption(utterance, captions)
+                captions_of(utterance, captions)
+                if laid is not None:
+                    laid.utterances.append(utterance)
 
             asyncio.run(run(heard.through(sound), stages, lay, observe))
             if not lines:
@@ -329,7 +344,8 @@ def subtitle_path(output: Path, target: str, language: str, suffix: str) -> Path
     return output.with_name(f"{output.stem.removesuffix('.' + target)}.{language}.{suffix}")
 
 
-def _caption(utterance: Utterance, captions: tuple[list[Cue], list[Cue]]) -> None:
+def captions_of(utterance: Utterance, captions: tuple[list[Cue], list[Cue]]) -> None:
+    """Add the subtitles of an utterance, to those of the source and those of the target."""
     if utterance.transcript is not None:
         captions[0].extend(cues(utterance.transcript.text, utterance.start, utterance.end))
     if utterance.translation is not None:

@@ -75,6 +75,34 @@ class UtteranceLine:
 
 
 @dataclass(frozen=True)
+class FilmFacts:
+    """What was done: pictures by what became of their lips, and seconds of work per stage.
+
+    `moved` pictures have new lips; of the others `silent` had nothing to say, `faceless` no face that was wanted, and
+    `kept` a face on which a new mouth would have done harm.
+    """
+
+    pictures: int
+    moved: int
+    silent: int
+    faceless: int
+    kept: int
+    faces: int
+    renderer: str
+    curves: str
+    codec: str
+    compute: dict[str, float] = field(default_factory=dict)
+    resumed: int = 0
+    """Pictures that a run before had finished."""
+    clipped: int = 0
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class Report:
     """The whole job. `compute` is seconds of work per stage, `seconds` wall time, `input_seconds` of sound."""
 
@@ -94,6 +122,8 @@ class Report:
     source_note: str | None = None
     warnings: tuple[str, ...] = ()
     resumed: int = 0
+    film: FilmFacts | None = None
+    """What became of the pictures of a video whose lips were changed."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -9,6 +9,7 @@ from cli.common import STDIO
 from cli.errors import BadUsage
 from cli.pipes import beside, plan, speech_output
 from node.errors import BadRequest
+from tests.ml.video.clips import Recipe, Track, beep, make
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,19 @@ from node.errors import BadRequest
 )
 def test_results_lie_beside_their_input(source, result):
     assert beside(Path(source), "es") == Path(result)
+
+
+@pytest.mark.parametrize(("name", "result"), [("talk.mp4", "talk.es.mp4"), ("talk.MKV", "talk.es.mkv")])
+def test_the_result_of_a_video_is_a_video(tmp_path, name, result):
+    path = make(tmp_path / name.lower(), Recipe(count=3)).rename(tmp_path / name)
+    assert beside(path, "es") == tmp_path / result
+    path.rename(tmp_path / "talk.mov")
+    assert beside(tmp_path / "talk.mov", "es") == tmp_path / "talk.es.mp4"
+
+
+def test_the_result_of_sound_in_a_video_file_is_sound(tmp_path):
+    path = make(tmp_path / "talk.mp4", Recipe(count=0, sounds=(Track(beep(0.5)),)))
+    assert beside(path, "es") == tmp_path / "talk.es.wav"
 
 
 def touch(folder: Path, *names: str) -> list[Path]:

@@ -1,0 +1,120 @@
+"""`node lipsync`: another sound for a video, and lips that say it.
+
+Parses, asks the household, prints. Knows nothing of faces.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from cli.common import Common, household
+from cli.errors import BadUsage
+from cli.render import film_line, progress_bars, show_line, write_json
+
+if TYPE_CHECKING:
+    from node.app import Node
+    from node.filming import FilmOptions
+    from node.revoicing import Words
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class LipWishes:
+    """What can be asked of lips."""
+
+    lips: Literal["bank", "warp", "off"] = "bank"
+    "How lips are made: bank takes mouths from the same video, warp moves the pixels that are there, off leaves them."
+
+    quality: Literal["fast", "balanced", "quality"] = "balanced"
+    "How much work lips and pictures are worth."
+
+    face: str = "speaking"
+    "Whose lips: speaking, largest, all, or the number of a face."
+
+    hardware: bool = True
+    "Let a graphics card encode, where one can."
+
+
+def film_options(wishes: LipWishes) -> FilmOptions | None:
+    """The options of a filming; None where lips stay as they are. Raises BadUsage."""
+    from node.filming import FilmOptions
+
+    if wishes.lips == "off":
+        return None
+    face: int | Literal["speaking", "largest", "all"]
+    if wishes.face in ("speaking", "largest", "all"):
+        face = wishes.face  # type: ignore[assignment]
+    elif wishes.face.isdecimal():
+        face = int(wishes.face)
+    else:
+        raise BadUsage(f"{wishes.face!r} is no face.", "Give speaking, largest, all or a number: --face largest")
+    return FilmOptions(wishes.lips, wishes.quality, face, wishes.hardware)
+
+
+def lipsync(
+    video: Path,
+    sound: Path,
+    /,
+    *,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    text: str | None = None,
+    language: str = "en",
+    wishes: LipWishes | None = None,
+    common: Common | None = None,
+) -> int:
+    """Put another sound into a video, and lips that say it.
+
+    Parameters
+    ----------
+    video
+        A video in which somebody's face can be seen.
+    sound
+        What is to be said: a recording, heard from the first picture on.
+    output
+        The result (.mp4, .mkv) [default: beside the video].
+    text
+        The words of the sound, or @FILE; with them lips are far better than by the sound alone.
+    language
+        The language of the text.
+    """
+    wishes, common = wishes or LipWishes(), common or Common()
+    options = film_options(wishes)
+    if options is None:
+        raise BadUsage("Without lips there is nothing to do here.", "Leave --lips off out.")
+    target = output or video.with_name(f"{video.stem}.lips.mp4")
+    if target.exists() and video.exists() and target.samefile(video):
+        raise BadUsage(f"The result would overwrite its own input {video}.", "Name another file with -o.")
+    with household(common) as node:
+        from node.revoicing import lipsync as put
+
+        words = _words(node, text, language)
+        with closing(node.filming(options)) as filming, progress_bars(video.name) as progress:
+            facts = put(filming, video, sound, target, progress, words)
+    if common.json:
+        write_json({"input": str(video), "sound": str(sound), "output": str(target), **facts.as_dict()})
+        return 0
+    show_line(film_line(facts))
+    for note in facts.notes:
+        show_line(f"Note: {note}")
+    show_line(f"Written: {target}")
+    return 0
+
+
+def _words(node: Node, text: str | None, language: str) -> Words | None:
+    """What is said, where the user told."""
+    if text is None:
+        return None
+    from node.revoicing import Words
+
+    if text.startswith("@"):
+        path = Path(text[1:])
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadUsage(f"{path} cannot be read as text: {error}.", "Give a file of plain text.") from error
+    return Words(text, language, node.ways(language))

@@ -1,0 +1,254 @@
+"""One job of the household: a video and what is now said in it, in; the same video with lips that say it, out.
+
+Three passes over the pictures, each in memory that does not grow with them: where faces are, what their mouths look
+like, and the new mouths. Finished pictures are kept on the disk, so that a run that was stopped goes on; the file
+appears when all of it is done. A face that is lost, covered or turned away keeps its own pixels and is counted. Knows
+nothing of how words came about, or of how progress is shown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ml.audio.read import blocks
+from ml.errors import BadAudio
+from ml.types import SAMPLE_RATE, Audio, Samples
+from node.footage import Footage, Track
+from node.report import FilmFacts
+
+if TYPE_CHECKING:
+    from ml.lips.presets import Preset
+    from ml.lips.renderers import RendererName
+    from ml.lips.speaking import Wanted
+    from ml.lips.types import Curves, Face, FaceTracker, Mouth, Renderer
+    from ml.video.encode import Area
+    from ml.video.mux import Extras
+    from ml.video.read import Still
+    from ml.video.segments import Segments
+    from node.dubbing import Progress
+
+Span = tuple[float, float]
+
+AROUND = 0.2
+"""Seconds before and after what is said in which lips are ours: they come from rest and go back to it."""
+
+
+@dataclass(frozen=True)
+class FilmOptions:
+    """What the user asked for."""
+
+    renderer: RendererName = "bank"
+    preset: Preset = "balanced"
+    face: Wanted = "speaking"
+    hardware: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Said:
+    """What is now said: `curves` on the time line of the new sound, and the `spans` of it in which lips are to move, in
+    seconds; `start` is the second of the pictures' time line at which that sound begins."""
+
+    curves: Curves
+    spans: tuple[Span, ...]
+    start: float = 0.0
+
+
+class Filming:
+    """Gives videos other lips, one at a time."""
+
+    def __init__(
+        self, options: FilmOptions, tracker: FaceTracker, renderer: Callable[[], Renderer], folder: Path
+    ) -> None:
+        """`renderer` makes one for each face; `folder` is where unfinished work lies."""
+        self._options, self._tracker, self._make, self._folder = options, tracker, renderer, folder
+
+    def close(self) -> None:
+        """Close the tracker; a second call does nothing."""
+        self._tracker.close()
+
+    def film(
+        self,
+        source: Path,
+        target: Path,
+        said: Said,
+        sound: Callable[[], Iterator[Samples]],
+        extras: Extras,
+        progress: Progress,
+    ) -> FilmFacts:
+        """Write `target`: the pictures of `source` with lips that move as `said`, and beside them `extras`, whose sound
+        is what `sound` gives. Raises BadVideo, CannotWrite."""
+        from ml.video.encode import VideoOptions
+        from ml.video.probe import probe
+        from ml.video.remux import remux
+        from ml.video.segments import Segments
+
+        info = probe(source)
+        options = VideoOptions(quality=self._options.preset, hardware="auto" if self._options.hardware else "off")
+        key = self._key(source, said)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with Footage(self._folder) as footage, Segments(self._folder / key, info, options, key) as segments:
+            film = _Film(source, info.seconds, footage, progress)
+            resumed = segments.done
+            film.find(self._tracker, self._options.face)
+            film.say(said)
+            renderers = {track: self._make() for track in film.mouths}
+            if not renderers:  # nobody speaks here: not a bit of the pictures need change
+                segments.remove()
+                done, codec = remux(source, target, extras, sound()), "copied"
+                film.became["faceless"] = len(film.times)
+            else:
+                try:
+                    film.look(renderers)
+                    film.draw(renderers, segments)
+                finally:
+                    for renderer in renderers.values():
+                        renderer.close()
+                done, codec = segments.join(target, extras, sound()), segments.coding.codec
+                segments.remove()
+        became = film.became
+        return FilmFacts(
+            pictures=len(film.times),
+            moved=became["moved"],
+            silent=became["silent"],
+            faceless=became["faceless"],
+            kept=became["kept"],
+            faces=len(film.mouths),
+            renderer=self._options.renderer,
+            curves=said.curves.source,
+            codec=codec,
+            compute={stage: round(seconds, 3) for stage, seconds in film.seconds.items()},
+            resumed=resumed,
+            clipped=done.clipped,
+            notes=tuple(dict.fromkeys((*film.notes, *done.notes))),
+        )
+
+    def _key(self, source: Path, said: Said) -> str:
+        """A name for this work: of the source as it is, of what is said and of what was asked for."""
+        state = source.stat()
+        told = hashlib.sha256(f"{source.resolve()} {state.st_size} {state.st_mtime_ns} {self._options}".encode())
+        told.update(said.curves.values.tobytes())
+        told.update(repr((said.spans, said.start)).encode())
+        return "film-" + told.hexdigest()[:24]
+
+
+class _Film:
+    """One video on its way: what is known of its pictures after each pass."""
+
+    def __init__(self, source: Path, length: float | None, footage: Footage, progress: Progress) -> None:
+        self._source, self._length, self._footage, self._progress = source, length, footage, progress
+        self.times: list[float] = []
+        self.wanted: Sequence[Sequence[int]] = ()
+        """Of each picture the faces whose lips are to move."""
+        self.mouths: dict[int, list[Mouth | None]] = {}
+        """Of each of these faces the mouth of every picture; None where its lips stay its own."""
+        self.became: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.notes: tuple[str, ...] = ()
+
+    def find(self, tracker: FaceTracker, wanted: Wanted) -> None:
+        """Where faces are, and which of them speaks."""
+        from ml.lips.speaking import Sightings, choose
+
+        sightings = Sightings()
+        tracker.forget()
+        for still in self._stills("find faces"):
+            with self._timed("find faces"):
+                faces = tracker.follow(still.picture)
+                sightings.add(still.time, faces)
+                self._footage.add(faces)
+            self.times.append(still.time)
+        heard = _heard(self._source) if wanted == "speaking" and len(sightings.tracks) > 1 else None
+        self.wanted = choose(wanted, sightings, heard)
+
+    def say(self, said: Said) -> None:
+        """The mouth of every picture, in each speaker's own measures."""
+        from ml.lips.geometry import measure
+        from ml.lips.mouths import Habit, mouths
+
+        heard = [at - said.start for at in self.times]
+        ours = [any(start - AROUND <= at < end + AROUND for start, end in said.spans) for at in heard]
+        for track in sorted({track for picture in self.wanted for track in picture}):
+            seen = (face for face in self._track(track) if face is not None)
+            made = mouths(said.curves, heard, Habit.learnt([measure(face.points) for face in seen]))
+            rows = zip(made, ours, self.wanted, strict=True)
+            self.mouths[track] = [mouth if mine and track in here else None for mouth, mine, here in rows]
+
+    def look(self, renderers: Mapping[int, Renderer]) -> None:
+        """Show the renderers what mouths look like, and tell them what is wanted."""
+        if not renderers:
+            return
+        for still in self._stills("look at mouths"):
+            with self._timed("look at mouths"):
+                for face in self._here(still.index):
+                    renderers[face.track].offer(still.index, still.picture, face)
+        with self._timed("choose mouths"):
+            for track, renderer in renderers.items():
+                renderer.plan(self._track(track), self.mouths[track])
+
+    def draw(self, renderers: Mapping[int, Renderer], segments: Segments) -> None:
+        """Write every picture that is not written yet, with its new lips."""
+        for still in self._stills("draw lips", segments.resume, segments.done):
+            with self._timed("draw lips"):
+                areas, fate = self._drawn(still, renderers)
+            with self._timed("encode"):
+                segments.write(still.time, still.picture, still if still.stored is not None else None, areas)
+            self.became[fate] += 1
+
+    def _drawn(self, still: Still, renderers: Mapping[int, Renderer]) -> tuple[list[Area], str]:
+        """The parts of a picture that were changed, and what became of it."""
+        from ml.lips.types import put
+
+        areas: list[Area] = []
+        faces = list(self._here(still.index))
+        wanted = [(face, mouth) for face in faces if (mouth := self.mouths[face.track][still.index]) is not None]
+        for face, mouth in wanted:
+            patch = renderers[face.track].render(still.index, still.picture, face, mouth)
+            if patch is not None:
+                put(still.picture, patch)
+                areas.append((patch.x, patch.y, patch.mask.shape[1], patch.mask.shape[0]))
+        return areas, "moved" if areas else "kept" if wanted else "silent" if faces else "faceless"
+
+    def _here(self, index: int) -> Iterator[Face]:
+        """The faces of a picture whose lips are to move."""
+        wanted = self.wanted[index] if index < len(self.wanted) else ()
+        return (face for face in self._footage.faces(index) if face.track in wanted) if wanted else iter(())
+
+    def _track(self, track: int) -> Track:
+        return Track(self._footage, track, self.wanted)
+
+    def _stills(self, stage: str, start: float = 0.0, index: int = 0) -> Iterator[Still]:
+        from ml.video.read import VideoReader
+
+        with VideoReader(self._source, start, index) as reader:
+            while True:
+                with self._timed("decode"):
+                    still = next(reader, None)
+                if still is None:
+                    break
+                yield still
+                self._progress(stage, still.time + still.seconds, self._length)
+            self.notes = reader.warnings
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.seconds[stage] += time.perf_counter() - began
+
+
+def _heard(source: Path) -> Audio | None:
+    """The sound of a video, to tell who speaks; None where it has none."""
+    import numpy as np
+
+    try:
+        with closing(blocks(source)) as sound:
+            return Audio(np.concatenate(list(sound)), SAMPLE_RATE)
+    except BadAudio:
+        return None

@@ -1,0 +1,123 @@
+"""Videos in real processes: another language, another sound, lips that follow where a face is seen."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from ml.audio.read import read
+from ml.engines.protocols import EngineHome
+from ml.errors import Unavailable
+from ml.lips.tracker import tracker_at
+from ml.video.probe import probe
+from tests.ml.video.clips import Recipe, Track, make, packets
+
+NODE = [sys.executable, "-c", "from cli.app import main; main()"]
+
+
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
+    """Eight pictures a second of a face, and a reader of LJ Speech."""
+    spoken = read(repository / "examples" / "audio" / "lj.flac").cut(0, 5)
+    recipe = Recipe(count=40, width=320, height=240, rate=8, sounds=(Track(spoken.samples, language="eng"),))
+    return make(tmp_path_factory.mktemp("talk") / "talk.mp4", recipe)
+
+
+@pytest.fixture
+def environment(babelmesh_home: Path, models_dir: Path) -> dict[str, str]:
+    try:
+        tracker_at(EngineHome(models_dir)).close()
+    except Unavailable as missing:
+        pytest.skip(f"needs the face networks: {missing.remedy}")
+    return {**os.environ, "BABELMESH_HOME": str(babelmesh_home), "BABELMESH_MODELS": str(models_dir)}
+
+
+def node(environment: dict[str, str], *arguments: object, code: int = 0) -> subprocess.CompletedProcess:
+    done = subprocess.run([*NODE, *map(str, arguments)], env=environment, capture_output=True, timeout=300, check=False)
+    assert done.returncode == code, done.stderr.decode()[-2000:]
+    return done
+
+
+def pictures(path: Path) -> list[np.ndarray]:
+    with av.open(path) as file:
+        return [frame.to_ndarray(format="rgb24").astype(int) for frame in file.decode(video=0)]
+
+
+def test_a_video_comes_back_in_another_language_with_other_lips(environment, talk, tmp_path):
+    out = tmp_path / "talk.es.mp4"
+    done = node(environment, "translate", talk, "--to", "es", "-o", out, "--srt", "--json")
+    (report,) = json.loads(done.stdout)["reports"]
+    film = report["film"]
+    assert film["pictures"] == 40
+    assert film["moved"] > 25
+    assert film["curves"] == "phonemes"
+    info = probe(out)
+    assert [track.language for track in info.audio] == ["spa"]
+    assert {track.language for track in info.subtitles} == {"eng", "spa"}
+    assert (info.width, info.height) == (320, 240)
+    assert read(out).seconds == pytest.approx(read(talk).seconds, abs=0.1)
+    before, after = pictures(talk), pictures(out)
+    assert len(after) == 40
+    changed = [np.abs(one - other)[120:215, 90:230].mean() for one, other in zip(before, after, strict=True)]
+    around = [np.abs(one - other)[:60].mean() for one, other in zip(before, after, strict=True)]
+    assert np.median(changed) > 2 * np.median(around), "it is the mouth that changed"
+
+
+def test_without_lips_the_pictures_are_the_same_bits(environment, talk, tmp_path):
+    out = tmp_path / "talk.es.mkv"
+    done = node(environment, "translate", talk, "--to", "es", "-o", out, "--lips", "off", "--json")
+    (report,) = json.loads(done.stdout)["reports"]
+    assert report["film"] is None
+    assert [data for _, _, data, _ in packets(out)] == [data for _, _, data, _ in packets(talk)]
+    assert [track.language for track in probe(out).audio] == ["spa"]
+
+
+def test_sound_alone_is_had_from_a_video_where_a_sound_file_is_asked_for(environment, talk, tmp_path):
+    node(environment, "translate", talk, "--to", "es", "-o", tmp_path / "talk.wav")
+    assert read(tmp_path / "talk.wav").seconds == pytest.approx(read(talk).seconds, abs=0.1)
+
+
+def test_another_sound_with_its_words(environment, talk, repository, tmp_path):
+    sound = repository / "examples" / "audio" / "lj.flac"
+    text = (repository / "examples" / "audio" / "lj.txt").read_text() if (sound.parent / "lj.txt").exists() else None
+    out = tmp_path / "talk.lips.mp4"
+    words = ["--text", text] if text else []
+    done = node(environment, "lipsync", talk, sound, "-o", out, *words, "--lips", "warp", "--face", "largest", "--json")
+    facts = json.loads(done.stdout)
+    assert facts["moved"] == 40
+    assert facts["renderer"] == "warp"
+    assert facts["curves"] == ("alignment" if text else "sound")
+    assert any("longer than the pictures" in note for note in facts["notes"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("lipsync", "nowhere.mp4", "TALK"), "nowhere.mp4"),
+        (("lipsync", "TALK", "nowhere.wav"), "nowhere.wav"),
+        (("lipsync", "TALK", "TALK", "--face", "nose"), "'nose' is no face"),
+        (("lipsync", "TALK", "TALK", "--face", "7"), "no face 7"),
+        (("lipsync", "TALK", "TALK", "-o", "TALK"), "overwrite its own input"),
+        (("lipsync", "SOUND", "SOUND"), "lj.flac"),
+        (("translate", "SOUND", "--to", "es", "-o", "new.mp4"), "lj.flac"),
+    ],
+)
+def test_what_cannot_be_is_told_in_a_sentence(environment, talk, repository, tmp_path, arguments, said):
+    named = {"TALK": talk, "SOUND": repository / "examples" / "audio" / "lj.flac"}
+    before = talk.read_bytes()
+    given = [named.get(one, one) for one in arguments]
+    if "-o" not in given:
+        given += ["-o", tmp_path / "new.mp4"]
+    done = node(environment, *given, code=2)
+    error = done.stderr.decode()
+    assert said in error
+    assert "Traceback" not in error
+    assert talk.read_bytes() == before
+    assert not (tmp_path / "new.mp4").exists()

@@ -1,0 +1,182 @@
+"""A film's pictures get new lips where something is said and a face is seen; stopped work goes on; the rest stays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from ml.lips.types import Curves, Face, Mouth, Patch, Picture
+from ml.video.mux import Extras
+from ml.video.sound import Sound
+from node.filming import AROUND, Filming, FilmOptions, Said
+from tests.ml.lips.portrait import portrait
+from tests.ml.video.clips import Recipe, Track, beep, make, packets
+
+RATE, COUNT = 25, 60
+_, FACE = portrait(0.6)
+BOX = (60, 80, 20, 10)
+"""x, y, width, height of what the fake renderer paints."""
+
+
+class Watcher:
+    """A tracker that sees one face, but for some pictures, and is told when to end."""
+
+    def __init__(self, blind: Sequence[int] = (), faces: int = 1) -> None:
+        self._blind, self._faces, self._at = frozenset(blind), faces, 0
+        self.forgotten = self.closed = 0
+
+    def follow(self, picture: Picture) -> tuple[Face, ...]:
+        self._at += 1
+        return () if self._at - 1 in self._blind else tuple(replace(FACE, track=1 + at) for at in range(self._faces))
+
+    def forget(self) -> None:
+        self._at, self.forgotten = 0, self.forgotten + 1
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Painter:
+    """A renderer that paints a red box; None for pictures in which it would do harm; fails when it is told to."""
+
+    name = "painter"
+
+    def __init__(self, harm: Sequence[int] = (), fails: int | None = None) -> None:
+        self.harm, self.fails = frozenset(harm), fails
+        self.offered: list[int] = []
+        self.asked: list[int] = []
+        self.planned: list[tuple[bool, bool]] = []
+        self.closed = False
+
+    def offer(self, index: int, picture: Picture, face: Face) -> None:
+        self.offered.append(index)
+
+    def plan(self, faces: Sequence[Face | None], mouths: Sequence[Mouth | None]) -> None:
+        self.planned = [(face is not None, mouth is not None) for face, mouth in zip(faces, mouths, strict=True)]
+
+    def render(self, index: int, picture: Picture, face: Face, mouth: Mouth) -> Patch | None:
+        if index == self.fails:
+            raise KeyboardInterrupt
+        self.asked.append(index)
+        if index in self.harm:
+            return None
+        x, y, width, height = BOX
+        red = np.zeros((height, width, 3), np.uint8)
+        red[..., 0] = 255
+        return Patch(x, y, red, np.full((height, width), 255, np.uint8))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    sound = Track(beep(COUNT / RATE, 0.5), language="eng")
+    return make(tmp_path_factory.mktemp("film") / "a.mp4", Recipe(count=COUNT, rate=RATE, sounds=(sound,)))
+
+
+def said(*spans: tuple[float, float], start: float = 0.0) -> Said:
+    return Said(Curves(np.full((300, 4), 0.3, np.float32), 100.0, "phonemes"), spans, start)
+
+
+def film(clip: Path, folder: Path, what: Said, painter: Painter, watcher: Watcher | None = None, **options):
+    job = Filming(FilmOptions(hardware=False, **options), watcher or Watcher(), lambda: painter, folder / "jobs")
+    sound = np.zeros(16_000, np.float32)
+    told: list[tuple[str, float]] = []
+    facts = job.film(
+        clip,
+        folder / "b.mp4",
+        what,
+        lambda: iter([sound]),
+        Extras(sound=Sound(language="spa"), source=clip),
+        lambda stage, done, total: told.append((stage, done)),
+    )
+    return facts, told
+
+
+def reds(path: Path) -> list[bool]:
+    """Of each picture whether its box is red."""
+    x, y, width, height = BOX
+    with av.open(path) as file:
+        parts = [
+            frame.to_ndarray(format="rgb24")[y + 3 : y + height - 3, x + 4 : x + width - 4]
+            for frame in file.decode(video=0)
+        ]
+    means = [part.reshape(-1, 3).mean(axis=0) for part in parts]
+    return [bool(mean[0] > 180 and mean[1] < 70 and mean[2] < 70) for mean in means]
+
+
+def test_lips_move_where_something_is_said_and_a_face_is_seen(clip: Path, tmp_path: Path) -> None:
+    painter, blind, harm = Painter(harm=[30]), [20, 21], [30]
+    facts, told = film(clip, tmp_path, said((0.6, 1.4)), painter, Watcher(blind))
+    ours = [at for at in range(COUNT) if 0.6 - AROUND <= at / RATE < 1.4 + AROUND]
+    moved = [at for at in ours if at not in (*blind, *harm)]
+    assert reds(tmp_path / "b.mp4") == [at in moved for at in range(COUNT)]
+    assert (facts.pictures, facts.moved, facts.kept) == (COUNT, len(moved), 1)
+    assert facts.faceless == 2
+    assert facts.moved + facts.kept + facts.faceless + facts.silent == COUNT
+    assert painter.offered == [at for at in range(COUNT) if at not in blind]
+    assert painter.planned == [(at not in blind, at in ours and at not in blind) for at in range(COUNT)]
+    assert painter.closed
+    assert [stage for stage, _ in told][:1] == ["find faces"]
+    for stage in ("find faces", "look at mouths", "draw lips"):
+        done = [at for name, at in told if name == stage]
+        assert done == sorted(done)
+        assert done[-1] == pytest.approx(COUNT / RATE, abs=0.05)
+    assert not list((tmp_path / "jobs").iterdir()), "nothing is kept of what is done"
+
+
+def test_the_sound_begins_where_it_is_told_and_lips_with_it(clip: Path, tmp_path: Path) -> None:
+    facts, _ = film(clip, tmp_path, said((0.0, 0.4), start=1.0), Painter())
+    ours = [1.0 - AROUND <= at / RATE < 1.4 + AROUND for at in range(COUNT)]
+    assert reds(tmp_path / "b.mp4") == ours
+    assert facts.curves == "phonemes"
+    with av.open(tmp_path / "b.mp4") as file:
+        assert [track.language for track in file.streams.audio] == ["spa"]
+
+
+def test_stopped_work_goes_on_where_it_was(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ml.video import segments
+
+    real = segments.Segments.__init__
+
+    def short(self, folder, like, options=None, key="", seconds=0.4):
+        real(self, folder, like, options, key, seconds)
+
+    monkeypatch.setattr(segments.Segments, "__init__", short)
+    with pytest.raises(KeyboardInterrupt):
+        film(clip, tmp_path, said((0.0, 2.4)), Painter(fails=40))
+    assert not (tmp_path / "b.mp4").exists()
+    again = Painter()
+    facts, _ = film(clip, tmp_path, said((0.0, 2.4)), again)
+    assert 20 <= facts.resumed <= 40
+    assert again.asked == list(range(facts.resumed, COUNT)), "no picture twice, and none left out"
+    assert reds(tmp_path / "b.mp4") == [True] * COUNT
+    assert len(packets(tmp_path / "b.mp4")) == COUNT
+    other, _ = film(clip, tmp_path, said((0.0, 1.0)), Painter())
+    assert other.resumed == 0, "what is said otherwise is other work"
+
+
+def test_where_nobody_is_seen_not_a_bit_of_the_pictures_changes(clip: Path, tmp_path: Path) -> None:
+    facts, _ = film(clip, tmp_path, said((0.0, 2.4)), Painter(), Watcher(range(COUNT)))
+    assert (facts.moved, facts.faceless, facts.codec) == (0, COUNT, "copied")
+    assert [data for _, _, data, _ in packets(tmp_path / "b.mp4")] == [data for _, _, data, _ in packets(clip)]
+
+
+def test_all_faces_can_speak_each_with_a_renderer_of_its_own(clip: Path, tmp_path: Path) -> None:
+    made: list[Painter] = []
+
+    def another() -> Painter:
+        made.append(Painter())
+        return made[-1]
+
+    job = Filming(FilmOptions(face="all", hardware=False), Watcher(faces=2), another, tmp_path / "jobs")
+    facts = job.film(clip, tmp_path / "b.mp4", said((0, 1)), lambda: iter(()), Extras(source=clip), lambda *told: None)
+    assert facts.faces == len(made) == 2
+    assert made[0].asked == made[1].asked != []
+    job.close()

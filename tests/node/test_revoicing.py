@@ -1,0 +1,140 @@
+"""What a dub says is told to the filming on the right time line, in the right spans, by the best way there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ml.errors import BadText, BadVideo
+from ml.lips.types import OPEN
+from ml.speech.items import Utterance
+from ml.types import Audio, Phoneme, Speech, Transcript, Translation
+from node.dubbing import Laid
+from node.filming import Filming, Said
+from node.report import FilmFacts, Report
+from node.revoicing import Screen, Ways, Words, dub_video, is_video, lipsync
+from tests.ml.video.clips import Recipe, Track, beep, make, packets
+
+FACTS = FilmFacts(10, 10, 0, 0, 0, 1, "bank", "phonemes", "libx264")
+
+
+class Dubber:
+    """A dubbing that lays known utterances, and a second of tone as their sound."""
+
+    def __init__(self, utterances: list[Utterance]) -> None:
+        self._utterances = utterances
+
+    def dub(self, source: Path, output: Path, progress, cold_start: float, laid: Laid) -> Report:
+        from ml.audio.write import write
+
+        write(laid.sound, Audio(beep(2.0, 0.5)))
+        laid.utterances.extend(self._utterances)
+        return Report(str(source), str(output), "en", "es", 2.0, 1.0, 0.0, (), None, (), {}, subtitles=("a.srt",))
+
+
+class Camera(Filming):
+    """A filming that keeps what it was told, and copies its source."""
+
+    def __init__(self) -> None:
+        self.said: Said | None = None
+        self.samples = np.zeros(0)
+
+    def film(self, source, target, said, sound, extras, progress):
+        self.said, self.extras = said, extras
+        self.samples = np.concatenate(list(sound()))
+        target.write_bytes(source.read_bytes())
+        return FACTS
+
+
+def utterance(start: float, end: float, said: float, phonemes: tuple[Phoneme, ...]) -> Utterance:
+    speech = Speech(Audio(beep(said)), "ama", "es", "voice", phonemes=phonemes)
+    heard = Transcript("loves", "en", start, end, 1.0, "ears")
+    return Utterance(
+        index=0,
+        start=start,
+        end=end,
+        room=end + 1,
+        audio=Audio(beep(end - start)),
+        key="k",
+        transcript=heard,
+        translation=Translation("ama", "loves", "en", "es", "mt", ("en", "es")),
+        dub=speech,
+    )
+
+
+def sounds(*at: tuple[str, float, float]) -> tuple[Phoneme, ...]:
+    return tuple(Phoneme(*one) for one in at)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    late = Track(beep(1.5, 0.2), start=0.5, language="eng")
+    return make(tmp_path_factory.mktemp("clip") / "a.mp4", Recipe(count=50, sounds=(late,)))
+
+
+def nobody(language: str) -> Ways:
+    raise AssertionError("nobody need lay a text whose sounds are told")
+
+
+def test_a_dub_moves_lips_when_it_is_heard_and_counts_from_its_sound(clip: Path, tmp_path: Path) -> None:
+    camera = Camera()
+    spoken = utterance(0.4, 1.0, 0.9, sounds(("a", 0.0, 0.3), ("m", 0.3, 0.5), ("a", 0.5, 0.9)))
+    report = dub_video(Dubber([spoken]), Screen(camera, nobody), clip, tmp_path / "b.mp4", lambda *told: None)
+    assert report.film is FACTS
+    said = camera.said
+    assert said is not None
+    assert said.start == pytest.approx(0.5, abs=0.07), "half a second late, but for what AAC puts before"
+    assert said.spans == ((0.4, pytest.approx(1.3)),), "until both the original and the dub are over"
+    opening = said.curves.values[:, OPEN]
+    assert opening[:35].max() == 0
+    assert opening[45:70].max() > 0.3
+    assert opening[78:82].min() < 0.1, "shut at the m"
+    assert len(camera.samples) == pytest.approx(32_000, abs=16)
+    assert camera.extras.sound.language == "spa"
+    assert [track.language for track in camera.extras.subtitles] == ["eng", "spa"]
+    assert camera.extras.subtitles[1].cues[0].start == pytest.approx(0.9, abs=0.07), "subtitles as late as the sound"
+
+
+def test_a_voice_that_tells_no_sounds_is_laid_or_heard(clip: Path, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def lay(language: str) -> Ways:
+        asked.append(language)
+        return Ways()
+
+    camera = Camera()
+    two = [utterance(0.1, 0.4, 0.3, ()), utterance(0.6, 0.9, 0.3, ())]
+    dub_video(Dubber(two), Screen(camera, lay), clip, tmp_path / "b.mp4", lambda *told: None)
+    assert asked == ["es"], "once for all of it"
+    assert camera.said is not None
+    assert camera.said.curves.source == "sound"
+
+
+def test_without_a_screen_pictures_are_copied(clip: Path, tmp_path: Path) -> None:
+    report = dub_video(Dubber([]), None, clip, tmp_path / "b.mp4", lambda *told: None)
+    assert report.film is None
+    assert [data for _, _, data, _ in packets(tmp_path / "b.mp4")] == [data for _, _, data, _ in packets(clip)]
+
+
+def test_a_sound_that_does_not_fit_is_told(clip: Path, tmp_path: Path) -> None:
+    from ml.audio.write import write
+
+    write(tmp_path / "long.wav", Audio(beep(4.0, 1.0)))
+    facts = lipsync(Camera(), clip, tmp_path / "long.wav", tmp_path / "b.mp4", lambda *told: None)
+    assert facts.notes == ("The sound is 2.0 s longer than the pictures.",)
+    words = Words("tell me", "en", Ways())
+    facts = lipsync(Camera(), clip, tmp_path / "long.wav", tmp_path / "b.mp4", lambda *told: None, words)
+    assert "could not be laid" in facts.notes[0]
+    with pytest.raises(BadText, match="empty"):
+        lipsync(Camera(), clip, tmp_path / "long.wav", tmp_path / "b.mp4", lambda *told: None, Words(" ", "en", Ways()))
+    with pytest.raises(BadVideo):
+        lipsync(Camera(), tmp_path / "long.wav", clip, tmp_path / "b.mp4", lambda *told: None)
+
+
+def test_a_cover_is_no_video(clip: Path, tmp_path: Path) -> None:
+    song = make(tmp_path / "song.mp4", Recipe(count=0, sounds=(Track(beep(0.5)),), cover=True))
+    assert is_video(clip)
+    assert not is_video(song)
+    assert not is_video(tmp_path / "nothing.mp4")
