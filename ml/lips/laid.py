@@ -145,11 +145,11 @@ def _lasting(edges: Sequence[tuple[str, float, float]], seconds: float) -> list[
 
 
 def _without_pauses(sounds: Sequence[Phoneme], pauses: Sequence[tuple[float, float]]) -> Iterator[Phoneme]:
-    """The sounds as far as they are not in a pause; of two parts on both sides of one, the longer."""
+    """The sounds as far as they are not in a pause; of two parts on both sides of one, the longer. One that is all in a
+    pause is a quiet one, and stays."""
     for sound in sounds:
         start, end = sound.start, sound.end
         for first, last in pauses:
             if start < last and end > first:
                 start, end = (start, first) if first - start >= end - last else (last, end)
-        if end - start > 1e-3:
-            yield replace(sound, start=start, end=end)
+        yield replace(sound, start=start, end=end) if end - start > 1e-3 else sound
