@@ -96,7 +96,7 @@ class Wav2Lip:
     def draw(self, faces: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], sounds: Windows) -> Picture:
         """The network alone: faces `[B, 96, 96, 3]`, BGR, and windows `[B, 80, 16]` to faces `[B, 96, 96, 3]`, BGR."""
         if self._network is None:
-            raise EngineFailed("Wav2Lip was closed.", "Load it again.")
+            raise _closed()
         try:
             with torch.inference_mode():
                 whole = torch.from_numpy(faces).to(self._placement.device).permute(0, 3, 1, 2).to(self._dtype) / 255
@@ -138,10 +138,12 @@ class Wav2LipRenderer:
 
     def __init__(self, network: Wav2Lip, sound: Audio, when: Callable[[int], float]) -> None:
         """`sound` is what the faces shall say; `when` tells the second of it at which a picture is shown, by the
-        picture's number. `network` is closed with this. Raises BadAudio for sound that is not at 16 kHz."""
+        picture's number. Several, of one face each, may share `network`: whoever loaded it closes it. Raises BadAudio
+        for sound that is not at 16 kHz."""
         if sound.rate != SAMPLE_RATE:
             raise BadAudio(f"Wav2Lip hears sound at {SAMPLE_RATE} Hz, not at {sound.rate} Hz.", "Resample it first.")
-        self._network, self._when = network, when
+        self._network: Wav2Lip | None = network
+        self._when = when
         self._mel = log_mel(sound.samples)
         self._crops: list[Crop | None] = []
 
@@ -161,20 +163,26 @@ class Wav2LipRenderer:
     def render_batch(
         self, indices: Sequence[int], pictures: Sequence[Picture], faces: Sequence[Face]
     ) -> list[Patch | None]:
-        """The same for several pictures at once."""
+        """The same for several pictures at once. Raises EngineFailed after `close`, OutOfMemory."""
+        if self._network is None:
+            raise _closed()
         sounds = windows(self._mel, [self._when(index) for index in indices], self._network.options.lead)
         crops = [self._crop(index, face) for index, face in zip(indices, faces, strict=True)]
         return self._network.render_batch(pictures, faces, sounds, crops)
 
     def close(self) -> None:
-        """Free the network; a second call does nothing."""
-        self._network.close()
+        """Let go of the network; a second call does nothing."""
+        self._network = None
 
     def _crop(self, index: int, face: Face) -> Crop | None:
         """The planned crop, where it is one of this face and not of another in the same picture; else its own."""
         own = crop_of(face)
         planned = self._crops[index] if 0 <= index < len(self._crops) else None
         return planned if planned is not None and own is not None and planned.is_near(own) else own
+
+
+def _closed() -> EngineFailed:
+    return EngineFailed("Wav2Lip was closed.", "Load it again.")
 
 
 def load_wav2lip(

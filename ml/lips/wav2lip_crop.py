@@ -159,14 +159,20 @@ def _mask(outline: Places, shape: tuple[int, int], face: Face, crop: Crop, corne
     high, wide = shape
     inside = np.zeros((high + 2, wide + 2), np.uint8)
     cv2.fillPoly(inside, [np.round((outline + 1) * 16).astype(np.int32)], 1, shift=4)
-    depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5)[1:-1, 1:-1]
-    x, y = np.meshgrid(np.arange(wide) + corner[0] - crop.x, np.arange(high) + corner[1] - crop.y)
-    cosine, sine = np.cos(crop.angle), np.sin(crop.angle)
-    across, down = x * cosine + y * sine, y * cosine - x * sine
+    depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5)[1:-1, 1:-1].copy()
+    cosine, sine = float(np.cos(crop.angle)), float(np.sin(crop.angle))
+    x = np.arange(wide, dtype=np.float32)[None] + (corner[0] - crop.x)
+    y = np.arange(high, dtype=np.float32)[:, None] + (corner[1] - crop.y)
     frame = head_frame(face.points)
     nose_x, nose_y = frame.origin - (crop.x, crop.y)
-    top = max(0.0, nose_y * cosine - nose_x * sine - _ABOVE * frame.unit)
-    for edge in (crop.width / 2 - np.abs(across), crop.height / 2 - down, down - top):
-        depth = np.minimum(depth, np.maximum(edge, 0))
-    share = np.clip(depth / max(1.0, _FADE * frame.unit), 0, 1)
-    return np.asarray(np.round(255 * share * share * (3 - 2 * share)), np.uint8)
+    top = max(0.0, float(nose_y * cosine - nose_x * sine) - _ABOVE * frame.unit)
+    edges = (  # how far inside the crop's left, right and lower edge, and below the nose: each a slope over the picture
+        (cosine, sine, crop.width / 2),
+        (-cosine, -sine, crop.width / 2),
+        (sine, -cosine, crop.height / 2),
+        (-sine, cosine, -top),
+    )
+    for along_x, along_y, start in edges:
+        np.minimum(depth, x * np.float32(along_x) + (y * np.float32(along_y) + np.float32(start)), out=depth)
+    share = np.clip(depth * np.float32(1 / max(1.0, _FADE * frame.unit)), 0, 1)
+    return np.asarray(np.round(share * share * (765 - 510 * share)), np.uint8)

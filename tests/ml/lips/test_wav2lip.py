@@ -193,12 +193,21 @@ def test_memory_does_not_grow_with_the_video(wav2lip: Wav2Lip, astronaut: Pictur
     assert kept < astronaut.nbytes / 4  # not one picture is kept
 
 
-def test_closed_it_says_so(astronaut: Picture) -> None:
-    made = renderer(Wav2Lip(copy.deepcopy(network()), Placement()))
+def test_closed_it_says_so_and_others_go_on(wav2lip: Wav2Lip, astronaut: Picture) -> None:
+    one, other = renderer(wav2lip), renderer(wav2lip)
+    one.close()
+    one.close()
+    with pytest.raises(EngineFailed, match="closed"):
+        one.render(0, astronaut, FACE, MOUTH)
+    assert other.render(0, astronaut, FACE, MOUTH) is not None
+
+
+def test_the_network_closed_says_so() -> None:
+    made = Wav2Lip(copy.deepcopy(network()), Placement())
     made.close()
     made.close()
     with pytest.raises(EngineFailed, match="closed"):
-        made.render(0, astronaut, FACE, MOUTH)
+        made.draw(np.zeros((1, 96, 96, 3), np.uint8), sounds(1))
 
 
 def test_loading_tells_the_licence_once_and_draws_what_was_saved(wav2lip: Wav2Lip, tmp_path: Path) -> None:
