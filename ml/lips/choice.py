@@ -15,7 +15,7 @@ import numpy.typing as npt
 Values = npt.NDArray[np.float64]
 GAP, HALF_WIDTH, YAW, PITCH, LIGHT, BLUR = range(6)
 """Columns of features: lips in eye-widths, the head in units of 45 degrees, the mean level of the cheeks in 0..1, and
-how much less sharp than others a mouth is, 0..1."""
+how much less sharp or steady than others a mouth is, 0..1."""
 FEATURES = 6
 
 
@@ -25,7 +25,7 @@ class Weights:
     what it does not show cannot be seen; `ajar`: for teeth where lips shall be closed. `jump`: for each change to a
     mouth that was not the next one."""
 
-    fit: tuple[float, ...] = (14.0, 6.0, 6.0, 6.0, 3.0, 0.4)
+    fit: tuple[float, ...] = (25.0, 12.0, 6.0, 6.0, 3.0, 0.4)
     change: tuple[float, ...] = (3.0, 2.0, 5.0, 5.0, 3.0, 0.0)
     shut: float = 25.0
     ajar: float = 10.0

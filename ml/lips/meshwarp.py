@@ -20,8 +20,8 @@ Map = npt.NDArray[np.float32]
 _SHIFT = 4
 """Corners of triangles are laid to the 16th of a pixel."""
 _HOLE = np.ones((7, 7), np.uint8)
-_LEAST_AREA = 0.3
-"""Square pixels: smaller triangles are seen by nobody, and have no certain way back."""
+_LEAST_HEIGHT = 0.8
+"""Pixels: thinner triangles are left to their neighbours; at their rim a way would lead far off."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ class MeshWarp:
         corners = places[triangles] - [window.x, window.y]
         along, across = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
         area = along[:, 0] * across[:, 1] - along[:, 1] * across[:, 0]
-        seen = area > 2 * _LEAST_AREA
+        longest = np.sqrt(np.maximum((along**2).sum(axis=1), (across**2).sum(axis=1)))
+        longest = np.maximum(longest, np.sqrt(((along - across) ** 2).sum(axis=1)))
+        seen = area > _LEAST_HEIGHT * longest
         self._triangles, corners, area = triangles[seen], corners[seen], area[seen, None]
         self._numbers = np.full((window.height, window.width), len(self._triangles), np.int32)
         rounded = np.round(corners * (1 << _SHIFT)).astype(np.int32)

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.lips.choice import GAP
+from ml.lips.choice import BLUR, GAP
 from ml.lips.crops import Crops
 from ml.lips.targets import targets
 from ml.lips.types import Face, Mouth
@@ -64,3 +64,12 @@ def test_mouths_that_are_not_seen_well_are_not_kept() -> None:
     crops.offer(3, PICTURE, FACE)
     crops.clear()
     assert len(crops) == crops.bytes == 0
+
+
+def test_lips_that_move_fast_count_as_less_sharp() -> None:
+    crops = Crops(5, 10**9)
+    for index, gap in ((0, 0.0), (1, 0.1), (2, 0.101), (9, 0.0)):
+        crops.offer(index, PICTURE, speaking(gap))
+    blur = crops.features[:, BLUR]
+    assert blur[1] > 0.9
+    assert (blur[[0, 2, 3]] < 0.1).all()

@@ -49,6 +49,13 @@ def test_specks_between_triangles_are_closed() -> None:
     assert not mesh.covered[:, 50:].any()
 
 
+def test_a_sliver_leaves_its_pixels_to_its_neighbours() -> None:
+    places = np.array([[0.0, 0], [20, 0], [20, 40], [0, 40], [20.2, 20]])
+    there = places + np.array([[0, 0], [0, 0], [0, 0], [0, 0], [300, 0]])
+    x, _ = MeshWarp(places, np.concatenate([TWO, [[1, 4, 2]]]).astype(np.int32), Window(0, 0, 40, 50)).maps(there)
+    assert x[:41, :21].max() < 25
+
+
 def test_a_window_ends_where_the_picture_does() -> None:
     assert around(SQUARE, 2, 100, 100) == Window(8, 8, 45, 35)
     assert around(SQUARE, 20, 45, 52) == Window(0, 0, 52, 45)

@@ -15,7 +15,7 @@ from ml.lips.geometry import measure
 from ml.lips.presets import PRESETS, Preset
 from ml.lips.sampling import TOLERANCE, Cv2Sampler, Sampler, TorchSampler
 from ml.lips.types import Mouth, Renderer, put
-from ml.lips.warp import WarpRenderer, eased, tucked
+from ml.lips.warp import WarpRenderer, drawn, eased, tucked
 from tests.ml.lips.portrait import face, portrait
 
 PICTURE, FACE = portrait()
@@ -164,3 +164,12 @@ def test_lips_are_read_within_their_lines() -> None:
     assert found[13, 1] < flat[13, 1]
     assert found[14, 1] > flat[14, 1]
     assert (found[[78, 308]] == flat[[78, 308]]).all()
+
+
+@settings(deadline=None)
+@given(gap=st.floats(0, 0.4), more=st.floats(0.001, 0.1))
+def test_wider_gaps_are_drawn_wider_and_wide_ones_as_they_are(gap: float, more: float) -> None:
+    assert 0 <= drawn(gap) < drawn(gap + more)
+    assert drawn(0.0) == 0
+    assert abs(drawn(gap) - gap) < 0.035
+    assert abs(drawn(0.2 + gap) - 0.2 - gap) < 0.006
