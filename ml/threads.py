@@ -17,7 +17,7 @@ VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def limit_threads(count: int = 1) -> None:
-    """Let numpy's BLAS, OpenMP and torch use `count` threads in this process and in the children it starts.
+    """Let numpy's BLAS, OpenMP, torch and OpenCV use `count` threads in this process and in the children it starts.
 
     What is not loaded yet reads the environment when it is; what is loaded is told. Raises ValueError below 1.
     """
@@ -32,3 +32,6 @@ def limit_threads(count: int = 1) -> None:
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(count)
+    cv2 = sys.modules.get("cv2")
+    if cv2 is not None:
+        cv2.setNumThreads(count)

@@ -20,6 +20,7 @@ from ml.engines.protocols import EngineHome
 from ml.engines.registry import Registry, discover
 from ml.engines.residency import Residency
 from ml.errors import Unavailable, UnsupportedLanguage
+from ml.threads import limit_threads
 from node.config import Config
 from node.dubbing import Dubbing, DubOptions
 from node.engines import load_engines
@@ -113,7 +114,9 @@ class Node:
         from node.filming import Filming
 
         make = partial(renderer_at, options.renderer, PRESETS[options.preset])
-        return Filming(options, tracker_at(EngineHome(self.config.models)), make, self.config.jobs)
+        tracker = tracker_at(EngineHome(self.config.models))
+        limit_threads()  # OpenCV is loaded by now; who decodes and encodes has threads of its own
+        return Filming(options, tracker, make, self.config.jobs)
 
 
 def build(config: Config, tell: Callable[[str], None] | None = None) -> Node:

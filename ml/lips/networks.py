@@ -7,8 +7,11 @@ of faces, and not where the models come from.
 
 from __future__ import annotations
 
+import os
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -20,6 +23,7 @@ from ml.errors import EngineFailed, Unavailable
 
 Tensor = npt.NDArray[np.float32]
 Body = Literal["litert", "cv2"]
+_GREETING = b"INFO: Created TensorFlow Lite XNNPACK delegate"
 _PACKAGES: dict[Body, tuple[str, str]] = {
     "litert": ("ai_edge_litert", "ai-edge-litert"),
     "cv2": ("cv2", "opencv-python-headless"),
@@ -55,6 +59,26 @@ def network(model: bytes, outputs: Sequence[str], body: Body) -> Network:
     return LiteRtNetwork(model, outputs) if body == "litert" else Cv2Network(model, outputs)
 
 
+@contextmanager
+def _without_its_greeting() -> Iterator[None]:
+    """LiteRT greets on standard error, from C, and cannot be told not to. All else that is said there meanwhile is said
+    when this is over."""
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    with tempfile.TemporaryFile() as said:
+        ours = os.dup(2)
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(ours, 2)
+            os.close(ours)
+            said.seek(0)
+            for line in said:
+                if not line.startswith(_GREETING):
+                    os.write(2, line)
+
+
 class LiteRtNetwork:
     """`Network` on LiteRT."""
 
@@ -63,8 +87,9 @@ class LiteRtNetwork:
         from ai_edge_litert.interpreter import Interpreter  # type: ignore[import-untyped,unused-ignore]
 
         try:
-            self._interpreter: Any = Interpreter(model_content=model, num_threads=1)
-            self._interpreter.allocate_tensors()
+            with _without_its_greeting():
+                self._interpreter: Any = Interpreter(model_content=model, num_threads=1)
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise EngineFailed(f"LiteRT cannot run this network: {error}.") from error
         (fed,) = self._interpreter.get_input_details()

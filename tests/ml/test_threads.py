@@ -63,3 +63,9 @@ def test_it_loads_nothing_by_itself() -> None:
 def test_no_threads_at_all_is_an_error(count: int) -> None:
     with pytest.raises(ValueError, match="at least one"):
         limit_threads(count)
+
+
+def test_opencv_is_told_where_it_is_loaded() -> None:
+    program = "import cv2\nfrom ml.threads import limit_threads\nlimit_threads(1)\nprint(cv2.getNumThreads())"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1"]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
+from ml.engines.protocols import EngineHome
 from ml.errors import EngineFailed, Unavailable
 from ml.lips import networks
 from ml.lips.networks import Body, Network, chosen, network
+from tests.conftest import ROOT
 from tests.ml.lips.tiny_network import convolution
 
 BODIES: tuple[Body, ...] = ("litert", "cv2")
@@ -78,3 +82,14 @@ def test_litert_is_first_and_opencv_second(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_packages_are_those_that_are_looked_for() -> None:
     assert all(importlib.util.find_spec(name) for name in ("ai_edge_litert", "cv2"))
+
+
+def test_litert_greets_nobody_and_what_else_is_said_is_heard(face_home: EngineHome) -> None:
+    program = (
+        "import os, sys\nfrom pathlib import Path\nfrom ml.engines.protocols import EngineHome\n"
+        "from ml.lips import networks\nfrom ml.lips.tracker import tracker_at\n"
+        "with networks._without_its_greeting():\n    os.write(2, b'this is heard\\n')\n"
+        f"tracker_at(EngineHome(Path({str(face_home.models)!r})), 'litert').close()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr == "this is heard\n"
