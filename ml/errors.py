@@ -27,6 +27,14 @@ class MlError(Exception):
         self.sentence = sentence
         self.remedy = remedy
 
+    @property
+    def whole(self) -> str:
+        """Sentence and remedy as one line, each with its own end."""
+        told = self.sentence.strip()
+        if not self.remedy:
+            return told
+        return f"{told}{'' if told.endswith(('.', '!', '?')) else '.'} To mend: {self.remedy}"
+
 
 class Unavailable(MlError):
     """A real engine, program, model or device that is not here; it is never imitated."""

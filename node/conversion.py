@@ -161,7 +161,7 @@ def convert(
             raise failure
     if failure is not None:
         said = f"{len(silent)} of {heard.pieces} pieces of speech could not be converted and are silent"
-        warnings.append(f"{said}: {failure.sentence} {failure.remedy}".strip())
+        warnings.append(f"{said}: {failure.whole}")
     return Conversion(
         input=str(source),
         output=str(target),
@@ -241,7 +241,7 @@ def _encoder(registry: Registry, profile: VoiceProfile) -> tuple[SpeakerEncoder 
     try:
         return cast(SpeakerEncoder, registry.load("speaker", profile.encoder)), ""
     except (Unavailable, ModelDamaged, EngineFailed) as error:
-        return None, f"Likeness is not measured: {error.sentence} {error.remedy}".strip()
+        return None, f"Likeness is not measured: {error.whole}"
 
 
 def _same_voice(

@@ -83,7 +83,7 @@ def load_engines(
             except (Unavailable, ModelDamaged, EngineFailed) as error:
                 if task != "speaker":
                     raise
-                warnings.append(f"Likeness is not measured: {error.sentence} {error.remedy}".strip())
+                warnings.append(f"Likeness is not measured: {error.whole}")
             else:
                 warnings.extend(picks[task].troubles)
 

@@ -204,7 +204,7 @@ def main() -> None:
     try:
         line = measure(question)
     except MlError as error:
-        line = Measured(question.name, trouble=f"{error.sentence} {error.remedy}".strip())
+        line = Measured(question.name, trouble=error.whole)
     out.write(json.dumps(msgspec.to_builtins(line)).encode() + b"\n")
     out.flush()
 

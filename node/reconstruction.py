@@ -81,7 +81,7 @@ def sounding(registry: Registry, asked: str | None = None) -> Sounding:
     except (Unavailable, ModelDamaged, EngineFailed) as error:
         if asked is not None:
             raise
-        return Sounding(why="no vocoder starts", trouble=f"{error.sentence} {error.remedy}".strip())
+        return Sounding(why="no vocoder starts", trouble=error.whole)
     return Sounding(cast(Vocoder, pick.engine), pick.why, " ".join(pick.troubles))
 
 

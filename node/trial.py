@@ -78,7 +78,21 @@ def _timed(job: Callable[[], T]) -> tuple[T, str]:
     return result, f"{1000 * (time.perf_counter() - began):.0f} ms"
 
 
+def _knows(engine: Engine) -> bool:
+    """Whether the language of the sentence is one of the engine's; one that lists none may know any."""
+    known = engine.capabilities().languages
+    return not known or any(one.lower().split("-")[0] == LANGUAGE for one in known)
+
+
+def _untried(engine: Engine, does: str) -> str:
+    names = engine.capabilities().languages
+    told = ", ".join(names[:6]) + (f" and {len(names) - 6} others" if len(names) > 6 else "")
+    return f"started; it {does} {told} and not {LANGUAGE}, so no sentence was tried"
+
+
 def _speak(engine: Tts, spoken: list[Audio]) -> str:
+    if not _knows(engine):
+        return _untried(engine, "speaks")
     speech, took = _timed(lambda: engine.speak(SENTENCE, LANGUAGE, Delivery()))
     if speech.audio.seconds < 1.0 or not abs(speech.audio.samples).max() > 0.01:
         raise EngineFailed("It spoke nothing that can be heard.", REMEDY)
@@ -93,6 +107,8 @@ def _first(spoken: list[Audio]) -> Audio:
 
 
 def _hear(engine: Asr, spoken: list[Audio]) -> str:
+    if not _knows(engine):
+        return _untried(engine, "hears")
     audio = _first(spoken)
 
     def listen() -> str:

@@ -60,7 +60,7 @@ def warm_up(registry: Registry, config: Config, tasks: Sequence[Task] = TASKS) -
             given = given or subject(registry, target=target)
             cold, warm = _timed(lambda: exercise(pick.engine, given)), _timed(lambda: exercise(pick.engine, given))  # noqa: B023
         except MlError as error:
-            yield Warmed(task, trouble=f"{error.sentence} {error.remedy}".strip())
+            yield Warmed(task, trouble=error.whole)
         except DEFECTS as error:
             yield Warmed(task, trouble=f"It has a defect: {type(error).__name__}: {str(error)[:300]}")
         else:

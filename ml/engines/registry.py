@@ -206,7 +206,7 @@ class Registry:
 def _said(error: Exception) -> str:
     """What an error says, for a person; of a defect, which it is."""
     if isinstance(error, MlError):
-        return f"{error.sentence} {error.remedy}".strip()
+        return error.whole
     return f"it has a defect: {type(error).__name__}: {str(error)[:300]}"
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml.engines.protocols import Engine, EngineHome, EngineSpec
+from ml.engines.protocols import Capabilities, Engine, EngineHome, EngineSpec
 from ml.engines.registry import Registry
-from ml.errors import EngineFailed
-from ml.types import Audio
+from ml.errors import EngineFailed, UnsupportedLanguage
+from ml.types import Audio, Delivery, Speech
 from node.trial import Trial, try_device, try_engines
 from tests.fakes import TellingAsr, TellingEncoder, TellingMt, TellingTts, absent, spec_of
 
@@ -85,3 +85,22 @@ def test_the_device_is_asked_of_torch() -> None:
     trial = try_device()
     assert trial.works
     assert "torch" in trial.detail
+
+
+def test_an_engine_of_other_languages_is_not_broken() -> None:
+    class Spanish(TellingTts):
+        def capabilities(self) -> Capabilities:
+            return Capabilities("1", ("es", "ca"))
+
+        def speak(self, text: str, language: str, delivery: Delivery) -> Speech:
+            raise UnsupportedLanguage(f"It does not speak {language!r}.", "It speaks es.")
+
+    class Ear(TellingAsr):
+        def capabilities(self) -> Capabilities:
+            return Capabilities("1", ("fr",))
+
+    found = tried(spec_of("mouth", "tts", Spanish), spec_of("ear", "asr", lambda spec: Ear(spec, "bonjour")), VOICE)
+    assert found["mouth"].works
+    assert "it speaks es, ca and not en" in found["mouth"].detail
+    assert found["ear"].works
+    assert "it hears fr and not en" in found["ear"].detail

@@ -138,7 +138,7 @@ def test_one_that_does_not_start_is_told_and_the_next_real_one_serves():
     registry = Registry([spec("big", rank=9, factory=failing), spec("small", rank=1)], HOME)
     pick = registry.pick(Wish("mt", "en"))
     assert isinstance(pick.engine, Engine)
-    assert pick.troubles == ("big does not start: The big model is damaged. node models verify big",)
+    assert pick.troubles == ("big does not start: The big model is damaged. To mend: node models verify big",)
     assert "others did not start" in pick.why
     with pytest.raises(ModelDamaged):
         registry.pick(Wish("mt", "en"), "big")
@@ -244,3 +244,15 @@ def test_all_are_closed_also_when_one_does_not_close():
     with pytest.raises(RuntimeError, match="it will not"):
         registry.close()
     assert [one.closed for one in made] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "remedy", "line"),
+    [
+        ("It is cut", "node models verify it", "It is cut. To mend: node models verify it"),
+        ("It is cut.", "node models verify it", "It is cut. To mend: node models verify it"),
+        ("It is cut.", "", "It is cut."),
+    ],
+)
+def test_a_sentence_and_its_remedy_do_not_run_into_each_other(sentence: str, remedy: str, line: str) -> None:
+    assert Unavailable(sentence, remedy).whole == line
