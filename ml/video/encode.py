@@ -80,6 +80,8 @@ class Coding:
     colour: Colour
     options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     notes: tuple[str, ...] = ()
+    refused: str = ""
+    """Why none of the hardware encoders that were tried is taken; most machines have none."""
 
 
 def coding(like: VideoInfo, options: VideoOptions | None = None) -> Coding:
@@ -97,13 +99,10 @@ def coding(like: VideoInfo, options: VideoOptions | None = None) -> Coding:
             notes.append(f"{like.width} x {like.height} is an odd size: made {width} x {height} by repeating the edge.")
     if depth > 8:
         notes.append(f"{like.name} has {depth} bits a sample: they become 8.")
-    form, codec = "yuv444p" if full_chroma else "yuv420p", SOFTWARE
+    form, codec, refused = "yuv444p" if full_chroma else "yuv420p", SOFTWARE, ""
     if options.hardware == "auto" and not full_chroma:
         found, refused = _hardware(width, height)
-        if found:
-            codec = found
-        elif refused:
-            notes.append(f"No hardware encoder works here ({refused}): {SOFTWARE} encodes.")
+        codec = found or SOFTWARE
     interval = max(1, round(like.rate * _KEY_SECONDS))
     return Coding(
         codec=codec,
@@ -116,6 +115,7 @@ def coding(like: VideoInfo, options: VideoOptions | None = None) -> Coding:
         colour=like.colour.stored,
         options=MappingProxyType(_options(codec, options) | {"g": str(interval)}),
         notes=tuple(notes),
+        refused=refused,
     )
 
 
