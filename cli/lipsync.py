@@ -39,10 +39,17 @@ class LipWishes:
     hardware: bool = True
     "Let a graphics card encode, where one can."
 
+    preview: Path | None = None
+    "Also write a video of before and after side by side (.mp4, .mkv)."
+
+    sheet: Path | None = None
+    "Also write a contact sheet of faces before and after (.png)."
+
 
 def film_options(wishes: LipWishes) -> FilmOptions | None:
     """The options of a filming; None where lips stay as they are. Raises BadUsage."""
     from node.filming import FilmOptions
+    from node.showing import Shown
 
     if wishes.lips == "off":
         return None
@@ -53,7 +60,10 @@ def film_options(wishes: LipWishes) -> FilmOptions | None:
         face = int(wishes.face)
     else:
         raise BadUsage(f"{wishes.face!r} is no face.", "Give speaking, largest, all or a number: --face largest")
-    return FilmOptions(wishes.lips, wishes.quality, face, wishes.hardware)
+    if wishes.sheet is not None and wishes.sheet.suffix.lower() != ".png":
+        raise BadUsage(f"A contact sheet is a PNG, not {wishes.sheet.name}.", "Name it in .png: --sheet lips.png")
+    shown = Shown(wishes.preview, wishes.sheet)
+    return FilmOptions(wishes.lips, wishes.quality, face, wishes.hardware, shown)
 
 
 def lipsync(

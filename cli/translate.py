@@ -146,12 +146,15 @@ def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, lips: Film
     from node.dubbing import write_report
     from node.errors import NodeError
     from node.history import note_job
+    from node.showing import Shown
 
     options = _options(node, wishes)
     reports: list[Report] = []
     failures: list[dict[str, str]] = []
     forgotten: str | None = None
     with plan(inputs, wishes.output, options.target) as jobs:
+        if lips is not None and lips.shown != Shown() and len(jobs.pairs) > 1:
+            raise BadUsage("A preview or a sheet is of one video.", "Translate the videos one by one.")
         if common.json and jobs.to_stdout:
             raise BadUsage("Sound and JSON cannot both go to standard output.", "Name a file with -o.")
         dubbing, cold_start = node.dubbing(options)

@@ -9,11 +9,12 @@ nothing of how words came about, or of how progress is shown.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from ml.errors import BadAudio
 from ml.types import SAMPLE_RATE, Audio, Samples
 from node.footage import Footage, Track
 from node.report import FilmFacts
+from node.showing import Showing, Shown
 
 if TYPE_CHECKING:
     from ml.lips.presets import Preset
@@ -48,6 +50,8 @@ class FilmOptions:
     preset: Preset = "balanced"
     face: Wanted = "speaking"
     hardware: bool = True
+    shown: Shown = field(default_factory=Shown)
+    """What is wanted to look at; a film that is looked at is drawn from its beginning."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +97,13 @@ class Filming:
         options = VideoOptions(quality=self._options.preset, hardware="auto" if self._options.hardware else "off")
         key = self._key(source, said)
         self._folder.mkdir(parents=True, exist_ok=True)
-        with Footage(self._folder) as footage, Segments(self._folder / key, info, options, key) as segments:
+        if self._options.shown != Shown():
+            shutil.rmtree(self._folder / key, ignore_errors=True)
+        with (
+            Footage(self._folder) as footage,
+            Segments(self._folder / key, info, options, key) as segments,
+            Showing(self._options.shown, info) as showing,
+        ):
             film = _Film(source, info.seconds, footage, progress)
             resumed = segments.done
             film.find(self._tracker, self._options.face)
@@ -106,7 +116,7 @@ class Filming:
             else:
                 try:
                     film.look(renderers)
-                    film.draw(renderers, segments)
+                    film.draw(renderers, segments, showing)
                 finally:
                     for renderer in renderers.values():
                         renderer.close()
@@ -192,11 +202,16 @@ class _Film:
             for track, renderer in renderers.items():
                 renderer.plan(self._track(track), self.mouths[track])
 
-    def draw(self, renderers: Mapping[int, Renderer], segments: Segments) -> None:
+    def draw(self, renderers: Mapping[int, Renderer], segments: Segments, showing: Showing) -> None:
         """Write every picture that is not written yet, with its new lips."""
+        rows = zip(*self.mouths.values(), strict=True)
+        showing.choose([at for at, mouths in enumerate(rows) if any(mouth is not None for mouth in mouths)])
         for still in self._stills("draw lips", segments.resume, segments.done):
+            before = still.picture.copy() if showing.wants(still.index) else None
             with self._timed("draw lips"):
                 areas, fate = self._drawn(still, renderers)
+            if before is not None:
+                showing.show(still, before, list(self._here(still.index)))
             with self._timed("encode"):
                 segments.write(still.time, still.picture, still if still.stored is not None else None, areas)
             self.became[fate] += 1

@@ -14,6 +14,7 @@ from ml.lips.types import Curves, Face, Mouth, Patch, Picture
 from ml.video.mux import Extras
 from ml.video.sound import Sound
 from node.filming import AROUND, Filming, FilmOptions, Said
+from node.showing import Shown
 from tests.ml.lips.portrait import portrait
 from tests.ml.video.clips import Recipe, Track, beep, make, packets
 
@@ -180,3 +181,32 @@ def test_all_faces_can_speak_each_with_a_renderer_of_its_own(clip: Path, tmp_pat
     assert facts.faces == len(made) == 2
     assert made[0].asked == made[1].asked != []
     job.close()
+
+
+def test_a_preview_and_a_sheet_show_before_and_after(clip: Path, tmp_path: Path) -> None:
+    import cv2
+
+    shown = Shown(tmp_path / "both.mp4", tmp_path / "faces.png")
+    film(clip, tmp_path, said((0.0, 1.0)), Painter(), shown=shown)
+    with av.open(tmp_path / "both.mp4") as file:
+        both = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+    x, y, width, height = BOX
+    assert len(both) == COUNT
+    assert both[0].shape == (120, 320, 3)
+    middle = np.array([x + width // 2, y + height // 2])
+    assert both[5][middle[1], middle[0] + 160, 0] > 150 > both[5][middle[1], middle[0] + 160, 1]
+    assert np.abs(both[5][middle[1], middle[0]].astype(int) - both[5][middle[1], middle[0] + 160]).max() > 60
+    assert np.abs(both[50][:, :160].astype(int) - both[50][:, 160:]).mean() < 4, "nothing was said there"
+    paper = cv2.imread(str(tmp_path / "faces.png"))
+    assert paper is not None
+    assert paper.shape[1] > 6 * 240
+
+
+def test_what_is_looked_at_is_drawn_from_its_beginning_and_left_out_when_it_fails(clip: Path, tmp_path: Path) -> None:
+    shown = Shown(tmp_path / "both.mp4", tmp_path / "faces.png")
+    with pytest.raises(KeyboardInterrupt):
+        film(clip, tmp_path, said((0.0, 2.4)), Painter(fails=30), shown=shown)
+    assert [path.name for path in tmp_path.iterdir()] == ["jobs"]
+    facts, _ = film(clip, tmp_path, said((0.0, 2.4)), Painter(), shown=shown)
+    assert facts.resumed == 0
+    assert (tmp_path / "both.mp4").exists()

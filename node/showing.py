@@ -1,0 +1,86 @@
+"""What lets a person look at a film's new lips: a video of before and after side by side, and a contact sheet.
+
+Sees each picture twice, as it was and as it is. Knows nothing of how it was changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from node.files import write_bytes
+
+if TYPE_CHECKING:
+    from ml.lips.types import Face, Picture
+    from ml.video.probe import VideoInfo
+    from ml.video.read import Still
+    from ml.video.write import VideoWriter
+
+ON_SHEET = 12
+"""Pairs on a contact sheet."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is wanted: a video of both side by side, and a picture of some faces (PNG)."""
+
+    preview: Path | None = None
+    sheet: Path | None = None
+
+
+class Showing:
+    """A context manager: what is wanted appears when it ends well, and nothing of it otherwise."""
+
+    def __init__(self, shown: Shown, info: VideoInfo) -> None:
+        """Raises CannotWrite where the preview cannot be written."""
+        from ml.video.encode import VideoOptions
+        from ml.video.write import VideoWriter
+
+        self._shown = shown
+        self._pairs: list[tuple[Picture, Picture]] = []
+        self._on_sheet: frozenset[int] = frozenset()
+        self._preview: VideoWriter | None = None
+        if shown.preview is not None:
+            wide = replace(info, width=2 * info.width)
+            self._preview = VideoWriter(shown.preview, wide, VideoOptions(quality="fast", hardware="off"))
+
+    def choose(self, moving: Sequence[int]) -> None:
+        """Of these pictures some are put on the sheet, evenly through the film."""
+        step = max(1, -(-len(moving) // ON_SHEET))
+        self._on_sheet = frozenset(moving[step // 2 :: step]) if self._shown.sheet is not None else frozenset()
+
+    def wants(self, index: int) -> bool:
+        """Whether picture number `index` is to be shown as it was."""
+        return self._preview is not None or index in self._on_sheet
+
+    def show(self, still: Still, before: Picture, faces: Sequence[Face]) -> None:
+        """See a picture as it is now, and as it was."""
+        import numpy as np
+
+        if self._preview is not None:
+            self._preview.write(still.time, np.concatenate([before, still.picture], axis=1))
+        if still.index in self._on_sheet and faces:
+            from ml.lips.sheet import portrait
+
+            self._pairs.append((portrait(before, faces[0]), portrait(still.picture, faces[0])))
+
+    def close(self) -> None:
+        """Write what is wanted. Raises CannotWrite."""
+        if self._preview is not None:
+            self._preview.close()
+        if self._shown.sheet is not None and self._pairs:
+            from ml.lips.sheet import png, sheet
+
+            write_bytes(self._shown.sheet, png(sheet(self._pairs)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is None:
+            self.close()
+        elif self._preview is not None:
+            self._preview.abort()
