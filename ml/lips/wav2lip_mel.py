@@ -61,7 +61,7 @@ def windows(mel: Mel, seconds: Sequence[float] | npt.NDArray[np.float64], lead: 
     A picture's window begins at the picture, as in the published inference; in training it began one picture of 1/25 s
     earlier, which is `lead` = -0.04.
     """
-    # 1e-6 of a column more, for what rounding takes away (0.35 s times 80 is 27.999...)
+    # 1e-6 of a column more, for what rounding takes away: 0.7 + 0.1 is a little less than 0.8
     starts = np.floor((np.asarray(seconds, np.float64).reshape(-1) + lead) * RATE + 1e-6).astype(np.int64)
     columns = starts[:, None] + np.arange(COLUMNS)
     there = (columns >= 0) & (columns < len(mel))

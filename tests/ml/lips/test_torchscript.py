@@ -28,12 +28,13 @@ class Tiny(nn.Module):
         self.small = nn.Parameter(torch.rand(2, 2).half())
         self.again = self.blocks[1].weight
         self.register_buffer("turned", torch.rand(4, 3).T)
+        self.register_buffer("part", torch.rand(10)[4:])
         self.register_buffer("none", torch.empty(0, 3))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         for block in self.blocks:
             x = block(x)
-        return x * self.small.float().sum() + self.again.sum() + self.turned.sum()
+        return x * self.small.float().sum() + self.again.sum() + self.turned.sum() + self.part.sum()
 
 
 @pytest.fixture(scope="module")

@@ -87,3 +87,4 @@ def test_windows_may_begin_earlier() -> None:
     assert (early[0, :, :4] == SILENCE).all()
     assert np.array_equal(early[0, :, 4:], mel[:12].T)
     assert np.array_equal(early[1], mel[12:28].T)
+    assert np.array_equal(windows(mel, [0.7], lead=0.1)[0], mel[64:80].T)  # whose sum is below 0.8 by rounding
