@@ -105,9 +105,8 @@ class _Dominance:
         falls = np.where(offset < 0, before, after)
         # What is left at the very end of the reach is taken off, so that influence ends there and does not break off.
         left = np.exp(-((REACH / falls) ** _SHARPNESS))
-        beyond = np.maximum(np.maximum(starts - times[:, None], times[:, None] - ends), 0.0) >= REACH
         shape = np.maximum(np.exp(-((np.minimum(away, REACH) / falls) ** _SHARPNESS)) - left, 0.0) / (1 - left)
-        self._weights = np.where(beyond, 0.0, shape) * np.asarray(strengths)
+        self._weights = shape * np.asarray(strengths)
 
     def mean(self, targets: Sequence[float]) -> npt.NDArray[np.float64]:
         """The mean of targets `[G]` at each time."""

@@ -59,16 +59,21 @@ def laid(speech: Speech, voice: Tts) -> tuple[Phoneme, ...]:
 
 
 def told(alignment: Alignment) -> tuple[Phoneme, ...]:
-    """The sounds of an alignment with no time between those of a word: networks tell of a sound at its clearest, and
-    say nothing until the next."""
+    """The sounds of an alignment with no time between those of a word: networks tell of a sound where it is clearest,
+    and say nothing until the next; the one ends and the other begins half way."""
     sounds = [p for p in alignment.phonemes if p.symbol]
-    nexts = [*(p.start for p in sounds), np.inf][1:]
-    filled = []
-    for sound, following in zip(sounds, nexts, strict=True):
-        owner = next((w for w in alignment.words if w.start - 1e-6 <= sound.start < w.end), None)
-        until = sound.end if owner is None else min(following, owner.end)
-        filled.append(replace(sound, end=max(sound.end, until)))
-    return tuple(filled)
+    owners = [next((w for w in alignment.words if w.start - 1e-6 <= p.start < w.end), None) for p in sounds]
+    found: list[Phoneme] = []
+    for number, (sound, owner) in enumerate(zip(sounds, owners, strict=True)):
+        if owner is not None and number and owners[number - 1] is owner:
+            edge = (found[-1].end + sound.start) / 2
+            found[-1] = replace(found[-1], end=edge)
+            sound = replace(sound, start=edge)
+        elif owner is not None:
+            sound = replace(sound, start=min(sound.start, owner.start))
+        last = number + 1 == len(sounds) or owners[number + 1] is not owner
+        found.append(replace(sound, end=max(sound.end, owner.end)) if owner is not None and last else sound)
+    return tuple(found)
 
 
 def within_words(speech: Speech, words: Sequence[Word], voice: Tts) -> tuple[Phoneme, ...]:

@@ -144,6 +144,24 @@ def test_lips_are_shut_in_a_picture_of_every_bilabial_at_any_phase(tts: EspeakTt
             assert max(m.press for m in near) >= 0.95
 
 
+def test_lips_part_where_a_p_bursts_however_its_time_is_told(tts: EspeakTts) -> None:
+    """espeak-ng tells a p at its burst; an aligner would tell it where the lips close, 50 ms before."""
+    speech = tts.speak("Papa tapa la sopa.", "es", Delivery())
+    early = tuple(
+        replace(p, start=p.start - 0.05) if p.symbol == "p" else replace(p, end=min(p.end, after.start - 0.05))
+        if after.symbol == "p" else p
+        for p, after in zip(speech.phonemes, (*speech.phonemes[1:], speech.phonemes[-1]), strict=True)
+        if p.symbol != "p" or p.start > 0.05
+    )  # fmt: skip
+    for told in (speech, replace(speech, phonemes=early)):
+        press = curves(told).values[:, PRESS]
+        bursts = [p.start for p in speech.phonemes if p.symbol == "p" and p.start > 0.05]
+        assert len(bursts) >= 3
+        for burst in bursts:
+            assert press[round((burst - 0.025) * 100)] >= 0.95
+            assert press[round((burst + 0.05) * 100)] < 0.6
+
+
 def test_the_lip_is_tucked_at_f_and_v(tts: EspeakTts) -> None:
     speech = tts.speak("Every five of a few very fine leaves.", "en-us", Delivery())
     values = curves(speech).values

@@ -107,12 +107,12 @@ def test_words_of_an_aligner_carry_their_sounds(tts: EspeakTts) -> None:
         within_words(speech, speech.words[1:], tts)
 
 
-def test_sounds_of_a_network_last_until_the_next_within_a_word() -> None:
+def test_sounds_of_a_network_fill_their_word() -> None:
     words = (Word("ab", 0.1, 0.5), Word("c", 0.9, 1.0))
     sounds = (Phoneme("a", 0.12, 0.14), Phoneme("b", 0.4, 0.42), Phoneme("k", 0.9, 0.92), Phoneme("x", 2.0, 2.1))
     assert told(Alignment(words, sounds)) == (
-        Phoneme("a", 0.12, 0.4),
-        Phoneme("b", 0.4, 0.5),
+        Phoneme("a", 0.1, 0.27),
+        Phoneme("b", 0.27, 0.5),
         Phoneme("k", 0.9, 1.0),
         Phoneme("x", 2.0, 2.1),
     )

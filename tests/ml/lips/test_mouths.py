@@ -108,9 +108,9 @@ def test_spread_lips_are_wider_and_rounded_ones_narrower() -> None:
 
 def test_a_habit_is_what_the_speaker_was_seen_to_do() -> None:
     random = np.random.default_rng(0)
-    lips = [Lips(float(g), 0.55) for g in random.uniform(0.03, 0.15, 90)] + [Lips(0.0, 0.61)] * 10
+    lips = [Lips(float(g), 0.55) for g in random.uniform(0.03, 0.13, 90)] + [Lips(0.0, 0.61)] * 10
     habit = Habit.learnt(lips)
-    assert habit.opening == pytest.approx(1.15 * np.percentile([each.gap for each in lips], 95))
+    assert habit.opening == pytest.approx(1.4 * np.percentile([each.gap for each in lips], 95))
     assert habit.width == 0.55
     assert habit.smile == pytest.approx(0.06)
 
