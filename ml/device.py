@@ -66,6 +66,8 @@ class Hardware:
     compiling: Compiling = "auto"
     trouble: str = ""
     """Why an accelerator that is there cannot be used: it is full, or its driver does not answer."""
+    bound: bool = False
+    """Whether `memory` is what the owner allows, where more is free."""
 
     def compiles(self, device: str, dtype: str) -> bool:
         """Whether a model shall be compiled there; one in int8 cannot be."""

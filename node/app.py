@@ -127,7 +127,7 @@ def build(config: Config, tell: Callable[[str], None] | None = None) -> Node:
     specs = (*discover(broken), *library_of(config).engines(machine))
     best_first = sorted(specs, key=lambda spec: (-spec.rank, spec.name))
     residency = Residency(machine, _bytes(config.engines.memory), tell or logging.getLogger("babelmesh").warning)
-    registry = Registry(best_first, EngineHome(config.models), machine, residency)
+    registry = Registry(best_first, EngineHome(config.models), machine, residency, broken)
     results = ResultStore(config.jobs)
     results.prune()
     return Node(config, registry, VoiceShelf(config.voices), results, tuple(broken))

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
-from ml.engines.choice import Wish
+from ml.engines.choice import USUAL, Wish
 from ml.engines.protocols import Asr, Ast, Engine, Mt, SpeakerEncoder, Task, Tts
 from ml.engines.registry import Pick, Registry
-from ml.errors import EngineFailed, ModelDamaged, Unavailable, UnsupportedLanguage
+from ml.errors import EngineFailed, MlError, ModelDamaged, Unavailable, UnsupportedLanguage
 from ml.languages import find
 from node.report import EngineLine
 
@@ -75,7 +76,9 @@ def load_engines(
         wanted["speaker"] = (Wish("speaker"), None)
     warnings: list[str] = []
     with ThreadPoolExecutor(len(wanted)) as pool:
-        loading = {wish.task: pool.submit(registry.pick, wish, name) for wish, name in wanted.values()}
+        loading = {
+            wish.task: pool.submit(registry.pick, wish, name, partial(_refusal, wish)) for wish, name in wanted.values()
+        }
         picks: dict[Task, Pick] = {}
         for task, future in loading.items():
             try:
@@ -88,7 +91,8 @@ def load_engines(
                 warnings.extend(picks[task].troubles)
 
     def translator(heard: str) -> Mt:
-        return cast(Mt, registry.pick(Wish("mt", heard, asked.target), names.mt).engine)
+        wish = Wish("mt", heard, asked.target)
+        return cast(Mt, registry.pick(wish, names.mt, partial(_refusal, wish)).engine)
 
     loaded: dict[Task, Engine] = {task: pick.engine for task, pick in picks.items()}
     return Engines(
@@ -101,6 +105,21 @@ def load_engines(
         why={task: pick.why for task, pick in picks.items()},
         translator=translator,
     )
+
+
+def _refusal(wish: Wish, engine: Engine) -> MlError | None:
+    """Why a running translator cannot serve a direction; None where it can. Others say their languages themselves."""
+    if wish.task != "mt" or wish.target is None:
+        return None
+    source, target = (None if one is None else one.lower().split("-")[0] for one in (wish.source, wish.target))
+    pairs = {tuple(one.lower().split("-")[0] for one in pair) for pair in engine.capabilities().pairs}
+    if not pairs or any(source in (None, start) and target == end for start, end in pairs):
+        return None
+    try:  # another way of writing the languages may be known to it
+        cast(Mt, engine).prepare(wish.source or USUAL, wish.target)
+    except UnsupportedLanguage as error:
+        return error
+    return None
 
 
 def source_language(asked: str, asr: Asr) -> tuple[str | None, str | None]:

@@ -1,7 +1,7 @@
 """Which engine serves a wish on this machine, and why: by language, licence, memory, device and rank.
 
 Pure: specs, a wish and the hardware go in; the engines to try, in order, come out, and for each of the others why it
-was passed over. Builds nothing. Knows no engine by name.
+was passed over; and what to tell a person where none is left. Builds nothing. Knows no engine by name.
 """
 
 from __future__ import annotations
@@ -9,8 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ml.device import Hardware, Placement, placements
+from ml.device import CPU_DTYPES, WORKING_ROOM, Hardware, Placement, placements
 from ml.engines.protocols import EngineHome, EngineSpec, Task
+from ml.errors import MlError, Unavailable, UnsupportedLanguage
+
+AUTO = "auto"
+"""As the name of an engine: whichever is best, as if none were named."""
+ALLOW = "Allow more by `memory` in [engines], or choose a smaller one: node models list"
+FREE = "Close other programs, or choose a smaller one: node models list"
+LIST = "For engines of more languages: node models list"
+USUAL = "en"
+"""The language that is most often translated from, where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,10 @@ class Passed:
     remedy: str = ""
     language: bool = False
     """Whether it is only that it does not know the languages."""
+    fetch: bool = False
+    """Whether it could serve if its model were fetched."""
+    said: MlError | None = None
+    """What the engine itself said, where it was built and knows better than its description."""
 
 
 @dataclass(frozen=True)
@@ -98,11 +111,85 @@ def _unfit(spec: EngineSpec, wish: Wish, home: EngineHome, hardware: Hardware, n
         return Passed(spec, f"its licence, {spec.licence}, is not for every use", f"ask for it by name: {spec.name}")
     missing = spec.missing(home)
     if missing:
-        return Passed(spec, ", ".join(need.name for need in missing) + " is missing", missing[0].remedy)
+        names = ", ".join(need.name for need in missing) + " is missing"
+        return Passed(spec, names, missing[0].remedy, fetch=all(need.kind == "model" for need in missing))
     if spec.memory and not placements(spec.memory, hardware):
-        least = min(spec.memory.values())
-        return Passed(spec, f"it needs {_size(least)}, and {_size(hardware.memory)} are free", "Close other programs.")
+        return _too_large(spec, hardware)
     return None
+
+
+def _too_large(spec: EngineSpec, hardware: Hardware) -> Passed:
+    """With the size in the numbers that could be computed in here, and what bounds it."""
+    usable = {*CPU_DTYPES, *(hardware.gpu.dtypes if hardware.gpu else ())}
+    sizes = {dtype: size for dtype, size in spec.memory.items() if dtype in usable}
+    if not sizes:
+        return Passed(spec, f"it computes only in {', '.join(spec.memory)}, and this machine does not", FREE)
+    dtype = min(sizes, key=lambda one: sizes[one])
+    most = max(hardware.memory, hardware.gpu.memory if hardware.gpu else 0)
+    need = f"it needs {_size(sizes[dtype] * WORKING_ROOM)} in {dtype}"
+    if hardware.bound:
+        return Passed(spec, f"{need}, and `memory` in [engines] allows {_size(most)}", ALLOW)
+    return Passed(spec, f"{need}, and {_size(most)} are free for engines", FREE)
+
+
+def refusal(wish: Wish, passed: Sequence[Passed], name: str | None = None, others: Sequence[str] = ()) -> MlError:
+    """What to say when nobody can serve: of the one that was asked for why it does not, else what would help most.
+
+    `others` are the names of engines that could serve in the place of `name`.
+    """
+    languages = " to ".join(one for one in (wish.source, wish.target) if one)
+    if name is not None:
+        one = next(one for one in passed if one.spec.name == name)
+        return _named(one, languages, others, _fetchable(wish, passed))
+    what = f"No {wish.task} engine can serve" + (f" {languages}" if languages else "")
+    pull = _fetchable(wish, passed)
+    said = next((one.said for one in passed if one.said is not None), None)
+    mended = next((one for one in passed if not (one.fetch or one.language) and one.remedy), None)
+    if mended is not None:
+        return Unavailable(f"{what}: {mended.spec.name}: {mended.reason}.", mended.remedy)
+    if said is not None:
+        packages = said.remedy if said.remedy.startswith("sudo ") else ""
+        return type(said)(said.sentence, "  or: ".join(one for one in (packages, pull) if one) or said.remedy)
+    if passed and all(one.language for one in passed):
+        at_hand = sorted(passed, key=lambda one: any(need.kind == "model" for need in one.spec.needs))[:3]
+        names = ", ".join(f"{one.spec.name} knows {_languages(one.spec)}" for one in at_hand)
+        more = f" and {len(passed) - 3} others" if len(passed) > 3 else ""
+        return UnsupportedLanguage(f"{what}: {names}{more}.", LIST)
+    if pull:
+        kind = UnsupportedLanguage if any(one.language for one in passed) else Unavailable
+        return kind(f"{what} with what is here.", pull)
+    first = next((one for one in passed if not one.language), passed[0])
+    return Unavailable(f"{what}: {first.spec.name}: {first.reason}.", first.remedy or "node models list")
+
+
+def _named(one: Passed, languages: str, others: Sequence[str], pull: str) -> MlError:
+    name = one.spec.name
+    if one.said is not None and not (others or pull):
+        return one.said
+    if one.language or one.said is not None:
+        sentence = (
+            one.said.sentence if one.said else f"{name} does not know {languages}: it knows {_languages(one.spec)}."
+        )
+        instead = f"Leave it out, or name one that does: {', '.join(others[:5])}." if others else pull or LIST
+        return UnsupportedLanguage(sentence, instead)
+    return Unavailable(f"{name} cannot be used: {one.reason}.", one.remedy or "node models list")
+
+
+def _fetchable(wish: Wish, passed: Sequence[Passed]) -> str:
+    """The command that fetches a model for the wish, the most fitting one first; empty where none is known."""
+    wanted = [one for one in passed if one.fetch and one.spec.use == "any" and speaks(one.spec, wish)]
+    if wish.source and wish.target and _same(wish.source, wish.target):
+        return ""
+    usual = {source.split("-")[0] for source in (wish.source, USUAL) if source}
+    wanted.sort(
+        key=lambda one: (not one.spec.pairs, not any(source.split("-")[0] in usual for source, _ in one.spec.pairs))
+    )
+    return wanted[0].remedy if wanted else ""
+
+
+def _languages(spec: EngineSpec) -> str:
+    known = spec.languages or tuple(f"{source} to {target}" for source, target in spec.pairs)
+    return ", ".join(known) or "others" if len(known) <= 6 else f"{len(known)} others"
 
 
 def _why(spec: EngineSpec, places: Sequence[Placement], named: bool, first: bool) -> str:
@@ -125,5 +212,5 @@ def _same(known: str, wanted: str) -> bool:
     return known.lower() == wanted.lower() or known.lower().split("-")[0] == wanted.lower().split("-")[0]
 
 
-def _size(amount: int) -> str:
-    return f"{amount / 1e9:.1f} GB"
+def _size(amount: float) -> str:
+    return f"{amount / 1e9:.2f} GB"

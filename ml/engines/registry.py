@@ -7,18 +7,19 @@ is asked for. This module knows nothing of what engines do.
 
 from __future__ import annotations
 
+import difflib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 
 from ml.device import Hardware
-from ml.engines.choice import Passed, Ranking, Wish, rank
+from ml.engines.choice import AUTO, Passed, Ranking, Wish, rank, refusal
 from ml.engines.protocols import Engine, EngineHome, EngineSpec, Need, Task
 from ml.engines.residency import Residency
 from ml.engines.resident import Resident
-from ml.errors import MlError, Unavailable, UnsupportedLanguage
+from ml.errors import MlError, Unavailable
 
 GROUP = "babelmesh.engines"
 
@@ -71,13 +72,16 @@ class Registry:
         home: EngineHome,
         hardware: Callable[[], Hardware] = _nothing,
         residency: Residency | None = None,
+        broken: Iterable[MlError] = (),
     ) -> None:
         """`specs` in order of preference; `hardware` is asked only when a model that takes memory could serve.
+        `broken` tells of engine packages that do not import, for who asks for an engine that is not there.
 
         With `residency`, engines whose place others choose are in memory while they are used, and within its budget.
         """
         self._hardware = hardware if residency is None else residency.room
         self._residency = residency
+        self._broken = tuple(broken)
         self._specs = {spec.name: spec for spec in specs}
         self._home = home
         self._engines: dict[str, Engine] = {}
@@ -95,11 +99,10 @@ class Registry:
 
     def choose(self, task: Task, name: str | None = None) -> EngineSpec:
         """The spec called `name`, or the best of the task whose needs are met. Raises Unavailable."""
-        if name is not None:
+        if name is not None and name != AUTO:
             spec = self._specs.get(name)
             if spec is None or spec.task != task:
-                known = ", ".join(other.name for other in self.specs(task)) or "none"
-                raise Unavailable(f"There is no {task} engine called {name!r}.", f"Known {task} engines: {known}.")
+                raise self._unknown(task, name)
             candidates: tuple[EngineSpec, ...] = (spec,)
         else:
             candidates = tuple(spec for spec in self.specs(task) if spec.use == "any")
@@ -116,36 +119,73 @@ class Registry:
         what = ", ".join(need.name for need in gaps[:3]) + (f" (or {len(gaps) - 3} others)" if len(gaps) > 3 else "")
         raise Unavailable(f"No {task} engine can run here: {what} is missing.", gaps[0].remedy)
 
+    def _unknown(self, task: Task, name: str) -> Unavailable:
+        """That no engine of the task has this name, with those that it may have been meant for."""
+        known = [other.name for other in self.specs(task)]
+        sentence = f"There is no {task} engine called {name!r}."
+        other = self._specs.get(name)
+        if other is not None:
+            sentence = f"{name} is no {task} engine: its task is {other.task}."
+        if self._broken:  # it may be in there
+            return Unavailable(f"{sentence} {self._broken[0].sentence}", self._broken[0].remedy)
+        near = difflib.get_close_matches(name, known, 3, 0.5)
+        here = [one for one in known if not self._specs[one].missing(self._home)]
+        told = f"Did you mean {' or '.join(near)}? " if near else ""
+        return Unavailable(sentence, f"{told}Those that are here: {', '.join(here) or 'none'}. All: node models list")
+
     def rank(self, wish: Wish, name: str | None = None) -> Ranking:
-        """The engines that can serve a wish, best first, and why the others cannot."""
+        """The engines that can serve a wish, best first, and why the others cannot. The name "auto" is none."""
         specs = self.specs(wish.task)
         weighty = any(spec.memory and not spec.missing(self._home) for spec in specs)
-        return rank(specs, wish, self._home, self._hardware() if weighty else Hardware(0), name)
+        named = None if name == AUTO else name
+        return rank(specs, wish, self._home, self._hardware() if weighty else Hardware(0), named)
 
-    def pick(self, wish: Wish, name: str | None = None) -> Pick:
-        """The best engine for a wish that starts, or the one called `name` and no other.
+    def pick(
+        self, wish: Wish, name: str | None = None, refuses: Callable[[Engine], MlError | None] = lambda engine: None
+    ) -> Pick:
+        """The best engine for a wish that starts, or the one called `name` and no other; "auto" names none.
 
-        One that does not start, for whatever reason, is told in `troubles`, and the next one serves. Raises Unavailable
-        when there is none, and what the named one or the last one raises.
+        One that does not start, for whatever reason, is told in `troubles`, and the next one serves. `refuses` is asked
+        of one that started why it cannot serve, which its description may not know; then the next one serves too.
+        Raises Unavailable or UnsupportedLanguage when there is none, and what the named one or the last one raises.
         """
+        name = None if name == AUTO else name
         ranking = self.rank(wish, name)
+        if name is not None and name not in {spec.name for spec in self.specs(wish.task)}:
+            raise self._unknown(wish.task, name)
         troubles: list[str] = []
+        passed = list(ranking.passed)
+        failed: Exception | None = None
         for candidate in ranking.candidates:
             spec = candidate.spec
             try:
                 engine = self._build(spec)
+                refused = refuses(engine)
             except Exception as error:
-                if name is not None or spec is ranking.candidates[-1].spec:
+                if name is not None:
                     raise
+                failed = error
                 troubles.append(f"{spec.name} does not start: {_said(error)}")
+                continue
+            if refused is not None:
+                passed.append(Passed(spec, refused.sentence, refused.remedy, language=True, said=refused))
                 continue
             why = f"{candidate.why}; others did not start" if troubles else candidate.why
             if isinstance(engine, Resident) and candidate.places and engine.place.where != candidate.places[0].where:
                 why += f"; it runs on {engine.place.where}"
             return Pick(engine, why, tuple(troubles))
-        if not ranking.passed or (name is not None and name not in {one.spec.name for one in ranking.passed}):
-            self.choose(wish.task, name)  # raises: nothing of the kind is installed
-        raise _nobody(wish, ranking.passed)
+        if failed is not None:
+            raise failed
+        if not passed:
+            self.choose(wish.task)  # raises: nothing of the kind is installed
+        if name is None:
+            raise refusal(wish, passed)
+        open_ = self.rank(wish)
+        others = [one.spec.name for one in open_.candidates if one.spec.name != name]
+        passed = [one for one in passed if one.spec.name == name] + [
+            one for one in open_.passed if one.spec.name != name
+        ]
+        raise refusal(wish, passed, name, others)
 
     def load(self, task: Task, name: str | None = None) -> Engine:
         """The engine, built on the first call. Raises Unavailable with the way to get it."""
@@ -208,21 +248,3 @@ def _said(error: Exception) -> str:
     if isinstance(error, MlError):
         return error.whole
     return f"it has a defect: {type(error).__name__}: {str(error)[:300]}"
-
-
-def _nobody(wish: Wish, passed: Sequence[Passed]) -> MlError:
-    """Nobody can serve: the one that came nearest says why."""
-    languages = " to ".join(one for one in (wish.source, wish.target) if one)
-    what = f"No {wish.task} engine can serve" + (f" {languages}" if languages else "")
-    if passed and all(one.language for one in passed):
-        at_hand = sorted(passed, key=lambda one: any(need.kind == "model" for need in one.spec.needs))[:3]
-        names = ", ".join(f"{one.spec.name} knows {_languages(one.spec)}" for one in at_hand)
-        more = f" and {len(passed) - 3} others" if len(passed) > 3 else ""
-        return UnsupportedLanguage(f"{what}: {names}{more}.", "For engines of more languages: node models list")
-    first = next((one for one in passed if one.remedy), passed[0])
-    return Unavailable(f"{what}: {first.spec.name}: {first.reason}.", first.remedy or "node models list")
-
-
-def _languages(spec: EngineSpec) -> str:
-    known = spec.languages or tuple(f"{source} to {target}" for source, target in spec.pairs)
-    return ", ".join(known) or "others" if len(known) <= 6 else f"{len(known)} others"

@@ -117,8 +117,9 @@ class Residency:
             if gpu is not None:
                 most = self._most(pool, machine)
                 gpu = Gpu(gpu.kind, gpu.name, min(most, gpu.memory + self._taken(pool)), gpu.capability)
-            memory = min(self._most("cpu", machine), machine.memory + self._taken("cpu"))
-            return replace(machine, memory=memory, gpu=gpu)
+            free = machine.memory + self._taken("cpu")
+            memory = min(self._most("cpu", machine), free)
+            return replace(machine, memory=memory, gpu=gpu, bound=self._budget is not None and memory < free)
 
     def taken(self) -> Mapping[str, int]:
         """Bytes that are given away, by memory."""

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from ml.device import WORKING_ROOM, Placement, give_back, placements, ran_out
+from ml.device import CPU_DTYPES, WORKING_ROOM, Placement, give_back, placements, ran_out
 from ml.engines.protocols import Capabilities, Engine, EngineSpec
 from ml.engines.residency import Residency, Use
 from ml.errors import EngineFailed, OutOfMemory
@@ -246,13 +246,16 @@ class Resident:
     def _no_room(self, tight: Sequence[Placement]) -> str:
         if tight:
             return f"{self.spec.name} ran out of memory on " + ", ".join(place.where for place in tight) + "."
-        least = min(self.spec.memory.values(), default=0)
         room = self._residency.room()
+        usable = {*CPU_DTYPES, *(room.gpu.dtypes if room.gpu else ())}
+        sizes = [size for dtype, size in self.spec.memory.items() if dtype in usable]
+        least = min(sizes or self.spec.memory.values(), default=0)
         most = max(room.memory, room.gpu.memory if room.gpu else 0)
         taken = ", ".join(self._residency.names()) or "nothing"
+        allowed = "that `memory` in [engines] allows" if room.bound else "that are free for engines"
         return (
-            f"{self.spec.name} needs {least * WORKING_ROOM / 1e9:.1f} GB of at most {most / 1e9:.1f}, and in memory is "
-            f"{taken}."
+            f"{self.spec.name} needs {least * WORKING_ROOM / 1e9:.2f} GB of at most {most / 1e9:.2f} {allowed}, and in "
+            f"memory is {taken}."
         )
 
 

@@ -8,7 +8,17 @@ from ml.engines.protocols import EngineHome, EngineSpec
 from ml.engines.registry import Registry
 from ml.errors import EngineFailed, ModelDamaged, OutOfMemory, Unavailable, UnsupportedLanguage
 from node.engines import EngineNames, Languages, describe, load_engines, source_language, spoken_language
-from tests.fakes import CountingAsr, CountingAst, ManyMt, PolyglotAsr, fake_registry, spec_of
+from tests.fakes import (
+    CountingAsr,
+    CountingAst,
+    ManyMt,
+    PolyglotAsr,
+    TellingAsr,
+    TellingMt,
+    absent,
+    fake_registry,
+    spec_of,
+)
 
 
 def test_all_engines_of_a_dubbing(tmp_path):
@@ -57,10 +67,10 @@ def test_the_report_says_which_engine_and_why(tmp_path):
 def test_a_damaged_speaker_model_stops_nobody_either(tmp_path):
     registry = fake_registry(tmp_path)
 
-    def damaged(wish, name=None):
+    def damaged(wish, name=None, *more):
         if wish.task == "speaker":
             raise ModelDamaged("x.safetensors cannot be read.", "node models pull resemblyzer")
-        return Registry.pick(registry, wish, name)
+        return Registry.pick(registry, wish, name, *more)
 
     registry.pick = damaged
     engines = load_engines(registry, EngineNames())
@@ -136,12 +146,28 @@ def test_the_translator_of_a_heard_language_is_the_best_that_knows_it(tmp_path):
 def test_a_speaker_model_that_fails_or_has_no_room_stops_nobody_either(tmp_path, error):
     registry = fake_registry(tmp_path)
 
-    def failing(wish, name=None):
+    def failing(wish, name=None, *more):
         if wish.task == "speaker":
             raise error
-        return Registry.pick(registry, wish, name)
+        return Registry.pick(registry, wish, name, *more)
 
     registry.pick = failing
     engines = load_engines(registry, EngineNames())
     assert engines.speaker is None
     assert error.remedy in engines.warnings[0]
+
+
+def test_a_direction_that_the_translator_has_not_is_refused_before_anything_is_heard(tmp_path):
+    class Knowing(TellingMt):
+        def prepare(self, source, target):
+            raise UnsupportedLanguage(f"No dictionaries lead from {source} to {target}.", "Choose another.")
+
+    need = replace(absent("the model far", "node models pull far"), kind="model")
+    far = replace(spec_of("far", "mt", TellingMt, missing=(need,)), pairs=(("en", "ru"),))
+    specs = [spec_of("ear", "asr", lambda spec: TellingAsr(spec, "")), spec_of("words", "mt", Knowing), far]
+    registry = Registry(specs, EngineHome(tmp_path))
+    assert load_engines(registry, EngineNames(), Languages(None, "es"), speak=False).mt
+    for source in (None, "en"):
+        with pytest.raises(UnsupportedLanguage, match="lead from en to ru") as caught:
+            load_engines(registry, EngineNames(), Languages(source, "ru"), speak=False)
+        assert caught.value.remedy == "node models pull far"

@@ -55,7 +55,7 @@ def test_one_that_breaks_does_not_stop_the_others(tmp_path):
 
     broken = spec_of("broken", "asr", lambda spec: told(Broken(), spec), rank=9)
     lines = list(warm_up(Registry([broken, *specs()], HOME), load(tmp_path, {}), ("asr", "mt")))
-    assert (lines[0].engine, lines[0].trouble) == ("", "It broke. Mend it.")
+    assert (lines[0].engine, lines[0].trouble) == ("", "It broke. To mend: Mend it.")
     assert lines[1].engine == "upper"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml.device import Gpu, Hardware
-from ml.engines.choice import Wish, rank, speaks
+from ml.engines.choice import Passed, Wish, rank, refusal, speaks
 from ml.engines.protocols import EngineHome, EngineSpec, Need, Task
+from ml.errors import UnsupportedLanguage
 
 HOME = EngineHome(Path("nowhere"))
 GB = 10**9
@@ -92,7 +94,59 @@ def test_pairs_are_directions(
 
 def test_what_fits_nowhere_is_passed_with_the_figures() -> None:
     (passed,) = rank([LARGE], Wish("asr", "en"), HOME, SMALL).passed
-    assert passed.reason == "it needs 3.0 GB, and 1.0 GB are free"
+    assert passed.reason == "it needs 3.60 GB in bfloat16, and 1.00 GB are free for engines"
+    assert "Close other programs" in passed.remedy
+
+
+def test_a_bound_that_was_set_is_named_and_no_program_is_to_be_closed() -> None:
+    model = spec("m", memory={"float16": GB // 2, "float32": GB})
+    (passed,) = rank([model], Wish("asr", "en"), HOME, Hardware(6 * GB // 10, bound=True)).passed
+    assert passed.reason == "it needs 1.20 GB in float32, and `memory` in [engines] allows 0.60 GB"
+    assert "`memory` in [engines]" in passed.remedy
+    assert "programs" not in passed.remedy
+
+
+def test_numbers_that_nothing_here_computes_in_are_told() -> None:
+    (passed,) = rank([spec("m", memory={"float16": 1})], Wish("asr"), HOME, NONE).passed
+    assert "only in float16" in passed.reason
+
+
+FAR = spec("opus-en-de", "mt", languages=(), pairs=(("en", "de"),), needs=(ABSENT,))
+WIDE = spec(
+    "wide", "mt", languages=("en", "de", "es"), rank=50, needs=(replace(ABSENT, remedy="node models pull wide"),)
+)
+NEAR = spec("opus-en-es", "mt", languages=(), pairs=(("en", "es"),))
+WORDS = spec("words", "mt", languages=())
+
+
+def test_the_one_that_was_named_is_the_one_that_is_told_of() -> None:
+    wish = Wish("mt", None, "de")
+    passed = rank([NEAR, FAR], wish, HOME, NONE).passed
+    said = refusal(wish, passed, "opus-en-es", ["words"])
+    assert said.sentence == "opus-en-es does not know de: it knows en to es."
+    assert "words" in said.remedy
+    assert refusal(wish, passed, "opus-en-es").remedy == "node models pull it"
+
+
+def test_one_that_was_named_and_is_not_here_is_told_without_the_others() -> None:
+    said = refusal(Wish("mt"), rank([NEAR, FAR], Wish("mt"), HOME, NONE).passed, "opus-en-de")
+    assert (said.sentence, said.remedy) == ("opus-en-de cannot be used: the model is missing.", "node models pull it")
+
+
+def test_a_direction_that_is_not_here_leads_to_its_packages_and_its_model() -> None:
+    """The model of just this direction comes before the large one that also knows it."""
+    wish = Wish("mt", "en", "de")
+    own = UnsupportedLanguage("No dictionaries lead there.", "sudo apt install words-eng-deu")
+    passed = [Passed(WORDS, own.sentence, own.remedy, language=True, said=own)]
+    passed += rank([WIDE, FAR, NEAR], wish, HOME, NONE).passed
+    said = refusal(wish, passed)
+    assert isinstance(said, UnsupportedLanguage)
+    assert said.sentence == "No dictionaries lead there."
+    assert said.remedy == "sudo apt install words-eng-deu  or: node models pull it"
+    own.remedy = "Choose another."
+    assert refusal(wish, passed).remedy == "node models pull it"
+    assert refusal(wish, passed[:1]).remedy == "Choose another."
+    assert refusal(wish, rank([WIDE, NEAR], wish, HOME, NONE).passed).remedy == "node models pull wide"
 
 
 @given(

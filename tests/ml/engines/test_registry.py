@@ -256,3 +256,41 @@ def test_all_are_closed_also_when_one_does_not_close():
 )
 def test_a_sentence_and_its_remedy_do_not_run_into_each_other(sentence: str, remedy: str, line: str) -> None:
     assert Unavailable(sentence, remedy).whole == line
+
+
+def test_auto_names_none():
+    registry = Registry([spec("one"), spec("two", rank=-1)], HOME)
+    assert registry.choose("mt", "auto").name == "one"
+    assert registry.pick(Wish("mt"), "auto").why == "the best that is installed"
+
+
+def test_a_name_that_is_nearly_right_is_told_and_not_all_the_others():
+    registry = Registry([spec("marian"), *(fetchable(f"far-{number}") for number in range(40))], HOME)
+    for ask in (lambda: registry.choose("mt", "marain"), lambda: registry.pick(Wish("mt"), "marain")):
+        with pytest.raises(Unavailable) as caught:
+            ask()
+        assert "Did you mean marian?" in caught.value.remedy
+        assert "far-7" not in caught.value.remedy
+
+
+def test_the_name_of_another_task_is_told_with_its_task():
+    with pytest.raises(Unavailable, match="one is no tts engine: its task is mt"):
+        Registry([spec("one")], HOME).pick(Wish("tts"), "one")
+
+
+def test_a_name_that_may_be_in_a_broken_package_is_told_with_it():
+    broken = Unavailable("The engine package 'brk' does not import: no.", "pip uninstall brk, or mend it.")
+    with pytest.raises(Unavailable, match=r"'brk'.* does not import") as caught:
+        Registry([spec("one")], HOME, broken=[broken]).pick(Wish("mt"), "brk")
+    assert caught.value.remedy == broken.remedy
+
+
+def test_one_that_refuses_when_it_runs_leaves_it_to_the_next_and_its_words_are_the_last():
+    no = UnsupportedLanguage("No way leads there.", "Choose another.")
+    registry = Registry([spec("first", rank=9), spec("second")], HOME)
+    wish = Wish("mt", None, None)
+    pick = registry.pick(wish, None, lambda engine: no if engine is registry.load("mt", "first") else None)
+    assert pick.engine is registry.load("mt", "second")
+    for name in (None, "first"):
+        with pytest.raises(UnsupportedLanguage, match="No way leads there"):
+            registry.pick(wish, name, lambda engine: no)
