@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from ml.lips.blend import feathered, laplacian, matched
-from ml.lips.choice import GAP, Pick, Values, Weights, changes, cheapest, faded, fits
+from ml.lips.blend import ending, feathered, laplacian, matched
+from ml.lips.choice import GAP, LIGHT, Pick, Values, Weights, changes, cheapest, faded, fits
 from ml.lips.crops import Crop, Crops, features_of
 from ml.lips.geometry import JAW, OUTER_LOWER, OUTER_UPPER, measure
 from ml.lips.interior import Interior, light_of
@@ -28,6 +28,8 @@ _AROUND = 0.13
 """Eye-widths around the lips that always come with them."""
 _FEATHER = 0.14
 """Eye-widths over which the rim is mixed."""
+_COARSEST, _RIM = 0.15, 0.08
+"""Eye-widths: what a pixel of the coarsest band spans at most; over which a blend ends at the window's rim."""
 _INSIDE_JAW, _BELOW_NOSE = 0.97, 0.02
 _DIRECTIONS = np.linspace(-np.pi, np.pi, 64, endpoint=False)
 _LOWER_FACE = (*JAW[4:17], 425, 327, 2, 98, 205)
@@ -52,11 +54,13 @@ class BankRenderer:
         self._crops = Crops(self._options.bank, self._options.bank_bytes)
         self._interior, self._shapes = Interior(), Shapes()
         self._picks: dict[int, Pick] = {}
+        self._lights: dict[int, int] = {}
         self._last: Crop | None = None
 
     def offer(self, index: int, picture: Picture, face: Face) -> None:
         """See `Renderer`. What was planned before is planned no more: other mouths may be here now."""
         self._picks.clear()
+        self._lights[index] = round(float(light_of(picture, face.points).mean()))
         self._crops.offer(index, picture, face)
         self._interior.learn(picture, face.points)
         self._shapes.learn(face.points)
@@ -73,7 +77,10 @@ class BankRenderer:
             return
         kept, numbers = self._crops.features, self._crops.numbers
         path = cheapest(
-            (fits(self._wanted(face, mouth), kept, self._weights) for _, face, mouth in wanted),
+            (
+                fits(self._wanted(face, mouth, self._lights.get(index)), kept, self._weights)
+                for index, face, mouth in wanted
+            ),
             changes(kept, numbers, self._weights),
         )
         picks = faded(path, numbers, self._options.crossfade)
@@ -90,7 +97,7 @@ class BankRenderer:
             self._interior.learn(picture, face.points)
             fill_mouth(self._interior, laid, light, pixels, mask)
             return Patch(laid.window.x, laid.window.y, pixels, mask)
-        pick = self._picks.get(index) or Pick(self._nearest(face, laid.mouth))
+        pick = self._picks.get(index) or Pick(self._nearest(face, laid.mouth, light.mean()))
         chosen = self._crops[pick.mouth]
         self._last = chosen
         over = self._fitted(laid, chosen)
@@ -104,20 +111,23 @@ class BankRenderer:
         share = self._share(face, mouth)
         laid_in = feathered(outline(laid, share), mask.shape, _FEATHER * laid.head.unit)
         laid_in = cv2.convertScaleAbs(laid_in, alpha=laid.strength).astype(np.uint8) if laid.strength < 1 else laid_in
-        pixels = laplacian(pixels, matched(over, pixels, laid_in), laid_in, self._options.levels)
-        return Patch(laid.window.x, laid.window.y, pixels, np.maximum(mask, _reach(laid_in, self._options.levels)))
+        levels = min(self._options.levels, max(0, int(np.log2(laid.head.unit * _COARSEST))))
+        mixed = laplacian(pixels, matched(over, pixels, laid_in), laid_in, levels)
+        pixels = ending(pixels, mixed, round(_RIM * laid.head.unit))
+        return Patch(laid.window.x, laid.window.y, pixels, np.maximum(mask, _reach(laid_in, levels)))
 
     def close(self) -> None:
         """See `Renderer`."""
         self._forget()
 
-    def _wanted(self, face: Face, mouth: Mouth) -> Values:
-        light = float(np.median(self._crops.features[:, 4])) * 255
+    def _wanted(self, face: Face, mouth: Mouth, light: float | None) -> Values:
+        if light is None:  # a picture that was not offered
+            light = float(np.median(self._crops.features[:, LIGHT])) * 255
         return features_of(mouth.gap, mouth.half_width, face, light)
 
-    def _nearest(self, face: Face, mouth: Mouth) -> int:
+    def _nearest(self, face: Face, mouth: Mouth, light: float) -> int:
         kept = self._crops.features
-        costs = fits(self._wanted(face, mouth), kept, self._weights)
+        costs = fits(self._wanted(face, mouth, light), kept, self._weights)
         if self._last is not None:
             one = np.concatenate([self._last.features[None], kept])
             numbers = np.concatenate([[self._last.index], self._crops.numbers])

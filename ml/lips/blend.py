@@ -75,3 +75,13 @@ def laplacian(under: Picture, over: Picture, mask: Mask, levels: int) -> Picture
         height, width = share_here.shape
         found = cv2.pyrUp(found, dstsize=(width, height)) + band * share_here[..., None]
     return np.asarray(cv2.add(under, found, dtype=cv2.CV_8U), np.uint8)
+
+
+def ending(under: Picture, over: Picture, width: int) -> Picture:
+    """`over`, that becomes `under` over the `width` pixels along the four edges."""
+    height, length = under.shape[:2]
+    down, along = (
+        np.minimum(1, np.minimum(np.arange(size), np.arange(size)[::-1]) / max(1, width)) for size in (height, length)
+    )
+    share = (np.minimum(down[:, None], along) * 255).astype(np.uint8)
+    return mixed(under, over, share)

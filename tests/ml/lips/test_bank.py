@@ -103,3 +103,49 @@ def test_other_faces_than_were_planned_for_do_not_disturb() -> None:
     renderer.plan([replace(FACE, yaw=50.0), FACE], [Mouth(0.0, HALF)] * 2)
     assert renderer.render(0, PICTURE, replace(FACE, yaw=50.0), Mouth(0.0, HALF)) is None
     assert renderer.render(99, PICTURE, FACE, Mouth(0.1, HALF)) is not None
+
+
+def test_of_mouths_alike_the_one_in_the_light_of_the_picture_is_shown() -> None:
+    def green_in(light: float) -> float:
+        renderer = bank()
+        for index, (level, tint) in enumerate(((0.4, (-40, 60, 0)), (1.0, (0, 0, 0)))):
+            picture, found = shown(0.0, tint)
+            renderer.offer(index, (picture * level).astype(np.uint8), found)
+        picture = (PICTURE * light).astype(np.uint8)
+        renderer.offer(2, picture, replace(FACE, score=0.0))
+        renderer.plan([None, None, FACE], [None, None, Mouth(0.0, HALF)])
+        patch = renderer.render(2, picture, FACE, Mouth(0.0, HALF))
+        assert patch is not None
+        put(picture, patch)
+        return greener(picture, 0.0) / light
+
+    assert green_in(0.4) > green_in(1.0) + 40
+
+
+def test_a_plan_ends_when_more_mouths_are_offered() -> None:
+    renderer = bank(shown(0.0), shown(0.16))
+    renderer.plan([FACE], [Mouth(0.0, HALF)])
+    before = greener(rendered(renderer, 0, 0.0), 0.0)
+    renderer.plan([FACE], [Mouth(0.0, HALF)])
+    for index in range(2):
+        renderer.offer(index, *shown(0.0, (-40, 60, 0)))
+    small = BankRenderer(Cv2Sampler(), replace(OPTIONS, bank=2))
+    for index, one in enumerate((shown(0.16), shown(0.05), shown(0.1))):
+        small.offer(index, *one)
+        small.plan([FACE], [Mouth(0.1, HALF)])
+    small.offer(3, *shown(0.0, (-40, 60, 0)))
+    assert greener(rendered(small, 0, 0.0), 0.0) > before + 40
+
+
+def test_all_that_a_blend_changed_is_in_the_mask() -> None:
+    renderer = BankRenderer(Cv2Sampler(), PRESETS["quality"])
+    picture, found = shown(0.0)
+    renderer.offer(0, np.clip(picture + np.array([60, 0, -60]), 0, 255).astype(np.uint8), found)
+    patch = renderer.render(0, PICTURE, FACE, Mouth(0.1, HALF))
+    assert patch is not None
+    height, width = patch.mask.shape
+    under = PICTURE[patch.y : patch.y + height, patch.x : patch.x + width].astype(int)
+    change = np.abs(patch.pixels - under).max(axis=-1)
+    assert (patch.mask == 0).any()
+    assert change[patch.mask == 0].max() <= 3
+    assert max(change[0].max(), change[:, 0].max(), change[:, -1].max()) <= 3, "a box would show"

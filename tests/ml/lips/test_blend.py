@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.lips.blend import feathered, laplacian, matched, mixed
+from ml.lips.blend import ending, feathered, laplacian, matched, mixed
 
 SHAPE = (96, 120)
 OUTLINE = np.array([[30.0, 20], [90, 20], [95, 70], [25, 75]])
@@ -57,3 +57,11 @@ def test_colours_are_matched_at_the_rim_within_bounds() -> None:
     assert np.abs(matched(flat(100), flat(120), mask).astype(int) - 120).max() <= 2
     assert matched(flat(50), flat(250), mask).max() < 80
     assert matched(flat(100), flat(120), np.zeros(SHAPE, np.uint8)) == pytest.approx(flat(100))
+
+
+def test_at_the_edges_a_blend_ends() -> None:
+    found = ending(flat(100), flat(200), 10)
+    assert (found[0] == 100).all()
+    assert (found[:, -1] == 100).all()
+    assert (found[10:-10, 10:-10] == 200).all()
+    assert np.abs(np.diff(found.astype(int), axis=0)).max() <= 12

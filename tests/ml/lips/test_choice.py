@@ -59,3 +59,8 @@ def test_jumps_are_spread_over_pictures_and_runs_are_left_alone() -> None:
         (3, -1, 0),
     ]
     assert [round(pick.share, 3) for pick in faded(path, numbers, 4)] == [0.125, 0.375, 0.375, 0.125]
+
+
+def test_where_jumps_are_near_one_another_the_nearer_one_counts() -> None:
+    picks = faded(np.array([0, 1, 2]), np.array([10, 40, 70]), 4)
+    assert [(pick.other, pick.share) for pick in picks] == [(1, 0.375), (0, 0.375), (1, 0.375)]

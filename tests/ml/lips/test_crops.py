@@ -73,3 +73,19 @@ def test_lips_that_move_fast_count_as_less_sharp() -> None:
     blur = crops.features[:, BLUR]
     assert blur[1] > 0.9
     assert (blur[[0, 2, 3]] < 0.1).all()
+
+
+def test_of_twins_the_less_sharp_goes_unless_it_is_the_widest() -> None:
+    import cv2
+
+    soft = cv2.GaussianBlur(PICTURE, (0, 0), 1.5).astype(np.uint8)
+    crops = Crops(3, 10**9)
+    for index, picture, gap in (
+        (0, PICTURE, 0.0),
+        (2, PICTURE, 0.1),
+        (4, soft, 0.1),
+        (6, PICTURE, 0.2),
+        (8, soft, 0.21),
+    ):
+        crops.offer(index, picture, speaking(gap))
+    assert crops.numbers.tolist() == [0, 2, 8]

@@ -65,3 +65,11 @@ def test_small_changes_of_a_mouth_are_small_changes_of_a_face() -> None:
     places = head_frame(POINTS).to_head(POINTS)
     steps = [moves(places, Mouth(gap, 0.3)) for gap in np.arange(0, 0.2, 0.002)]
     assert np.abs(np.diff(steps, axis=0)).max() < 0.004
+
+
+def test_parted_lips_meet_nearer_to_the_upper_one() -> None:
+    places = head_frame(POINTS).to_head(POINTS)
+    closing = moves(places, Mouth(0.0, measure(POINTS).width / 2))
+    gap = places[14, 1] - places[13, 1]
+    assert 0.1 * gap < closing[13, 1] < 0.45 * gap
+    assert -0.9 * gap < closing[14, 1] < -0.55 * gap
