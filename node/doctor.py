@@ -7,13 +7,14 @@ runs every engine once (`node.trial`). How findings are shown is the door's busi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from ml.engines.checkpoints import unfetched
+from ml.engines.choice import AUTO, Wish, refusal
 from ml.engines.protocols import EngineSpec, Task
 from ml.engines.registry import Registry
-from ml.errors import MlError, Unavailable
+from ml.errors import MlError, Unavailable, UnsupportedLanguage
 from node.config import Config
 from node.machine import Folder, Machine, look_around
 from node.packs import Pack, find_packs
@@ -22,7 +23,7 @@ from node.trial import Trial, try_device, try_engines
 State = Literal["ok", "missing", "broken", "info"]
 """`missing` and `broken` stop something from working; `info` is worth knowing and stops nothing."""
 
-Area = Literal["jobs", "engines", "data", "programs", "sound", "accelerator", "machine", "storage", "network"]
+Area = Literal["jobs", "choice", "engines", "data", "programs", "sound", "accelerator", "machine", "storage", "network"]
 
 JOBS: tuple[tuple[str, tuple[Task, ...]], ...] = (
     ("translate a recording", ("asr", "mt", "tts")),
@@ -48,6 +49,18 @@ DISK_NEEDED = 500 << 20
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """An engine that a job would take now, why it is this one, and where it would compute; "" where the engine itself
+    chooses that."""
+
+    task: Task
+    engine: str
+    why: str
+    device: str = ""
+    dtype: str = ""
+
+
+@dataclass(frozen=True)
 class Finding:
     """One thing that was looked at. `remedy` is the command or sentence that mends it, empty when nothing is wrong."""
 
@@ -56,8 +69,10 @@ class Finding:
     state: State
     detail: str
     remedy: str = ""
+    chosen: tuple[Chosen, ...] = ()
+    """The engines of a job, in their order."""
 
-    def as_dict(self) -> dict[str, str]:
+    def as_dict(self) -> dict[str, Any]:
         """The finding for JSON, all fields always present."""
         return {
             "area": self.area,
@@ -65,6 +80,7 @@ class Finding:
             "state": self.state,
             "detail": self.detail,
             "remedy": self.remedy,
+            "chosen": [asdict(one) for one in self.chosen],
         }
 
 
@@ -83,7 +99,7 @@ def examine(
     """
     machine = machine or look_around(config.home, config.voices, config.models)
     packs = find_packs()
-    findings = [*_jobs(registry), *_engines(registry.specs(), registry), *_packs(packs)]
+    findings = [*_jobs(registry, config), *_engines(registry.specs(), registry), *_packs(packs)]
     findings += [Finding("engines", "package", "broken", error.sentence, error.remedy) for error in broken]
     if deep:
         findings += [_trial(trial) for trial in try_engines(registry)]
@@ -104,15 +120,33 @@ def is_well(findings: Iterable[Finding]) -> bool:
     return all(finding.state in {"ok", "info"} for finding in findings)
 
 
-def _jobs(registry: Registry) -> Iterator[Finding]:
+def _chosen(registry: Registry, config: Config, task: Task) -> Chosen:
+    """The engine that `node translate` would try first, the settings' names and target in mind. Raises as the registry
+    does."""
+    name = getattr(config.engines, task)
+    registry.choose(task, name)  # raises with the way to get what is missing
+    wish = Wish(task, target=config.translate.target if task in {"mt", "tts"} else None)
+    ranking = registry.rank(wish, name)
+    if not ranking.candidates:
+        raise refusal(wish, ranking.passed, None if name == AUTO else name)
+    best = ranking.candidates[0]
+    spec, places = best.spec, best.places
+    return Chosen(task, spec.name, best.why, places[0].device if places else "", places[0].dtype if places else "")
+
+
+def _jobs(registry: Registry, config: Config) -> Iterator[Finding]:
+    told: dict[Task, Chosen] = {}
     for job, tasks in JOBS:
-        chain: list[str] = []
+        chain: list[Chosen] = []
         try:
-            chain.extend(registry.choose(task).name for task in tasks)
-        except Unavailable as error:
+            chain.extend(_chosen(registry, config, task) for task in tasks)
+        except (Unavailable, UnsupportedLanguage) as error:
             yield Finding("jobs", job, "missing", error.sentence, error.remedy)
         else:
-            yield Finding("jobs", job, "ok", " -> ".join(chain))
+            told |= {one.task: one for one in chain}
+            yield Finding("jobs", job, "ok", " -> ".join(one.engine for one in chain), chosen=tuple(chain))
+    for one in told.values():
+        yield Finding("choice", f"{one.task} {one.engine}", "ok", one.why, chosen=(one,))
     for job, task in MORE_JOBS:
         here = [spec.name for spec in registry.specs(task) if not spec.missing(registry.home)]
         if here:
@@ -121,6 +155,11 @@ def _jobs(registry: Registry) -> Iterator[Finding]:
 
 def _engines(specs: Iterable[EngineSpec], registry: Registry) -> Iterator[Finding]:
     served = {spec.task for spec in registry.specs() if not spec.missing(registry.home)}
+    passed = {
+        one.spec.name: (one.reason, one.remedy)
+        for task in {spec.task: None for spec in registry.specs()}
+        for one in registry.rank(Wish(task)).passed
+    }
     waiting = [spec for spec in specs if unfetched(spec, registry.home)]
     if waiting:
         detail = f"{len(waiting)} models can be fetched: node models list"
@@ -136,6 +175,9 @@ def _engines(specs: Iterable[EngineSpec], registry: Registry) -> Iterator[Findin
             remedy = "; ".join(dict.fromkeys(need.remedy for need in missing))
             state: State = "info" if spec.task in served else "missing"
             yield Finding("engines", spec.name, state, f"{what}. Needs {names}.", remedy)
+        elif spec.name in passed:
+            why, remedy = passed[spec.name]
+            yield Finding("engines", spec.name, "info", f"{what}. Not chosen by itself: {why}.", remedy)
         else:
             yield Finding("engines", spec.name, "ok", what)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ml.device import Hardware
 from ml.engines.protocols import EngineHome, EngineSpec
 from ml.engines.registry import Registry
 from ml.errors import Unavailable
@@ -151,6 +152,7 @@ def test_each_fact_has_its_finding(
         "state": state,
         "detail": found.detail,
         "remedy": found.remedy,
+        "chosen": [],
     }
 
 
@@ -192,7 +194,7 @@ def test_looking_at_this_machine_finds_every_area(tmp_path: Path) -> None:
     config = Config(tmp_path, tmp_path)
     found = examine(config, Registry(ALL, EngineHome(tmp_path)))
     assert {finding.area for finding in found} == {
-        *("jobs", "engines", "data", "programs", "sound", "accelerator", "machine", "storage", "network")
+        *("jobs", "choice", "engines", "data", "programs", "sound", "accelerator", "machine", "storage", "network")
     }
 
 
@@ -226,3 +228,39 @@ def test_what_only_fetched_models_do_is_told_where_one_is_here() -> None:
     told = one(found, "jobs", "hear the voice model through a vocoder (node voice reconstruct)")
     assert (told.state, told.detail) == ("ok", "sounds")
     assert not [finding for finding in found if finding.area == "jobs" and "far" in finding.detail]
+
+
+def test_each_engine_of_a_job_is_told_with_why_and_where() -> None:
+    heavy = replace(EAR, name="model", rank=9, memory={"int8": GIB, "float32": 2 * GIB})
+    unfree = replace(VOICE, name="unfree", rank=9, use="non-commercial")
+    vast = replace(WORDS, name="vast", rank=9, memory={"float32": 900 * GIB})
+    config = Config(GOOD.home.path, GOOD.models.path)
+    registry = Registry((heavy, unfree, vast, *ALL), EngineHome(config.models), lambda: Hardware(8 * GIB))
+    found = examine(config, registry, machine=GOOD)
+    job = one(found, "jobs", "translate a recording").as_dict()
+    assert [(line["task"], line["engine"], line["device"], line["dtype"]) for line in job["chosen"]] == [
+        ("asr", "model", "cpu", "int8"),
+        ("mt", "words", "", ""),
+        ("tts", "voice", "", ""),
+    ]
+    assert one(found, "choice", "asr model").detail == "the best that is installed on cpu in int8 (no accelerator)"
+    assert "its licence, GPL" not in one(found, "engines", "voice").detail
+    told = one(found, "engines", "unfree")
+    assert told.state == "info"
+    assert "Not chosen by itself: its licence" in told.detail
+    assert "it needs 1159.64 GB in float32, and 8.59 GB are free" in one(found, "engines", "vast").detail
+    assert is_well(job for job in found if job.area in {"jobs", "choice", "engines"})
+
+
+def test_the_settings_names_and_target_are_the_ones_that_are_told() -> None:
+    german = replace(VOICE, name="german", rank=9, languages=("de",))
+    plain = replace(VOICE, name="plain", rank=-1)
+    said = Config(GOOD.home.path, GOOD.models.path).with_(translate={"to": "es"}, engines={"mt": "auto"})
+    registry = Registry((german, replace(VOICE, languages=("es",)), plain, *ALL[:2], LIKENESS), EngineHome(said.models))
+    detail = "ear -> words -> voice"
+    assert one(examine(said, registry, machine=GOOD), "jobs", "translate a recording").detail == detail
+    named = said.with_(engines={"tts": "plain"})
+    found = examine(named, registry, machine=GOOD)
+    assert one(found, "choice", "tts plain").detail == "asked for by name"
+    gone = examine(said.with_(engines={"tts": "nonesuch"}), registry, machine=GOOD)
+    assert one(gone, "jobs", "translate a recording").state == "missing"
