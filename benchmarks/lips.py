@@ -1,0 +1,273 @@
+"""Lips: whether they stand as they were asked to, and what each picture costs, beside Wav2Lip's network.
+
+python benchmarks/lips.py [--json FILE] [--quick] [--sheets FOLDER]
+
+A still (the astronaut of scikit-image; NASA, public domain) and the clips in ../shared/data/video, where there are any,
+are made to say what espeak-ng says. Openings are in eye-widths, the distance of the outer corners of the eyes. r is
+Pearson's, between the openings that were asked for and those that a judge read off the result; `source r` is the
+control, with those of the pictures as they were. Closures: the least opening that is read within each p, b and m.
+Silence: pictures more than 0.3 s after and 0.25 s before speech. Jitter: the mean second difference of the opening,
+beside the source's own (of a still: the wanted one's). Wav2Lip's network has its published size and random weights:
+that tells its time and nothing of its looks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+
+import numpy as np
+import platformdirs
+from lips_takes import RATE, Said, figures, found, judged, scaled, sheet, spoken, stilled, timed
+from rich.console import Console
+from rich.table import Table
+from strict_json import strict
+
+from ml.audio.write import AudioWriter
+from ml.engines.espeak import SPEC
+from ml.engines.protocols import EngineHome
+from ml.threads import limit_threads
+from ml.video.probe import probe
+
+ROOT = Path(__file__).resolve().parent.parent
+CLIPS = ROOT.parent / "shared" / "data" / "video"
+_QUICK = 3.5
+"""Seconds of a clip."""
+Rows = dict[str, dict[str, float | int]]
+
+SHOWN = {
+    "r": "r",
+    "lag": "lag",
+    "source_r": "source r",
+    "closure_gap": "closures",
+    "closure_gap_most": "worst",
+    "jitter_per_source": "jitter / source",
+    "jitter_per_wanted": "/ wanted",
+    "silent_sd": "silence, sd",
+    "silent_gap": "mean",
+    "outside_changed": "outside changed",
+    "unseen": "unseen",
+}
+
+
+class Bench:
+    """What all parts share: networks, a voice, a folder that goes away."""
+
+    def __init__(self, home: EngineHome, scratch: Path, quick: bool, sheets: Path | None) -> None:
+        self.home, self.scratch, self.quick, self.sheets = home, scratch, quick, sheets
+        self.clips = sorted(path for path in CLIPS.glob("*") if path.suffix in {".mp4", ".mkv", ".mov", ".webm"})
+        self._said: dict[tuple[str, float], Said] = {}
+
+    def still(self, height: int) -> Path:
+        path = self.scratch / f"still-{height}.mp4"
+        if not path.exists():
+            stilled(path, height, _QUICK if self.quick else 6.0)
+        return path
+
+    def real(self) -> list[Path]:
+        if not self.quick:
+            return self.clips
+        short = []
+        for clip in self.clips[:1]:
+            path = self.scratch / f"{clip.stem}-short.mp4"
+            if not path.exists():
+                width, height = _at_720(clip)
+                scaled(clip, path, width, height, round(_QUICK * RATE))
+            short.append(path)
+        return short
+
+    def said(self, language: str, seconds: float) -> Said:
+        key = (language, round(seconds, 1))
+        if key not in self._said:
+            with closing(SPEC.factory(self.home)) as tts:
+                self._said[key] = spoken(tts, language, seconds)
+        return self._said[key]
+
+    def takes(self) -> Iterator[tuple[Path, str, str]]:
+        languages = ("en",) if self.quick else ("en", "es")
+        for height in (480,) if self.quick else (480, 720):
+            for language in languages:
+                yield self.still(height), language, "warp"
+        for clip in self.real():
+            for name in ("bank",) if self.quick else ("bank", "warp"):
+                for language in languages:
+                    yield clip, language, name
+
+    def quality(self) -> Rows:
+        rows: Rows = {}
+        for clip, language, name in self.takes():
+            said = self.said(language, probe(clip).seconds or 6.0)
+            take = judged(clip, said, name, self.home, self.scratch)
+            title = f"{clip.stem}, {language}, {name}"
+            for at in ("drawn", "encoded"):
+                for judge in ("tracker", "second"):
+                    rows[f"{title}, {at}, {judge}"] = figures(take, said, at, judge)
+            if self.sheets:
+                sheet(take, self.sheets / f"{clip.stem}-{language}-{name}.png")
+        return rows
+
+    def costs(self) -> dict[str, dict[str, dict[str, float]]]:
+        """By clip and renderer, the milliseconds of each stage."""
+        heights = (720,) if self.quick else (480, 720, 1080)
+        clips = [(f"still {height}p", self.still(height), "warp") for height in heights]
+        for clip in self.real():
+            if self.quick:
+                clips.append((f"{clip.stem} {_sized(_size(clip))}", clip, "bank"))
+                continue
+            small = self.scratch / f"{clip.stem}-720.mp4"
+            scaled(clip, small, *_at_720(clip))
+            clips.append((f"{clip.stem} {_sized(_size(small))}", small, "bank"))
+            clips.append((f"{clip.stem} {_sized(_size(clip))}", clip, "bank"))
+        return {
+            f"{title}, {name}": timed(clip, self.said("en", probe(clip).seconds or 6.0), name, self.home, self.scratch)
+            for title, clip, name in clips
+        }
+
+    def wav2lip(self) -> dict[str, float]:
+        """Milliseconds per picture of a network of Wav2Lip's size, on one thread of the CPU, eight faces at once."""
+        import torch
+
+        from ml.device import Placement
+        from ml.lips.wav2lip import Wav2Lip
+        from ml.lips.wav2lip_network import Generator
+        from ml.video.read import VideoReader
+
+        torch.manual_seed(0)
+        limit_threads()
+        clip = self.still(720)
+        face = found(clip, self.home)[0][0]
+        with VideoReader(clip) as reader:
+            picture = next(reader).picture
+        assert face is not None  # noqa: S101 - it is the astronaut
+        sounds = np.random.default_rng(0).uniform(-4, 4, (8, 80, 16)).astype(np.float32)
+        small = np.random.default_rng(1).integers(0, 256, (8, 96, 96, 3), dtype=np.uint8)
+        with closing(Wav2Lip(Generator(), Placement())) as network:
+            network.draw(small, sounds)
+            runs = 1 if self.quick else 6
+            alone = [_cost(lambda: network.draw(small, sounds)) for _ in range(runs)]
+            whole = [_cost(lambda: network.render_batch([picture] * 8, [face] * 8, sounds)) for _ in range(runs)]
+        return {
+            "network_wall_p50_ms": float(np.median([wall for wall, _ in alone])) / 8,
+            "network_cpu_least_ms": min(cpu for _, cpu in alone) / 8,
+            "with_blend_wall_p50_ms": float(np.median([wall for wall, _ in whole])) / 8,
+            "with_blend_cpu_least_ms": min(cpu for _, cpu in whole) / 8,
+        }
+
+    def command(self) -> Rows:
+        """`node lipsync` from start to end, as multiples of the clip's length."""
+        rows: Rows = {}
+        heights = (720,) if self.quick else (480, 720, 1080)
+        real = self.real()
+        clips = [] if real and self.quick else [(self.still(height), "warp") for height in heights]
+        for clip in real:
+            small = self.scratch / f"{clip.stem}-720.mp4"
+            clips += [(clip, "bank")] if self.quick else [(small, "bank"), (clip, "bank")]
+        for clip, name in clips:
+            seconds = probe(clip).seconds or 6.0
+            said = self.said("es", seconds)
+            sound, out = self.scratch / "sound.wav", self.scratch / "out.mp4"
+            with AudioWriter(sound, said.speech.audio.rate) as writer:
+                writer.write(said.speech.audio.samples)
+            words = [str(Path(sys.executable).with_name("node")), "lipsync", str(clip), str(sound), "-o", str(out)]
+            words += ["--text", said.speech.text, "--language", "es", "--lips", name, "--no-hardware", "--json"]
+            before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+            done = subprocess.run(
+                [*words, "--home", str(self.scratch / "home")], capture_output=True, text=True, timeout=600, check=True
+            )
+            wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+            cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            facts = json.loads(done.stdout)
+            out.unlink()
+            rows[f"{clip.stem}, {name}, lips by {facts['curves']}"] = {
+                "clip_s": seconds,
+                "wall_s": wall,
+                "wall_per_second": wall / seconds,
+                "cpu_per_second": cpu / seconds,
+                "moved": facts["moved"],
+                "kept": facts["kept"],
+            }
+        return rows
+
+
+def _size(clip: Path) -> tuple[int, int]:
+    info = probe(clip)
+    return info.width, info.height
+
+
+def _sized(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _at_720(clip: Path) -> tuple[int, int]:
+    """The size of a clip scaled to 720 pixels on its shorter side."""
+    width, height = _size(clip)
+    scale = 720 / min(width, height)
+    return round(width * scale / 2) * 2, round(height * scale / 2) * 2
+
+
+def _cost(work: Callable[[], object]) -> tuple[float, float]:
+    """Milliseconds on the wall and of the CPU."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return 1000 * (time.perf_counter() - wall), 1000 * (time.process_time() - cpu)
+
+
+def table(title: str, rows: Rows, names: dict[str, str]) -> Table:
+    result = Table(title=title)
+    for name in ("", *names.values()):
+        result.add_column(name, justify="right" if name else "left")
+    for row, values in rows.items():
+        result.add_row(row, *(_told(values.get(name)) for name in names))
+    return result
+
+
+def _told(value: float | int | None) -> str:
+    if value is None or value != value:
+        return "-"
+    return str(value) if isinstance(value, int) else f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--quick", action="store_true", help="one language, one size, 3.5 s of a clip")
+    parser.add_argument("--sheets", type=Path, help="a folder for contact sheets of median and worst pictures")
+    options = parser.parse_args()
+    limit_threads()
+    if options.sheets:
+        options.sheets.mkdir(parents=True, exist_ok=True)
+    home = EngineHome(Path(platformdirs.user_cache_dir("babelmesh", appauthor=False)) / "models")
+    load = os.getloadavg()
+    with tempfile.TemporaryDirectory(prefix="babelmesh-lips-") as folder:
+        bench = Bench(home, Path(folder), options.quick, options.sheets)
+        clips = [path.name for path in bench.clips]
+        quality, costs, wav2lip, command = bench.quality(), bench.costs(), bench.wav2lip(), bench.command()
+    console = Console(width=200)
+    console.print(f"Load average {load[0]:.1f}. Clips: {', '.join(clips) or f'none in {CLIPS}: the still alone'}.")
+    console.print(table("Openings, in eye-widths", quality, SHOWN))
+    per = {"p50_ms": "p50 ms", "p95_ms": "p95 ms", "cpu_ms": "CPU ms", "mean_ms": "wall / pictures"}
+    for title, rows in costs.items():
+        console.print(table(f"Per picture, {title}", {stage: dict(row) for stage, row in rows.items()}, per))
+    console.print(
+        table("Wav2Lip's size, ms per picture, 1 thread", {"": dict(wav2lip)}, {name: name for name in wav2lip})
+    )
+    names = {name: name.replace("_", " ") for name in next(iter(command.values()))}
+    console.print(table("node lipsync, start and end included", command, names))
+    if options.json:
+        result = {"load": load, "clips": clips, "quality": quality, "ms_per_picture": costs, "wav2lip": wav2lip}
+        options.json.write_text(strict({**result, "command": command}, 2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
