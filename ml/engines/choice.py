@@ -107,12 +107,12 @@ def _unfit(spec: EngineSpec, wish: Wish, home: EngineHome, hardware: Hardware, n
     if not speaks(spec, wish):
         wanted = " to ".join(one for one in (wish.source, wish.target) if one)
         return Passed(spec, f"it does not know {wanted}", language=True)
-    if spec.use != "any" and not named:
-        return Passed(spec, f"its licence, {spec.licence}, is not for every use", f"ask for it by name: {spec.name}")
     missing = spec.missing(home)
     if missing:
         names = ", ".join(need.name for need in missing) + " is missing"
         return Passed(spec, names, missing[0].remedy, fetch=all(need.kind == "model" for need in missing))
+    if spec.use != "any" and not named:
+        return Passed(spec, f"its licence, {spec.licence}, is not for every use", f"ask for it by name: {spec.name}")
     if spec.memory and not placements(spec.memory, hardware):
         return _too_large(spec, hardware)
     return None

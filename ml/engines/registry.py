@@ -181,7 +181,8 @@ class Registry:
         if name is None:
             raise refusal(wish, passed)
         open_ = self.rank(wish)
-        others = [one.spec.name for one in open_.candidates if one.spec.name != name]
+        stated = [one.spec for one in open_.candidates if one.spec.languages or one.spec.pairs]
+        others = [spec.name for spec in stated if spec.name != name]
         passed = [one for one in passed if one.spec.name == name] + [
             one for one in open_.passed if one.spec.name != name
         ]

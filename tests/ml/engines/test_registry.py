@@ -294,3 +294,21 @@ def test_one_that_refuses_when_it_runs_leaves_it_to_the_next_and_its_words_are_t
     for name in (None, "first"):
         with pytest.raises(UnsupportedLanguage, match="No way leads there"):
             registry.pick(wish, name, lambda engine: no)
+
+
+def test_only_one_that_says_it_knows_the_languages_is_recommended_in_the_place_of_another():
+    mine = replace(spec("mine"), languages=(), pairs=(("en", "es"),))
+    any_ = replace(spec("any"), languages=())
+    for others, told in (([any_], "node models list"), ([any_, replace(spec("sure"), languages=("en", "ru"))], "sure")):
+        with pytest.raises(UnsupportedLanguage, match="mine does not know ru") as caught:
+            Registry([mine, *others], HOME).pick(Wish("mt", None, "ru"), "mine")
+        assert told in caught.value.remedy
+        assert "any" not in caught.value.remedy
+
+
+def test_a_model_with_terms_that_is_not_here_hides_nothing():
+    unfree = fetchable("unfree", languages=("en", "de"), use="non-commercial")
+    pair = fetchable("pair", languages=(), pairs=(("en", "de"),))
+    with pytest.raises(UnsupportedLanguage) as caught:
+        Registry([unfree, pair, spec("near")], HOME).pick(Wish("mt", None, "de"))
+    assert caught.value.remedy == "node models pull pair"
