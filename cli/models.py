@@ -6,7 +6,7 @@ Parses, asks the household's library, prints. Knows nothing of what a model is.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,14 +14,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from cli.common import Common, household
+from cli.model_tables import (
+    show_groups,
+    show_table,
+    tell_bytes,
+    tell_languages,
+    tell_licence,
+    tell_model,
+    tell_size,
+    tell_state,
+)
 from cli.render import console, show_line, write_json
 
 if TYPE_CHECKING:
     from ml.models.entry import ModelEntry
     from ml.models.fetch import FetchOptions, Progress
-    from node.library import Library, ModelLine
+    from node.library import Library, PlannedModel
 
-STATES = {"present": "here", "missing": "-", "damaged": "damaged"}
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 
@@ -41,9 +50,9 @@ def list_(*names: str, common: Common | None = None) -> int:
         return 0
     by_task: dict[str, list[tuple[str, ...]]] = {}
     for line in lines:
-        row = (line.name, _short(line.languages), _licence(line), _about(line), _state(line))
+        row = (line.name, tell_languages(line.languages), tell_licence(line), tell_bytes(line), tell_state(line))
         by_task.setdefault(line.task, []).append(row)
-    _show_groups(("name", "languages", "licence", "size", "state"), by_task)
+    show_groups(("name", "languages", "licence", "size", "state"), by_task)
     if not names:
         for name, what in sets.items():
             show_line(f"{name}: {what}")
@@ -66,8 +75,8 @@ def show(name: str, /, *, common: Common | None = None) -> int:
     if common.json:
         write_json(facts)
     else:
-        for key, told in _told(facts):
-            show_line(f"{key + ':':<12}{told}")
+        for key, what in tell_model(facts):
+            show_line(f"{key + ':':<12}{what}")
     return 0
 
 
@@ -109,7 +118,7 @@ def pull(
         write_json({"models": [_plain(line) for line in pulled]})
     else:
         for line in pulled:
-            show_line(f"{line.name}: {line.state}, {_size(line.bytes)}, licence {line.licence}")
+            show_line(f"{line.name}: {line.state}, {tell_size(line.bytes)}, licence {line.licence}")
     return 0
 
 
@@ -128,10 +137,11 @@ def verify(*names: str, common: Common | None = None) -> int:
         write_json({"models": [_plain(line) for line in lines]})
     else:
         for line in lines:
-            show_line(f"{line.name}: {line.state}")
+            how = "" if line.compared else ", and nothing is known to compare its files with (no sizes or hashes)"
+            show_line(f"{line.name}: {line.state}{how}")
         if not lines:
             show_line("No model is here: node models pull recommended")
-    return 2 if any(line.state == "missing" for line in lines) else 0
+    return 2 if any(line.state != "present" for line in lines) else 0
 
 
 def rm(*names: str, common: Common | None = None) -> int:
@@ -144,11 +154,16 @@ def rm(*names: str, common: Common | None = None) -> int:
     """
     common = common or Common()
     with household(common) as node:
-        freed = node.library.remove(names)
+        removed = node.library.remove(names)
+    freed = sum(one.freed for one in removed)
     if common.json:
-        write_json({"freed": freed})
+        write_json({"freed": freed, "models": [_plain(one) for one in removed]})
     else:
-        show_line(f"{_size(freed)} freed.")
+        for one in removed:
+            if one.remark:
+                show_line(f"{one.name}: {one.remark}")
+        if freed or not any(one.remark for one in removed):
+            show_line(f"{tell_size(freed)} freed.")
     return 0
 
 
@@ -168,8 +183,8 @@ def gc(*, dry_run: Flag = False, common: Common | None = None) -> int:
         write_json({"removed": [{"path": path, "bytes": size} for path, size in gone], "dry_run": dry_run})
     else:
         for path, size in gone:
-            show_line(f"{path}: {_size(size)}")
-        show_line(f"{_size(total)} would be freed." if dry_run else f"{_size(total)} freed.")
+            show_line(f"{path}: {tell_size(size)}")
+        show_line(f"{tell_size(total)} would be freed." if dry_run else f"{tell_size(total)} freed.")
     return 0
 
 
@@ -197,6 +212,7 @@ def _show_plan(library: Library, names: Sequence[str], options: FetchOptions, *,
     code = 2 if any(one.trouble for one in planned) else 0
     known = sum(one.bytes or 0 for one in missing)
     unknown = sum(one.bytes is None for one in missing)
+    about = sum(one.weights for one in missing if one.bytes is None)
     if as_json:
         write_json({"models": [_plain(one) for one in planned], "bytes": known, "unknown": unknown})
         return code
@@ -204,15 +220,23 @@ def _show_plan(library: Library, names: Sequence[str], options: FetchOptions, *,
         (
             one.name,
             one.licence + ("" if one.use == "any" else " (accepted)" if one.accepted else " (asks first)"),
-            "here" if one.state == "present" else "not to be had" if one.trouble else _size(one.bytes),
+            "here" if one.state == "present" else "not to be had" if one.trouble else _planned_size(one),
             one.trouble or ", ".join(path for path, _ in one.files),
         )
         for one in planned
     ]
-    _show("Would be fetched", ("name", "licence", "size", "files"), rows)
-    more = f", and {unknown} of unknown size" if unknown else ""
-    show_line(f"{_size(known)} in all{more}.")
+    show_table("Would be fetched", ("name", "licence", "size", "files"), rows)
+    for one in planned:
+        if one.use != "any" and not one.accepted:
+            show_line(f"{one.name} asks: {one.licence}: {one.terms}")
+    more = f", and {unknown} of unknown size (about {tell_size(about)} of weights)" if unknown else ""
+    show_line(f"{tell_size(known)} in all{more}.")
     return code
+
+
+def _planned_size(one: PlannedModel) -> str:
+    """What its weights take stands after "~" where the sizes of files are not known."""
+    return f"~ {tell_size(one.weights)}" if one.bytes is None and one.weights else tell_size(one.bytes)
 
 
 def _ask(entry: ModelEntry) -> bool:
@@ -277,122 +301,13 @@ def _lines(entry: ModelEntry) -> Progress:
         if not said:
             show_line(f"{entry.name}: {entry.summary}; licence {entry.licence}", error=True)
         said.append(what)
-        part = f" {10 * int(tenth)} % of {_size(total)}" if tenth else ""
+        part = f" {10 * int(tenth)} % of {tell_size(total)}" if tenth else ""
         show_line(f"{entry.name}: {step}{part}", error=True)
 
     return tell
-
-
-def _told(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    source = facts["source"]
-    where = source.get("repo") or source.get("path") or f"{source['project']}=={source['version']}"
-    yield "name", facts["name"]
-    yield "task", f"{facts['task']} ({facts['engine']})"
-    yield "what", facts["summary"]
-    yield "licence", facts["licence"] + (f": {facts['terms']}" if facts["terms"] else "")
-    if facts["use"] != "any":
-        yield "use", facts["use"] + (", accepted" if facts["accepted"] else "; asks once")
-    if facts["doubt"]:
-        yield "uncertain", facts["doubt"]
-    yield "source", f"{source['at']}: {where}"
-    yield "revision", facts["revision"] or "the newest at the first fetch, and that one from then on"
-    yield "state", STATES[facts["state"]].replace("-", "not here") + (f", {facts['path']}" if facts["path"] else "")
-    if facts["languages"] or facts["pairs"]:
-        yield "languages", " ".join([*facts["languages"], *facts["pairs"]])
-    if facts["sets"]:
-        yield "sets", ", ".join(facts["sets"])
-    yield "used by", ", ".join(facts["used_by"]) or "no engine of this version of Babelmesh"
-    if facts["parts"]:
-        yield "takes also", ", ".join(f"{name} ({what})" for what, name in facts["parts"].items())
-    if facts["memory"]:
-        yield "memory", ", ".join(f"{_size(size)} in {dtype}" for dtype, size in facts["memory"].items())
-    for file in facts["files"]:
-        size = f", {_size(file['bytes'])}" if file["bytes"] else ""
-        other = f" (else {file['instead']})" if file["instead"] else ""
-        yield "file", file["path"] + other + size + (", where there is one" if file["optional"] else "")
-    yield "checked by", _checked_by(facts)
-    if facts["runs_code"]:
-        yield "runs code", "yes, in a process of its own, with your rights: the catalogue says so of these bytes"
-    for figure in facts["figures"]:
-        yield "figure", f"{figure['what']}: {figure['value']:g} ({figure['source']})"
-
-
-def _checked_by(facts: dict[str, Any]) -> str:
-    """What the files are compared with."""
-    files, hashed = facts["files"], [file for file in facts["files"] if file["sha256"]]
-    if facts["source"]["at"] == "folder":
-        return f"published hashes of {len(hashed)} files of {len(files)}" if hashed else "nothing: it has no hashes"
-    if facts["source"]["at"] == "pypi":
-        return "the published hash of the wheel"
-    if not hashed:
-        return "the sizes and hashes that the hub tells at the first fetch"
-    others = "" if len(hashed) == len(files) else ", the others' as the hub told them at the first fetch"
-    return f"published hashes of {len(hashed)} files of {len(files)}{others}"
-
-
-def _show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table whose names stay whole however narrow the terminal: they are copied into the next command."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False)
-    table.add_column(columns[0], no_wrap=True, min_width=max((len(row[0]) for row in rows), default=0))
-    for column in columns[1:]:
-        table.add_column(column)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    console().print(table)
-
-
-def _show_groups(columns: Sequence[str], groups: Mapping[str, Sequence[Sequence[str]]]) -> None:
-    """Rows under the name of their group, in columns of one width."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    names = [row[0] for rows in groups.values() for row in rows]
-    table.add_column(columns[0], no_wrap=True, min_width=max(map(len, names), default=0))
-    for column in columns[1:]:
-        table.add_column(column, no_wrap=column in {"size", "state"}, overflow="fold")
-    for at, (group, rows) in enumerate(groups.items()):
-        if at:
-            table.add_row()
-        table.add_row(Text(group, style="bold"))
-        for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
-    console().print(table)
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401
     import msgspec
 
     return msgspec.to_builtins(value)
-
-
-def _state(line: ModelLine) -> str:
-    lacking = f", lacks {', '.join(line.lacks)}" if line.state == "present" and line.lacks else ""
-    return STATES[line.state] + lacking
-
-
-def _licence(line: ModelLine) -> str:
-    return line.licence if line.use == "any" else f"{line.licence} ({line.use})"
-
-
-def _about(line: ModelLine) -> str:
-    """ "~" stands before what the number of its weights tells, where sizes of files are not known."""
-    if line.bytes is None and line.at_least > 10**6:
-        return f"> {_size(line.at_least)}"
-    if line.bytes is None and line.weights:
-        return f"~ {_size(line.weights)}"
-    return _size(line.bytes)
-
-
-def _short(languages: Sequence[str]) -> str:
-    return " ".join(languages) if len(languages) <= 4 else f"{len(languages)} languages"
-
-
-def _size(amount: int | None) -> str:
-    if amount is None:
-        return "?"
-    return f"{amount / 1e9:.2f} GB" if amount >= 10**9 else f"{amount / 1e6:.1f} MB"

@@ -14,6 +14,7 @@ import msgspec
 
 from ml.device import Hardware, Placement, placements
 from ml.engines.checkpoints import KINDS, specs
+from ml.engines.entries import Fault, conditions, fault_of, unusable
 from ml.engines.isolated import isolate
 from ml.engines.isolated_pipe import Watch
 from ml.engines.isolated_worker import Recipe, recipe_of
@@ -23,6 +24,7 @@ from ml.models.catalogue import Catalogue
 from ml.models.entry import FolderSource, HubSource, ModelEntry
 from ml.models.fetch import USUAL, FetchOptions, NoRoom, NotHere, Progress, fetch, look_ahead, plan, quiet
 from ml.models.hub import Unreachable
+from ml.models.programs import refuse_programs
 from ml.models.store import ModelStore, State
 from node.config import Config
 from node.errors import BadConfig, BadRequest
@@ -54,6 +56,12 @@ class ModelLine(msgspec.Struct, frozen=True):
     weights: int = 0
     """Bytes that its numbers take in the largest dtype told: about what is fetched, where no sizes are known. 0: not
     told."""
+    fault: str = ""
+    """What of its entry keeps it from being used."""
+    begun: int = 0
+    """Bytes of an unfinished fetch."""
+    compared: int = 0
+    """Files that have a size or a hash to be compared with."""
 
 
 class PlannedModel(msgspec.Struct, frozen=True):
@@ -68,6 +76,17 @@ class PlannedModel(msgspec.Struct, frozen=True):
     bytes: int | None
     accepted: bool
     trouble: str = ""
+    terms: str = ""
+    weights: int = 0
+    """As in `ModelLine`."""
+
+
+class Removed(msgspec.Struct, frozen=True):
+    """What became of a model that was to go: the bytes freed, and why it is not gone or was not there."""
+
+    name: str
+    freed: int
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,6 +118,7 @@ class Library:
             "path": str(place) if place else None,
             "accepted": self.store.accepted(entry),
             "used_by": list(self._used_by(entry)),
+            "fault": fault.reason if (fault := self._fault(entry)) else "",
         }
 
     def pull(
@@ -117,7 +137,7 @@ class Library:
         if options.wheel is not None and len(wanted) != 1:
             raise BadRequest("One file holds one model.", "Name the model that --from is for.")
         for entry in wanted:  # all questions first, so that nobody has to wait for them
-            if not self.store.accepted(entry) and not self.store.present(entry.name):
+            if not self.store.accepted(entry):
                 if not accept(entry):
                     raise BadRequest(
                         f"{entry.name} is under {entry.licence}: {entry.terms}",
@@ -129,7 +149,8 @@ class Library:
         failed: dict[str, MlError] = {}
         for entry in wanted:
             if lacking := [part for part in entry.parts.values() if part in failed]:
-                failed[entry.name] = Unavailable(f"It needs {lacking[0]}.")
+                absent = isinstance(failed[lacking[0]], NotHere) and self.store.state(entry.name) == "missing"
+                failed[entry.name] = (NotHere if absent else Unavailable)(f"It needs {lacking[0]}.")
                 continue
             try:
                 fetch(self.store, entry.name, options, progress(entry))
@@ -139,7 +160,7 @@ class Library:
             except MlError as error:
                 failed[entry.name] = error
         if failed:
-            raise _together(failed, len(wanted))
+            raise _together(failed, len(wanted), names)
         return tuple(self._line(entry) for entry in wanted)
 
     def plan(self, names: Sequence[str], options: FetchOptions = USUAL) -> tuple[PlannedModel, ...]:
@@ -150,7 +171,7 @@ class Library:
 
     def verify(self, names: Sequence[str] = ()) -> tuple[ModelLine, ...]:
         """Read the models of these names and sets through, or all that are here. Raises ModelDamaged naming all that
-        is damaged in any of them, Unavailable."""
+        is damaged in any of them, Unavailable where one holds a program that nobody allowed."""
         entries = self.catalogue.chosen(names) if names else self.catalogue.model
         here = [entry for entry in entries if self.store.state(entry.name) != "missing"]
         found = {entry.name: (entry, damaged) for entry in here if (damaged := self.store.verify(entry.name))}
@@ -164,20 +185,33 @@ class Library:
             remedies = [f"node models pull {' '.join(fetched)}"] if fetched else []
             if len(fetched) < len(found):
                 remedies.append("Put the published files of your own folders back.")
-            raise ModelDamaged(" ".join(told), " ".join(remedies))
+            raise ModelDamaged(" ".join(told), "\n".join(remedies))
+        for entry in here:
+            refuse_programs(entry, self.store.place(entry) or self.store.folder)
         return tuple(self._line(entry) for entry in (entries if names else here))
 
-    def remove(self, names: Sequence[str]) -> int:
-        """Let models go; the bytes freed. Raises Unavailable for an unknown name, BadRequest for none."""
-        return sum(self.store.remove(entry.name) for entry in self._wanted(names))
+    def remove(self, names: Sequence[str]) -> tuple[Removed, ...]:
+        """Let models go. Raises Unavailable for an unknown name, BadRequest for none."""
+        return tuple(self._removed(entry) for entry in self._wanted(names))
+
+    def _removed(self, entry: ModelEntry) -> Removed:
+        freed = self.store.remove(entry.name)
+        if isinstance(entry.source, FolderSource):
+            return Removed(entry.name, freed, f"your own folder {entry.source.path} stays")
+        return Removed(entry.name, freed, "" if freed else "it was not here")
 
     def path(self, name: str) -> Path:
         """The folder that the model's files lie in. Raises Unavailable, ModelDamaged."""
         return self.store.open(name).folder
 
     def fetchable(self) -> int:
-        """How many models with an engine here are not on this machine."""
-        return sum(entry.engine in KINDS and not self.store.present(entry.name) for entry in self.catalogue.model)
+        """How many models with an engine here are not on this machine and can be fetched."""
+        return sum(
+            entry.engine in KINDS
+            and not isinstance(entry.source, FolderSource)
+            and self.store.state_with_parts(entry.name) == "missing"
+            for entry in self.catalogue.model
+        )
 
     def engines(self, hardware: Callable[[], Hardware]) -> tuple[EngineSpec, ...]:
         """An engine for each model that one of ours runs; `hardware` is asked when one is built.
@@ -198,9 +232,10 @@ class Library:
         made = specs(
             self.catalogue.model,
             lambda entry, home: self.store.open(entry.name),
-            lambda entry, home: self.store.present(entry.name),
+            lambda entry, home: self.store.state_with_parts(entry.name) != "missing",
             place,
         )
+        made = self._conditioned(made)
         if strange := sorted(set(self.isolated) - {spec.name for spec in made}):
             raise BadConfig(
                 f"engines.isolation: {strange[0]!r} is no engine of a fetched model.",
@@ -208,6 +243,25 @@ class Library:
             )
         programs = {entry.name for entry in self.catalogue.model if entry.runs_code}
         return tuple(self._apart(spec, place) if spec.name in {*self.isolated, *programs} else spec for spec in made)
+
+    def _conditioned(self, made: Sequence[EngineSpec]) -> tuple[EngineSpec, ...]:
+        """The engines with what they need beside their files: whole, no program, allowed, and rightly described."""
+        known = {spec.name: spec for spec in made}
+        states = self.store.state_with_parts
+        found: list[EngineSpec | None] = []
+        for entry in self.catalogue.model:
+            spec = known.get(entry.name)
+            if spec is not None:
+                spec = replace(spec, needs=(*spec.needs, *conditions(entry, states, self.store.accepted)))
+            fault = self._fault(entry)
+            found.append(spec if fault is None else unusable(entry, fault, spec))
+        return tuple(spec for spec in found if spec is not None)
+
+    def _fault(self, entry: ModelEntry) -> Fault | None:
+        """What is wrong with an entry; what is only a part of others needs no engine."""
+        if any(entry.name in other.parts.values() for other in self.catalogue.model):
+            return None
+        return fault_of(entry, {one.engine for one in Catalogue.load().model})
 
     def _apart(self, spec: EngineSpec, place: Callable[[ModelEntry], Placement]) -> EngineSpec:
         """The engine in a process of its own, which may take what the model does, loaded and being loaded."""
@@ -234,6 +288,7 @@ class Library:
         state = self.store.state(entry.name)
         pin = self.store.pin(entry)
         size = sum(file.bytes for file in pin.files) if pin else entry.bytes
+        own = isinstance(entry.source, FolderSource)
         if state != "missing" and not isinstance(entry.source, FolderSource):
             size = self.store.bytes_of(entry.name)
         return ModelLine(
@@ -251,6 +306,9 @@ class Library:
             0 if size else sum(file.bytes or 0 for file in entry.files),
             tuple(part for part in entry.parts.values() if self.store.state(part) != "present"),
             max(entry.memory.values(), default=0),
+            fault.reason if (fault := self._fault(entry)) else "",
+            self.store.begun(entry.name),
+            sum(bool(file.bytes or file.sha256) for file in entry.files) if own else len(entry.files),
         )
 
     def _planned(self, entry: ModelEntry, options: FetchOptions, *, alone: bool) -> PlannedModel:
@@ -270,7 +328,10 @@ class Library:
                 raise
             trouble = "" if options.offline else error.sentence
         accepted = self.store.accepted(entry)
-        return PlannedModel(entry.name, entry.licence, entry.use, state, files, size, accepted, trouble)
+        about = max(entry.memory.values(), default=0)
+        return PlannedModel(
+            entry.name, entry.licence, entry.use, state, files, size, accepted, trouble, entry.terms, about
+        )
 
     def _used_by(self, entry: ModelEntry) -> tuple[str, ...]:
         kind = KINDS.get(entry.engine)
@@ -280,14 +341,15 @@ class Library:
         return (*users, *(f"the setting {setting}" for setting, name in self.named if name == entry.name))
 
 
-def _together(failed: Mapping[str, MlError], wanted: int) -> MlError:
-    """Several models' troubles as one; of a single one that alone was asked for, its own."""
+def _together(failed: Mapping[str, MlError], wanted: int, names: Sequence[str]) -> MlError:
+    """Several models' troubles as one; of a single one that alone was asked for, its own. `names` are what was asked
+    for, sets among them: to ask again for them brings what is missing, and nothing twice."""
     if wanted == 1:
         return next(iter(failed.values()))
     told, remedies = [], []
     if absent := [name for name, error in failed.items() if isinstance(error, NotHere)]:
         told.append(f"not on this machine, and nothing may be fetched: {', '.join(absent)}")
-        remedies.append(f"node models pull {' '.join(absent)}")
+        remedies.append(f"node models pull {' '.join(names)}")
     others = {name: error for name, error in failed.items() if name not in absent}
     told += [f"{name}: {error.sentence}" for name, error in others.items()]
     remedies += dict.fromkeys(error.remedy for error in others.values() if error.remedy)

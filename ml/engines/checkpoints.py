@@ -19,7 +19,7 @@ from ml.device import Placement
 from ml.engines.protocols import Engine, EngineHome, EngineSpec, Need, Task
 from ml.languages import known
 from ml.models.checkpoint import Checkpoint
-from ml.models.entry import ModelEntry
+from ml.models.entry import FolderSource, ModelEntry
 
 
 class Loadable(Protocol):
@@ -143,6 +143,8 @@ def _spec(
         for name, remedy in kind.packages
     )
     model = Need(_need(entry.name), "model", partial(present, entry), f"node models pull {entry.name}")
+    if isinstance(entry.source, FolderSource) and not entry.parts:  # nothing that could be fetched
+        model = Need(f"the folder of {entry.name}", "file", partial(present, entry), entry.source.remedy)
 
     yes = "In your own catalogue: runs_code = true, and the file's sha256 (docs/decisions/0010-programs.md)"
     allowed = [Need("your yes to its program", "model", lambda home: entry.runs_code, yes)] if kind.program else []

@@ -7,10 +7,10 @@ was passed over; and what to tell a person where none is left. Builds nothing. K
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ml.device import CPU_DTYPES, WORKING_ROOM, Hardware, Placement, placements
-from ml.engines.protocols import EngineHome, EngineSpec, Task
+from ml.engines.protocols import EngineHome, EngineSpec, Need, Task
 from ml.errors import MlError, Unavailable, UnsupportedLanguage
 
 AUTO = "auto"
@@ -52,6 +52,10 @@ class Passed:
     remedy: str = ""
     language: bool = False
     """Whether it is only that it does not know the languages."""
+    fault: bool = False
+    """Whether it would be tried, were nothing wrong with its files or its entry."""
+    better: bool = False
+    """Whether it would be tried before all candidates."""
     fetch: bool = False
     """Whether it could serve if its model were fetched."""
     said: MlError | None = None
@@ -81,7 +85,7 @@ def rank(
             continue
         reason = _unfit(spec, wish, home, hardware, named=name is not None)
         if reason is not None:
-            passed.append(reason)
+            passed.append(replace(reason, better=not found))
             continue
         places = placements(spec.memory, hardware) if spec.memory else ()
         found.append(Candidate(spec, _why(spec, places, named=name is not None, first=not found), places))
@@ -109,13 +113,24 @@ def _unfit(spec: EngineSpec, wish: Wish, home: EngineHome, hardware: Hardware, n
         return Passed(spec, f"it does not know {wanted}", language=True)
     missing = spec.missing(home)
     if missing:
-        names = ", ".join(need.name for need in missing) + " is missing"
-        return Passed(spec, names, missing[0].remedy, fetch=all(need.kind == "model" for need in missing))
+        return Passed(
+            spec,
+            _told(missing),
+            next((need.remedy for need in missing if need.fault), missing[0].remedy),
+            fetch=all(need.kind == "model" for need in missing),
+            fault=any(need.fault for need in missing) and (named or spec.use == "any"),
+        )
     if spec.use != "any" and not named:
         return Passed(spec, f"its licence, {spec.licence}, is not for every use", f"ask for it by name: {spec.name}")
     if spec.memory and not placements(spec.memory, hardware):
         return _too_large(spec, hardware)
     return None
+
+
+def _told(missing: Sequence[Need]) -> str:
+    """What is not met, in words."""
+    plain = [need.name for need in missing if not need.gap]
+    return "; ".join([*([f"{', '.join(plain)} is missing"] if plain else []), *(one.gap for one in missing if one.gap)])
 
 
 def _too_large(spec: EngineSpec, hardware: Hardware) -> Passed:

@@ -33,13 +33,17 @@ class Need:
     """Something an engine needs before it can be built.
 
     `present()` is quick (no network, no model load) and returns False rather than raising; `remedy` is one
-    command or sentence.
+    command or sentence. A "model" is fetched, a "file" is a user's own or is damaged.
     """
 
     name: str
-    kind: Literal["python", "debian", "model", "platform"]
+    kind: Literal["python", "debian", "model", "platform", "file", "licence"]
     present: Callable[[EngineHome], bool]
     remedy: str
+    gap: str = ""
+    """How it is told that the need is not met; empty: that `name` is missing."""
+    fault: bool = False
+    """Whether something is wrong that was right before: told even where another engine serves."""
 
 
 @dataclass(frozen=True)

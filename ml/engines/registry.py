@@ -153,6 +153,8 @@ class Registry:
         ranking = self.rank(wish, name)
         if name is not None and name not in {spec.name for spec in self.specs(wish.task)}:
             raise self._unknown(wish.task, name)
+        wrong = [one for one in ranking.passed if one.fault and one.better and name is None]
+        told = [f"{one.spec.name} is passed over: {one.reason}. To mend it: {one.remedy}" for one in wrong]
         troubles: list[str] = []
         passed = list(ranking.passed)
         failed: Exception | None = None
@@ -173,7 +175,9 @@ class Registry:
             why = f"{candidate.why}; others did not start" if troubles else candidate.why
             if isinstance(engine, Resident) and candidate.places and engine.place.where != candidate.places[0].where:
                 why += f"; it runs on {engine.place.where}"
-            return Pick(engine, why, tuple(troubles))
+            if wrong:
+                why += f"; {', '.join(one.spec.name for one in wrong)} cannot be used"
+            return Pick(engine, why, (*told, *troubles))
         if failed is not None:
             raise failed
         if not passed:

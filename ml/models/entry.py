@@ -55,6 +55,11 @@ class FolderSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_
 
     path: str
 
+    @property
+    def remedy(self) -> str:
+        """What helps where it lacks something: nothing fetches a user's own files."""
+        return f"Put its published files into {self.path}, or mend the catalogue's `path`."
+
 
 Source = HubSource | WheelSource | FolderSource
 

@@ -22,6 +22,7 @@ from ml.models import record as records
 from ml.models.checkpoint import Checkpoint
 from ml.models.entry import FolderSource, HubSource, ModelEntry, WheelSource
 from ml.models.hub import HubOptions
+from ml.models.programs import refuse_programs
 from ml.models.record import RECORD, FileRecord, Pin, PinnedFile, Record
 from ml.models.stop import Stop
 from ml.models.store import PARTIAL, ModelStore
@@ -31,8 +32,8 @@ SPARE = 64 << 20
 
 
 class Progress(Protocol):
-    """Hears of the step ("waiting", "asking", "downloading", "checking", "converting", "present") and, while
-    downloading, of bytes."""
+    """Hears of the step ("waiting", "asking", "downloading", "checking", "converting", "present", or a sentence of what
+    is mended) and, while downloading, of bytes."""
 
     def __call__(self, step: str, done: int = 0, total: int = 0) -> None:
         """`total` is 0 where it is not known."""
@@ -93,6 +94,8 @@ def fetch(store: ModelStore, name: str, options: FetchOptions = USUAL, progress:
         raise NotHere(
             f"The {name} model is not on this machine, and nothing may be fetched.", f"node models pull {name}"
         )
+    if (lost := _lost(store, entry)) and options.wheel is None:
+        progress(f"not as it was published, fetched again: {', '.join(lost)}")
     with _kept(store, name), store.alone(name, lambda: progress("waiting")):
         if not _is_whole(store, name):
             if isinstance(entry.source, HubSource):
@@ -143,6 +146,11 @@ def _kept(store: ModelStore, name: str) -> Iterator[None]:
         raise Unavailable(
             f"The {name} model cannot be kept: {error}.", f"Check the folder {store.folder} and the room on its disk."
         ) from error
+
+
+def _lost(store: ModelStore, entry: ModelEntry) -> tuple[str, ...]:
+    """Files of a model that is here and damaged."""
+    return store.verify(entry.name) if store.state(entry.name) == "damaged" else ()
 
 
 def _is_whole(store: ModelStore, name: str) -> bool:
@@ -245,6 +253,11 @@ def _finish(store: ModelStore, entry: ModelEntry, revision: str, source: str, pa
         records.sync(path)
     files = tuple(records.describe(partial, path) for path in paths)
     _check_published(entry, files)
+    try:
+        refuse_programs(entry, partial)
+    except Unavailable:
+        shutil.rmtree(partial)  # nothing of it is kept
+        raise
     records.write(partial / RECORD, Record(entry.name, source, revision, entry.licence, files))
     target = store.folder / entry.name / revision
     if target.exists():  # a damaged one: out of the way, and gone

@@ -23,19 +23,20 @@ from pathlib import Path
 from typing import Literal
 
 from ml.errors import CannotWrite, ModelDamaged, Unavailable
-from ml.models import made, tensors
+from ml.models import folders, made, tensors
 from ml.models import record as records
 from ml.models.catalogue import Catalogue
 from ml.models.checkpoint import Checkpoint
 from ml.models.entry import FolderSource, HubSource, ModelEntry
-from ml.models.programs import refuse_programs
+from ml.models.programs import programs_of, refuse_programs
 from ml.models.record import PIN, RECORD, Pin, Record
 
 PARTIAL = ".partial"
 ACCEPTED = "accepted.json"
 FORMERLY_MADE = ".ct2-int8"
 """How folders ended that an engine once made beside a revision, without a record."""
-State = Literal["present", "missing", "damaged"]
+State = Literal["present", "missing", "damaged", "refused"]
+"""`refused`: it is here, and a file of it is a program, which nobody allowed."""
 
 
 @dataclass(frozen=True)
@@ -84,27 +85,37 @@ class ModelStore:
         return self.folder / entry.name / revision if revision else None
 
     def state(self, name: str) -> State:
-        """Whether the model is here, by the names and sizes of its files alone."""
+        """Whether the model is here, by the names and sizes of its files, and by what was found of them before."""
         entry = self.find(name)
         place = self.place(entry)
         if place is None or not place.is_dir():
             return "missing"
+        found = self._found(entry, place)
+        return "refused" if found == "present" and programs_of(entry, place) else found
+
+    def _found(self, entry: ModelEntry, place: Path) -> State:
         if place == self.folder:
             return "present"
         if isinstance(entry.source, FolderSource):
-            sizes = {file.path: file.bytes for file in entry.files}
-            return "present" if _has(entry, lambda path: _is_as_large(place / path, sizes.get(path))) else "damaged"
+            return "damaged" if folders.lacking(entry, place) else "present"
         kept = records.read(place / RECORD, Record)
         if kept is None:
             return "damaged"
         if not _has(entry, {file.path for file in kept.files}.__contains__):
             return "missing"  # the catalogue asks for more than was fetched
+        if any(not file.mtime_ns for file in kept.files) or self._unlike(entry, kept):
+            return "damaged"  # it was read through, and is not what was published
         return "present" if all(_size(place / file.path) == file.bytes for file in kept.files) else "damaged"
+
+    def state_with_parts(self, name: str) -> State:
+        """The state of the model and of those that it computes with: the worst of them."""
+        states = [self.state(one) for one in (name, *self.find(name).parts.values())]
+        worst: tuple[State, ...] = ("missing", "damaged", "refused")
+        return next((state for state in worst if state in states), "present")
 
     def present(self, name: str) -> bool:
         """Whether it can be opened, as far as can be told without reading it."""
-        parts = self.find(name).parts.values()
-        return self.state(name) == "present" and all(self.state(part) == "present" for part in parts)
+        return self.state_with_parts(name) == "present"
 
     def open(self, name: str) -> Checkpoint:
         """The model and its parts, whole: files that changed since they were last read through are read through again.
@@ -119,10 +130,10 @@ class ModelStore:
         """The model itself, whole, whether its parts are here or not. Raises as `open`."""
         entry = self.find(name)
         state, place, revision = self.state(name), self.place(entry), self.revision(entry)
-        if isinstance(entry.source, FolderSource) and state != "present":
-            raise Unavailable(
-                f"The {name} model is not whole in {place}.", "Put its files there, or mend the catalogue's `path`."
-            )
+        if isinstance(entry.source, FolderSource) and state in {"missing", "damaged"}:
+            lacking = self._damaged(entry, Path(entry.source.path), thorough=False)
+            which = f": {', '.join(lacking)}" if lacking and state == "damaged" else ""
+            raise Unavailable(f"The {name} model is not whole in {place}{which}.", entry.source.remedy)
         if state == "missing" or place is None or revision is None:
             raise Unavailable(f"The {name} model ({entry.task}) is not on this machine.", f"node models pull {name}")
         if damaged := self._damaged(entry, place, thorough=False):
@@ -138,6 +149,8 @@ class ModelStore:
         entry = self.find(name)
         place = self.place(entry)
         if place is None or self.state(name) == "missing":
+            if isinstance(entry.source, FolderSource):
+                raise Unavailable(f"There is no folder {place} of the {name} model.", entry.source.remedy)
             raise Unavailable(f"The {name} model ({entry.task}) is not on this machine.", f"node models pull {name}")
         return self._damaged(entry, place, thorough=True)
 
@@ -148,17 +161,23 @@ class ModelStore:
             except ModelDamaged:
                 return (entry.convert.to,)
             return ()
-        published = {file.path: file.sha256 for file in entry.files if file.sha256}
         if isinstance(entry.source, FolderSource):  # nothing was written down of it: what has a hash is read each time
-            here = [path for path in published if (place / path).is_file()]
-            return tuple(path for path in here if records.describe(place, path).sha256 != published[path])
+            return folders.damaged(entry, place, thorough=thorough)
         kept = records.read(place / RECORD, Record)
         if kept is None:
             return (RECORD,)
+        return tuple(sorted({*records.changed(place, kept, thorough=thorough), *self._unlike(entry, kept)}))
+
+    def _unlike(self, entry: ModelEntry, kept: Record) -> set[str]:
+        """Files that were recorded with another hash than was published."""
+        published = {file.path: file.sha256 for file in entry.files if file.sha256}
         if pin := self.pin(entry):
             published = {file.path: file.sha256 for file in pin.files if file.sha256} | published
-        others = {file.path for file in kept.files if published.get(file.path, file.sha256) != file.sha256}
-        return tuple(sorted({*records.changed(place, kept, thorough=thorough), *others}))
+        return {file.path for file in kept.files if published.get(file.path, file.sha256) != file.sha256}
+
+    def begun(self, name: str) -> int:
+        """Bytes of the model that an unfinished fetch left."""
+        return _weight(self.folder / name / PARTIAL)
 
     def bytes_of(self, name: str) -> int:
         """What the model takes on the disk: all its revisions, unfinished files and what was made of them."""
@@ -284,10 +303,6 @@ def _is_ours(folder: Path) -> bool:
     if any(folder.glob("pin*.json")) or (folder / PARTIAL).is_dir() or any(folder.glob(f"*/{RECORD}")):
         return True
     return any(folder.glob(f"{made.MAKING}*")) or any(folder.glob(f"*{FORMERLY_MADE}"))
-
-
-def _is_as_large(path: Path, size: int | None) -> bool:
-    return path.is_file() and size in (None, _size(path))
 
 
 def _cleared(path: Path) -> int:

@@ -129,7 +129,7 @@ def test_on_a_terminal_a_limited_licence_is_asked_about(capsys, mine, monkeypatc
     assert run(["models", "pull", "mine"]) == 2  # its file is not there
     assert "Do you accept that?" in screen.getvalue()
     (mine / "config.json").write_text("{}")
-    assert run(["models", "pull", "mine", "--json"]) == 0
+    assert run(["models", "pull", "mine", "--json"]) == code, "a folder's licence is asked for too"
     capsys.readouterr()
     (mine / "config.json").unlink()
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
@@ -189,7 +189,8 @@ def test_models_are_removed_and_litter_is_swept(capsys, models) -> None:
     assert json.loads(capsys.readouterr().out)["removed"] == [{"path": "gone/.partial", "bytes": 2_000_000}]
     assert not litter.exists()
     assert run(["models", "rm", "resemblyzer", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"freed": 1_000_000}
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"freed": 1_000_000, "models": [{"name": "resemblyzer", "freed": 1_000_000, "remark": ""}]}
     assert not (models / "resemblyzer.safetensors").exists()
 
 

@@ -135,9 +135,13 @@ def test_an_entry_becomes_an_engine_where_there_is_room(tmp_path: Path) -> None:
     (spec,) = here.engines(machine)
     assert (spec.name, spec.task, spec.use) == ("mine", "speaker", "non-commercial")
     home = EngineHome(tmp_path / "models")
-    assert unfetched(spec, home)
+    assert not unfetched(spec, home), "nobody can fetch a folder"
+    assert [need.remedy for need in spec.missing(home)] == [FolderSource("/nowhere").remedy]
     assert asked == []
-    assert here.fetchable() == 1
+    assert here.fetchable() == 0
+    hub = library(tmp_path, entry(source=HubSource("a/b")))
+    assert unfetched(hub.engines(machine)[0], home)
+    assert hub.fetchable() == 1
     (roomy,) = here.engines(lambda: Hardware(10**11))
     with pytest.raises(Unavailable, match="not whole"):
         roomy.factory(home)
@@ -155,7 +159,7 @@ def test_engines_named_for_it_run_in_a_process_of_their_own(tmp_path: Path) -> N
     assert {spec.name: spec.isolation for spec in made} == {"one": "thread", "two": "process"}
     home = EngineHome(tmp_path)
     for spec in made:
-        assert [need.name for need in spec.missing(home)] == ["the model " + spec.name]
+        assert [need.name for need in spec.missing(home)] == ["the folder of " + spec.name]
         with pytest.raises(Unavailable, match="not whole"):
             spec.factory(home)
 
@@ -194,7 +198,7 @@ def test_one_that_cannot_be_fetched_does_not_keep_the_others_away(tmp_path: Path
     assert tried == ["first", "second", "third"]
     assert "first" in caught.value.sentence
     assert "third" in caught.value.sentence
-    assert caught.value.remedy.count("Put its files there") == 1
+    assert caught.value.remedy.count("Put its published files into") == 2
 
 
 def test_a_hub_that_is_not_there_is_not_called_for_each(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from ml.engines.protocols import MORE_TASKS, TASKS, EngineHome, EngineSpec
 from ml.errors import Unavailable
 from ml.models.catalogue import Catalogue
 from ml.models.checkpoint import Checkpoint
-from ml.models.entry import ModelEntry
+from ml.models.entry import HubSource, ModelEntry, ModelFile
 from tests.conftest import ROOT
 from tests.ml.engines.tiny import checkpoint, entry, tinies, tiny_specs
 
@@ -57,7 +57,13 @@ def test_what_is_missing_is_named_with_the_way_to_get_it() -> None:
     (spec,) = specs(
         [entry("one", "mt", "odd")], nothing_here, lambda model, home: False, lambda model: Placement(), kinds
     )
-    assert [need.remedy for need in spec.missing(HOME)] == ["pip install it", "node models pull one"]
+    assert [need.remedy for need in spec.missing(HOME)] == [
+        "pip install it",
+        "Put its published files into one, or mend the catalogue's `path`.",
+    ]
+    fetched = entry("one", "mt", "odd", source=HubSource("a/b"), files=(ModelFile("x"),))
+    (spec,) = specs([fetched], nothing_here, lambda model, home: False, lambda model: Placement(), kinds)
+    assert spec.missing(HOME)[1].remedy == "node models pull one"
 
 
 def test_entries_of_unknown_kinds_are_no_engines() -> None:

@@ -1,0 +1,142 @@
+"""How models are told on the terminal: tables, states, sizes, licences. Asks nothing and fetches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cli.render import console
+
+if TYPE_CHECKING:
+    from node.library import ModelLine
+
+STATES = {"present": "here", "missing": "-", "damaged": "damaged", "refused": "refused: a program"}
+LONGEST = 24
+"""Letters that a licence's longest word may keep together in a table."""
+
+
+def tell_model(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What `node models show` says of a model, line by line."""
+    source = facts["source"]
+    where = source.get("repo") or source.get("path") or f"{source['project']}=={source['version']}"
+    yield "name", facts["name"]
+    yield "task", f"{facts['task']} ({facts['engine']})"
+    yield "what", facts["summary"]
+    yield "licence", facts["licence"] + (f": {facts['terms']}" if facts["terms"] else "")
+    if facts["use"] != "any":
+        yield "use", facts["use"] + (", accepted" if facts["accepted"] else "; asks once")
+    if facts["doubt"]:
+        yield "uncertain", facts["doubt"]
+    yield "source", f"{source['at']}: {where}"
+    yield "revision", facts["revision"] or "the newest at the first fetch, and that one from then on"
+    if facts["fault"]:
+        yield "wrong", facts["fault"] + ": it cannot be used; docs/models.md tells what an entry has"
+    yield "state", STATES[facts["state"]].replace("-", "not here") + (f", {facts['path']}" if facts["path"] else "")
+    if facts["languages"] or facts["pairs"]:
+        yield "languages", " ".join([*facts["languages"], *facts["pairs"]])
+    if facts["sets"]:
+        yield "sets", ", ".join(facts["sets"])
+    yield "used by", ", ".join(facts["used_by"]) or "no engine of this version of Babelmesh"
+    if facts["parts"]:
+        yield "takes also", ", ".join(f"{name} ({what})" for what, name in facts["parts"].items())
+    if facts["memory"]:
+        yield "memory", ", ".join(f"{tell_size(size)} in {dtype}" for dtype, size in facts["memory"].items())
+    for file in facts["files"]:
+        how_large = f", {tell_size(file['bytes'])}" if file["bytes"] else ""
+        other = f" (else {file['instead']})" if file["instead"] else ""
+        yield "file", file["path"] + other + how_large + (", where there is one" if file["optional"] else "")
+    yield "checked by", _checked_by(facts)
+    if facts["runs_code"]:
+        yield "runs code", "yes, in a process of its own, with your rights: the catalogue says so of these bytes"
+    for figure in facts["figures"]:
+        yield "figure", f"{figure['what']}: {figure['value']:g} ({figure['source']})"
+
+
+def _checked_by(facts: dict[str, Any]) -> str:
+    """What the files are compared with."""
+    files, hashed = facts["files"], [file for file in facts["files"] if file["sha256"]]
+    if facts["source"]["at"] == "folder":
+        return f"published hashes of {len(hashed)} files of {len(files)}" if hashed else "nothing: it has no hashes"
+    if facts["source"]["at"] == "pypi":
+        return "the published hash of the wheel"
+    if not hashed:
+        return "the sizes and hashes that the hub tells at the first fetch"
+    others = "" if len(hashed) == len(files) else ", the others' as the hub told them at the first fetch"
+    return f"published hashes of {len(hashed)} files of {len(files)}{others}"
+
+
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table whose names stay whole however narrow the terminal: they are copied into the next command."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False)
+    table.add_column(columns[0], no_wrap=True, min_width=max((len(row[0]) for row in rows), default=0))
+    for column in columns[1:]:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console().print(table)
+
+
+def show_groups(columns: Sequence[str], groups: Mapping[str, Sequence[Sequence[str]]]) -> None:
+    """Rows under the name of their group, in columns of one width."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    names = [row[0] for rows in groups.values() for row in rows]
+    table.add_column(columns[0], no_wrap=True, min_width=max(map(len, names), default=0))
+    for number, column in enumerate(columns[1:], 1):
+        at_column = [row[number] for rows in groups.values() for row in rows]
+        words = [word for cell in at_column for word in cell.split() if len(word) <= LONGEST]
+        # No word is cut in two, and a path or a long name only where there is no other way.
+        least = max(map(len, [column, *words])) if column in {"licence", "state"} else None
+        table.add_column(column, no_wrap=column == "size", min_width=least, overflow="fold")
+    for at, (group, rows) in enumerate(groups.items()):
+        if at:
+            table.add_row()
+        table.add_row(Text(group, style="bold"))
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+    console().print(table)
+
+
+def tell_state(line: ModelLine) -> str:
+    """Whether it is here, and what keeps it from being used."""
+    if line.fault:
+        return f"wrong: {line.fault}"
+    if line.state == "missing" and line.begun:
+        return f"begun: {tell_size(line.begun)}"
+    lacking = f", lacks {', '.join(line.lacks)}" if line.state == "present" and line.lacks else ""
+    return STATES[line.state] + lacking
+
+
+def tell_licence(line: ModelLine) -> str:
+    """Its name alone, with what it limits; a remark in brackets stands in `show`."""
+    name = line.licence.partition(" (")[0]
+    return name if line.use == "any" else f"{name} ({line.use})"
+
+
+def tell_bytes(line: ModelLine) -> str:
+    """ "~" stands before what the number of its weights tells, where sizes of files are not known."""
+    if line.bytes is None and line.at_least > 10**6:
+        return f"> {tell_size(line.at_least)}"
+    if line.bytes is None and line.weights:
+        return f"~ {tell_size(line.weights)}"
+    return tell_size(line.bytes)
+
+
+def tell_languages(languages: Sequence[str]) -> str:
+    """A few by their codes, more by their number."""
+    return " ".join(languages) if len(languages) <= 4 else f"{len(languages)} languages"
+
+
+def tell_size(amount: int | None) -> str:
+    """Bytes, for a person; "?" where they are not known."""
+    if amount is None:
+        return "?"
+    if 0 < amount < 100_000:
+        return f"{amount / 1e3:.1f} kB" if amount >= 1000 else f"{amount} bytes"
+    return f"{amount / 1e9:.2f} GB" if amount >= 10**9 else f"{amount / 1e6:.1f} MB"
