@@ -100,6 +100,7 @@ def build_app() -> App:
     for verb, what in MODELS.items():
         models.command(f"cli.models:{verb if verb != 'list' else 'list_'}", name=verb, help=what)
     app.command(models)
+    app.command("cli.detect:detect", name="detect", help="Say whether a recording is marked as synthetic speech.")
     app.command("cli.lipsync:lipsync", name="lipsync", help="Put another sound into a video, and lips that say it.")
     app.command("cli.warm:warm", name="warm", help="Load the engines once, and say what each takes.")
     bench = App(name="bench", help="Measure what this machine can do.")
@@ -112,7 +113,7 @@ def build_app() -> App:
 def commands() -> list[str]:
     """What all commands are called: `peers`, `peers trust`."""
     groups = {"voice": VOICE, "peers": PEERS, "config": CONFIG, "models": MODELS, "bench": ("engines",)}
-    alone = ("translate", "lipsync", "start", "id", "stats", "train", "simulate", "doctor", "warm")
+    alone = ("translate", "lipsync", "detect", "start", "id", "stats", "train", "simulate", "doctor", "warm")
     return [*alone, *groups, *(f"{group} {verb}" for group, verbs in groups.items() for verb in verbs)]
 
 

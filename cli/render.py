@@ -156,6 +156,8 @@ def report_lines(report: Report) -> list[str]:
         f"{report.input_seconds:.1f} s of sound in {report.seconds:.1f} s ({pace:.1f} times real time), "
         f"after {report.cold_start:.1f} s to start the engines{resumed}."
     )
+    if report.watermark is not None:
+        lines.append(f"Marked as synthetic speech (job {report.watermark}): node detect finds it.")
     if report.film is not None:
         lines.append(film_line(report.film))
     if report.clipped:

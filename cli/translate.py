@@ -86,6 +86,9 @@ class Wishes:
     ast: str | None = None
     "Go straight from speech to the other language with this engine; then there is no transcript."
 
+    watermark: bool = True
+    "Mark the result as synthetic speech, inaudibly. Only your own enrolled voice (--voice) may speak without."
+
     isolate: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = ()
     "Run this fetched engine in a process of its own (repeatable): its crash costs one utterance, and not the job."
 
@@ -137,6 +140,7 @@ def _options(node: Node, wishes: Wishes) -> DubOptions:
         grammar=read_guide(wishes.grammar),
         engines=EngineNames(wishes.asr or names.asr, wishes.mt or names.mt, wishes.tts or names.tts, straight),
         glossary=read_glossary(wishes.glossary),
+        watermark=wishes.watermark,
     )
 
 

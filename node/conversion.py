@@ -17,7 +17,6 @@ import numpy as np
 from ml.audio.endpoint import Endpointer, EndpointOptions
 from ml.audio.read import blocks, probe
 from ml.audio.vad import SileroActivity, SileroNetwork
-from ml.audio.write import AudioWriter
 from ml.engines.choice import Wish
 from ml.engines.protocols import SpeakerEncoder, VoiceConverter
 from ml.engines.registry import Registry
@@ -29,6 +28,7 @@ from ml.voice.profile import VoiceProfile
 from node.dubbing import Progress
 from node.errors import BadRequest
 from node.listening import speech_of
+from node.marking import MarkedWriter, converted
 from node.voices import VoiceShelf
 
 REFERENCE_SECONDS = 15.0
@@ -133,7 +133,7 @@ def convert(
     if options.like:
         _same_voice(options.voice, reference, profile, encoder, trouble)
     heard, silent, failure = _Heard([], []), [], None
-    with registry.lend(converter), AudioWriter(target) as writer:
+    with registry.lend(converter), MarkedWriter(target, converted(source)) as writer:
         at = 0.0
         for event in _speech(source, network):
             if isinstance(event, InputEnded):
@@ -192,7 +192,7 @@ def _speech(path: Path, network: SileroNetwork) -> Iterator[SpeechClosed | Input
     yield from (event for event in segmenter.flush() if isinstance(event, SpeechClosed | InputEnded))
 
 
-def _rest(writer: AudioWriter, seconds: float) -> None:
+def _rest(writer: MarkedWriter, seconds: float) -> None:
     """Silence, in blocks of a second at most."""
     left = round(seconds * SAMPLE_RATE)
     while left > 0:

@@ -42,6 +42,7 @@ from node.engines import EngineNames, Engines, Languages, describe, source_langu
 from node.files import write_text
 from node.jobs import Remembering, ResultStore
 from node.listening import Heard, speech_of
+from node.marking import Origin, check_unmarked, marked_from, marking
 from node.report import EngineLine, Report, Tally, UtteranceLine, VoiceLine, median_of, remarks, utterance_line
 from node.runner import run
 from node.voices import VoiceShelf
@@ -67,6 +68,8 @@ class DubOptions:
     engines: EngineNames = field(default_factory=EngineNames)
     glossary: Mapping[str, str] | None = None
     """Terms of the source, and how they must be translated."""
+    watermark: bool = True
+    """Mark the result as synthetic speech; only an enrolled `voice` may speak without."""
 
     @property
     def languages(self) -> Languages:
@@ -97,6 +100,8 @@ class Dubbing:
         """`engines` are running; `store` keeps what is done until a job is finished."""
         if engines.tts is None:
             raise ValueError("a dubbing needs a mouth")
+        if not options.watermark:
+            check_unmarked(options.voice)
         self._options, self._engines, self._voices, self._store = options, engines, voices, store
         self._tts = engines.tts
         self._finished: list[str] = []
@@ -137,10 +142,16 @@ class Dubbing:
             progress(stage, item.end if isinstance(item, Utterance) else heard.seconds, length)
 
         again = blocks(source) if self._options.keep_background else nullcontext()
-        with AudioWriter(laid.sound if laid else output) as writer, blocks(source) as sound, again as background:
+        origin = Origin(self.source or "und", self._options.target, source, marked=self._options.watermark)
+        marks = marking(origin)
+        writing = AudioWriter(laid.sound if laid else output, tags=marks.tags)
+        with writing as writer, blocks(source) as sound, again as background:
             timeline = Timeline(background)
 
             def lay(utterance: Utterance) -> None:
+                if utterance.dub is not None:
+                    spoken = marked_from(utterance.dub.audio, marks.mark, utterance.start)
+                    utterance = replace(utterance, dub=replace(utterance.dub, audio=spoken))
                 for block in timeline.place(utterance):
                     writer.write(block)
                 done = [stage.name for stage in remembering if utterance.index in stage.recalled]
@@ -177,6 +188,8 @@ class Dubbing:
             subtitles=self._write_subtitles(output, spoken, captions, warnings),
             warnings=tuple(warnings),
             resumed=sum(1 for line in lines if line.resumed),
+            watermark=marks.mark.job if marks.mark else None,
+            tags=marks.tags,
         )
         for stage in remembering:
             self._finished.extend(stage.keys)

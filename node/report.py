@@ -122,6 +122,10 @@ class Report:
     source_note: str | None = None
     warnings: tuple[str, ...] = ()
     resumed: int = 0
+    watermark: int | None = None
+    """The number of this work in the watermark of its sound; None: not marked."""
+    tags: dict[str, str] = field(default_factory=dict)
+    """What the file says of itself."""
     film: FilmFacts | None = None
     """What became of the pictures of a video whose lips were changed."""
 

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ml.audio.provenance import combined
 from ml.audio.read import blocks, read
 from ml.errors import BadText
 from ml.languages import find, known
@@ -78,7 +79,7 @@ def dub_video(
         report = dubbing.dub(source, target, progress, cold_start, laid)
         subtitles = _subtitles(laid.utterances, report, start) if report.subtitles else ()
         told = Sound(start=start, language=_iso(report.target), title=f"{find(report.target).name}, synthetic voice")
-        extras = Extras(sound=told, source=source, subtitles=subtitles)
+        extras = Extras(sound=told, source=source, subtitles=subtitles, tags=combined(info.metadata, report.tags))
         facts: FilmFacts | None = None
         if screen is None:
             notes = remux(source, target, extras, _pieces(laid.sound)).notes

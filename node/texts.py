@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml.audio.write import AudioWriter
 from ml.engines.protocols import Mt
 from ml.errors import BadText, MlError, UnsupportedLanguage
 from ml.speech.tint import AsSpoken, Matcher
@@ -18,6 +17,7 @@ from ml.speech.translate import Wording
 from ml.types import Translation
 from node.dubbing import DubOptions, voice_matcher
 from node.engines import Engines, load_engines
+from node.marking import MarkedWriter, Origin, check_unmarked, marking
 
 if TYPE_CHECKING:
     from node.app import Node
@@ -78,7 +78,10 @@ def say_text(node: Node, text: str, options: DubOptions, output: Path) -> TextRe
     if options.voice is not None:
         matcher = voice_matcher(node.voices.get(options.voice), engines, options)
     result = _result(text, *_translated(engines, text, options))
-    with AudioWriter(output) as writer:
+    if not options.watermark:
+        check_unmarked(options.voice)
+    marks = marking(Origin(result.source, result.target, text=text, marked=options.watermark))
+    with MarkedWriter(output, marks) as writer:
         for line in result.text.splitlines():
             if any(c.isalnum() for c in line):
                 speech = engines.tts.speak(line, options.target, matcher.delivery())

@@ -7,6 +7,7 @@ encodes. This module knows nothing of what the sound is.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -54,8 +55,9 @@ class AudioWriter:
     After the end, `seconds` is what was written, `clipped` how many samples lay beyond full scale and were bent.
     """
 
-    def __init__(self, path: Path | str, rate: int = SAMPLE_RATE) -> None:
+    def __init__(self, path: Path | str, rate: int = SAMPLE_RATE, tags: Mapping[str, str] | None = None) -> None:
         """`rate` is that of the samples given to `write`; a codec that cannot take it gets the next higher it can.
+        `tags` are metadata; each container keeps those that it has a place for.
 
         Raises CannotWrite: unknown extension, no such folder, no right to write.
         """
@@ -79,6 +81,7 @@ class AudioWriter:
             stream = self._container.add_stream(form.codec, rate=self._target_rate, layout="mono")
             self._stream = cast(av.AudioStream, stream)
             self._stream.codec_context.format = form.sample_format
+            self._container.metadata.update(tags or {})
             if form.bit_rate:
                 self._stream.bit_rate = form.bit_rate
         except BaseException:

@@ -77,8 +77,10 @@ def test_speech_is_converted_and_pauses_keep_their_length(tmp_path: Path, demo: 
     late = 0
     for one in said:  # each where it was, later by what those before it grew, after silence
         first, size = round(one.start * SAMPLE_RATE) + late, len(one.audio.samples)
-        np.testing.assert_allclose(made[first : first + size], one.audio.samples / 2, atol=1e-3)
-        assert not made[first - 800 : first].any()
+        heard = made[first : first + size]
+        assert np.corrcoef(heard, one.audio.samples)[0, 1] > 0.98, "the same, but for the mark"
+        assert np.abs(heard).max() == pytest.approx(np.abs(one.audio.samples).max() / 2, rel=0.15)
+        assert np.abs(made[first - 800 : first]).max() < 2e-3
         late += size // 4
     assert (done.engine, done.reference, done.silent) == ("quarter-longer", "the recordings kept with the voice", ())
     assert done.similarity_before == done.similarity_after == pytest.approx(0.8, abs=1e-4)
