@@ -24,12 +24,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
 import numpy as np
 import platformdirs
-from lips_takes import RATE, Said, figures, found, judged, scaled, sheet, spoken, stilled, timed
+from lips_clock import timed
+from lips_takes import RATE, Rows, Said, figures, found, judged, scaled, sheet, spoken, stilled
 from rich.console import Console
 from rich.table import Table
 from strict_json import strict
@@ -37,6 +39,7 @@ from strict_json import strict
 from ml.audio.write import AudioWriter
 from ml.engines.espeak import SPEC
 from ml.engines.protocols import EngineHome
+from ml.lips.renderers import RendererName
 from ml.threads import limit_threads
 from ml.video.probe import probe
 
@@ -44,7 +47,6 @@ ROOT = Path(__file__).resolve().parent.parent
 CLIPS = ROOT.parent / "shared" / "data" / "video"
 _QUICK = 3.5
 """Seconds of a clip."""
-Rows = dict[str, dict[str, float | int]]
 
 SHOWN = {
     "r": "r",
@@ -76,16 +78,17 @@ class Bench:
         return path
 
     def real(self) -> list[Path]:
-        if not self.quick:
-            return self.clips
-        short = []
-        for clip in self.clips[:1]:
-            path = self.scratch / f"{clip.stem}-short.mp4"
-            if not path.exists():
-                width, height = _at_720(clip)
-                scaled(clip, path, width, height, round(_QUICK * RATE))
-            short.append(path)
-        return short
+        """The clips at 720 pixels on their shorter side."""
+        return [self._small(clip) for clip in (self.clips[:1] if self.quick else self.clips)]
+
+    def _small(self, clip: Path) -> Path:
+        path = self.scratch / f"{clip.stem}-720.mp4"
+        if not path.exists():
+            info = probe(clip)
+            scale = 720 / min(info.width, info.height)
+            width, height = (round(side * scale / 2) * 2 for side in (info.width, info.height))
+            scaled(clip, path, width, height, round(_QUICK * RATE) if self.quick else None)
+        return path
 
     def said(self, language: str, seconds: float) -> Said:
         key = (language, round(seconds, 1))
@@ -94,47 +97,48 @@ class Bench:
                 self._said[key] = spoken(tts, language, seconds)
         return self._said[key]
 
-    def takes(self) -> Iterator[tuple[Path, str, str]]:
+    def takes(self) -> Iterator[tuple[Path, str, RendererName]]:
         languages = ("en",) if self.quick else ("en", "es")
         for height in (480,) if self.quick else (480, 720):
             for language in languages:
                 yield self.still(height), language, "warp"
         for clip in self.real():
-            for name in ("bank",) if self.quick else ("bank", "warp"):
+            names: tuple[RendererName, ...] = ("bank",) if self.quick else ("bank", "warp")
+            for name in names:
                 for language in languages:
                     yield clip, language, name
 
-    def quality(self) -> Rows:
-        rows: Rows = {}
+    def quality(self) -> Iterator[tuple[str, dict[str, float | int]]]:
+        """Each take as it is done, by both judges, before and after encoding."""
         for clip, language, name in self.takes():
             said = self.said(language, probe(clip).seconds or 6.0)
             take = judged(clip, said, name, self.home, self.scratch)
             title = f"{clip.stem}, {language}, {name}"
             for at in ("drawn", "encoded"):
                 for judge in ("tracker", "second"):
-                    rows[f"{title}, {at}, {judge}"] = figures(take, said, at, judge)
+                    yield f"{title}, {at}, {judge}", figures(take, said, at, judge)
             if self.sheets:
                 sheet(take, self.sheets / f"{clip.stem}-{language}-{name}.png")
-        return rows
 
-    def costs(self) -> dict[str, dict[str, dict[str, float]]]:
+    def filmed(self) -> list[tuple[Path, RendererName]]:
+        """What is made against the clock: stills of three sizes, and clips at 720p and at their own size."""
+        clips: list[tuple[Path, RendererName]] = [(clip, "bank") for clip in self.real()]
+        if self.quick:
+            return [(self.still(720), "warp"), *clips]
+        stills: list[tuple[Path, RendererName]] = [(self.still(height), "warp") for height in (480, 720, 1080)]
+        return [*stills, *clips, *((clip, "bank") for clip in self.clips)]
+
+    def costs(self) -> dict[str, Rows]:
         """By clip and renderer, the milliseconds of each stage."""
-        heights = (720,) if self.quick else (480, 720, 1080)
-        clips = [(f"still {height}p", self.still(height), "warp") for height in heights]
-        for clip in self.real():
-            if self.quick:
-                clips.append((f"{clip.stem} {_sized(_size(clip))}", clip, "bank"))
-                continue
-            small = self.scratch / f"{clip.stem}-720.mp4"
-            scaled(clip, small, *_at_720(clip))
-            clips.append((f"{clip.stem} {_sized(_size(small))}", small, "bank"))
-            clips.append((f"{clip.stem} {_sized(_size(clip))}", clip, "bank"))
-        return {
-            f"{title}, {name}": timed(clip, self.said("en", probe(clip).seconds or 6.0), name, self.home, self.scratch)
-            for title, clip, name in clips
-        }
+        result: dict[str, Rows] = {}
+        for clip, name in self.filmed():
+            info = probe(clip)
+            said = self.said("en", info.seconds or 6.0)
+            title = f"{clip.stem}, {info.width}x{info.height}, {name}"
+            result[title] = timed(clip, said, name, self.home, self.scratch)
+        return result
 
-    def wav2lip(self) -> dict[str, float]:
+    def wav2lip(self) -> dict[str, float | int]:
         """Milliseconds per picture of a network of Wav2Lip's size, on one thread of the CPU, eight faces at once."""
         import torch
 
@@ -167,13 +171,7 @@ class Bench:
     def command(self) -> Rows:
         """`node lipsync` from start to end, as multiples of the clip's length."""
         rows: Rows = {}
-        heights = (720,) if self.quick else (480, 720, 1080)
-        real = self.real()
-        clips = [] if real and self.quick else [(self.still(height), "warp") for height in heights]
-        for clip in real:
-            small = self.scratch / f"{clip.stem}-720.mp4"
-            clips += [(clip, "bank")] if self.quick else [(small, "bank"), (clip, "bank")]
-        for clip, name in clips:
+        for clip, name in self.filmed()[1:] if self.quick and self.clips else self.filmed():
             seconds = probe(clip).seconds or 6.0
             said = self.said("es", seconds)
             sound, out = self.scratch / "sound.wav", self.scratch / "out.mp4"
@@ -198,22 +196,6 @@ class Bench:
                 "kept": facts["kept"],
             }
         return rows
-
-
-def _size(clip: Path) -> tuple[int, int]:
-    info = probe(clip)
-    return info.width, info.height
-
-
-def _sized(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
-
-
-def _at_720(clip: Path) -> tuple[int, int]:
-    """The size of a clip scaled to 720 pixels on its shorter side."""
-    width, height = _size(clip)
-    scale = 720 / min(width, height)
-    return round(width * scale / 2) * 2, round(height * scale / 2) * 2
 
 
 def _cost(work: Callable[[], object]) -> tuple[float, float]:
@@ -248,25 +230,38 @@ def main() -> None:
     if options.sheets:
         options.sheets.mkdir(parents=True, exist_ok=True)
     home = EngineHome(Path(platformdirs.user_cache_dir("babelmesh", appauthor=False)) / "models")
-    load = os.getloadavg()
+    console = Console(width=200)
+    result: dict[str, Any] = {"load": os.getloadavg()}
     with tempfile.TemporaryDirectory(prefix="babelmesh-lips-") as folder:
         bench = Bench(home, Path(folder), options.quick, options.sheets)
-        clips = [path.name for path in bench.clips]
-        quality, costs, wav2lip, command = bench.quality(), bench.costs(), bench.wav2lip(), bench.command()
-    console = Console(width=200)
-    console.print(f"Load average {load[0]:.1f}. Clips: {', '.join(clips) or f'none in {CLIPS}: the still alone'}.")
-    console.print(table("Openings, in eye-widths", quality, SHOWN))
-    per = {"p50_ms": "p50 ms", "p95_ms": "p95 ms", "cpu_ms": "CPU ms", "mean_ms": "wall / pictures"}
-    for title, rows in costs.items():
-        console.print(table(f"Per picture, {title}", {stage: dict(row) for stage, row in rows.items()}, per))
-    console.print(
-        table("Wav2Lip's size, ms per picture, 1 thread", {"": dict(wav2lip)}, {name: name for name in wav2lip})
-    )
-    names = {name: name.replace("_", " ") for name in next(iter(command.values()))}
-    console.print(table("node lipsync, start and end included", command, names))
-    if options.json:
-        result = {"load": load, "clips": clips, "quality": quality, "ms_per_picture": costs, "wav2lip": wav2lip}
-        options.json.write_text(strict({**result, "command": command}, 2) + "\n")
+        result["clips"] = [path.name for path in bench.clips]
+        told = ", ".join(result["clips"]) or f"none in {CLIPS}, so of the still alone"
+        console.print(f"Load average {result['load'][0]:.1f} at the start. Clips: {told}.")
+
+        def keep(part: str, value: object) -> None:
+            result[part] = value
+            if options.json:
+                options.json.write_text(strict(result, 2) + "\n")
+
+        costs = bench.costs()
+        keep("ms_per_picture", costs)
+        per = {"p50_ms": "p50 ms", "p95_ms": "p95 ms", "cpu_ms": "CPU ms", "mean_ms": "wall / pictures"}
+        for title, rows in costs.items():
+            console.print(table(f"Per picture, {title}", rows, per))
+        wav2lip = bench.wav2lip()
+        keep("wav2lip", wav2lip)
+        names = {name: name.replace("_", " ") for name in wav2lip}
+        console.print(table("Wav2Lip's size, per picture, one thread", {"": wav2lip}, names))
+        command = bench.command()
+        keep("command", command)
+        names = {name: name.replace("_", " ") for name in next(iter(command.values()))}
+        console.print(table("node lipsync, start and end included", command, names))
+        quality: Rows = {}
+        for title, row in bench.quality():
+            quality[title] = row
+            keep("quality", quality)
+        console.print(table("Openings, in eye-widths", quality, SHOWN))
+        console.print(f"Load average {os.getloadavg()[0]:.1f} at the end.")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ They see each picture twice, as it was drawn and as it came back from the encode
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -35,6 +34,8 @@ from ml.video.read import Still, VideoReader
 from ml.video.write import VideoWriter
 
 Row = npt.NDArray[np.float64]
+Rows = dict[str, dict[str, float | int]]
+"""Figures by what they are of."""
 Spans = tuple[tuple[float, float], ...]
 
 RATE = 25
@@ -75,7 +76,11 @@ class Said:
 
 def spoken(tts: Tts, language: str, seconds: float) -> Said:
     """As many whole sentences as there is time for, each between pauses of a second."""
-    sounds, phonemes, texts, silent, at = [], [], [], [], 0.0
+    sounds: list[npt.NDArray[np.float32]] = []
+    phonemes: list[Phoneme] = []
+    texts: list[str] = []
+    silent: list[tuple[float, float]] = []
+    at = 0.0
     for text in _TEXTS[language] * 4:
         piece = tts.speak(text, language, Delivery())
         if at + _SILENCE + piece.audio.seconds + _SILENCE > seconds and texts:
@@ -99,22 +104,24 @@ def stilled(path: Path, height: int, seconds: float) -> None:
     width = {480: 640}.get(height, height * 16 // 9)
     face = cv2.resize(astronaut(), (height, height), interpolation=cv2.INTER_CUBIC)
     left = (width - height) // 2
-    picture = cv2.copyMakeBorder(face, 0, 0, left, width - height - left, cv2.BORDER_REPLICATE)
+    picture: Picture = np.asarray(
+        cv2.copyMakeBorder(face, 0, 0, left, width - height - left, cv2.BORDER_REPLICATE), np.uint8
+    )
     written(path, (picture for _ in range(round(seconds * RATE))), width, height)
 
 
 def scaled(source: Path, path: Path, width: int, height: int, pictures: int | None = None) -> None:
     """A clip in another size, its first pictures only where a number is given."""
     with VideoReader(source) as reader:
-        stills = (cv2.resize(still.picture, (width, height), interpolation=cv2.INTER_AREA) for still in reader)
-        written(path, islice(stills, pictures), width, height)
+        small = (cv2.resize(still.picture, (width, height), interpolation=cv2.INTER_AREA) for still in reader)
+        written(path, (np.asarray(each, np.uint8) for each in islice(small, pictures)), width, height)
 
 
 def written(path: Path, pictures: Iterator[Picture], width: int, height: int) -> None:
     like = VideoInfo(path.name, "mp4", "h264", "yuv420p", width, height, Fraction(RATE), Fraction(1, 12800))
     with VideoWriter(path, like, OPTIONS) as writer:
         for index, picture in enumerate(pictures):
-            writer.write(index / RATE, np.asarray(picture))
+            writer.write(index / RATE, picture)
 
 
 @dataclass(eq=False)
@@ -156,7 +163,7 @@ def judged(clip: Path, said: Said, name: RendererName, home: EngineHome, scratch
                 if face is not None and mouth is not None:
                     patch = renderer.render(still.index, still.picture, face, mouth)
                     take.faces.append((_face(before, face), np.empty(0, np.uint8)))
-                if patch is not None:
+                if face is not None and patch is not None:
                     put(still.picture, patch)
                     take.faces[-1] = (take.faces[-1][0], _face(still.picture, face))
                 _compare(take, before, still.picture, patch)
@@ -325,107 +332,6 @@ def sheet(take: Take, path: Path) -> None:
         rows.append(column)
     whole = np.concatenate([np.concatenate(rows[:6], 1), np.concatenate(rows[6:], 1)])
     cv2.imwrite(str(path), cv2.cvtColor(whole, cv2.COLOR_RGB2BGR))
-
-
-@dataclass(eq=False)
-class Clock:
-    """Milliseconds of each picture by stage, on the wall and of this thread."""
-
-    wall: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    own: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        wall, own = time.perf_counter(), time.thread_time()
-        yield
-        self.wall[name].append(1000 * (time.perf_counter() - wall))
-        self.own[name] += 1000 * (time.thread_time() - own)
-
-
-def timed(clip: Path, said: Said, name: RendererName, home: EngineHome, scratch: Path) -> dict[str, dict[str, float]]:
-    """Three passes as a film makes them, nobody watching: milliseconds per picture and stage.
-
-    What libav computes in threads of its own is decoding in the first two passes, and in the third what is left once
-    as much decoding is taken away: encoding.
-    """
-    clock, shares = Clock(), []
-    out = scratch / "timed.mp4"
-    faces: list[Face | None] = []
-    times = []
-    with closing(tracker_at(home)) as tracker, closing(renderer_at(name, PRESETS["balanced"])) as renderer:
-        tracker.follow(next(_stills(clip)).picture)  # networks are loaded once, and take their memory at the first
-        tracker.forget()
-        began = time.perf_counter()
-        with _threads(clock, shares):
-            for still in _clocked(clip, clock, "decode 1"):
-                with clock.stage("find faces"):
-                    faces.append(next(iter(tracker.follow(still.picture)), None))
-                times.append(still.time)
-        with clock.stage("choose"):
-            wanted = wished(said, faces, times)
-        with _threads(clock, shares):
-            for still in _clocked(clip, clock, "decode 2"):
-                with clock.stage("look"):
-                    if (face := faces[still.index]) is not None:
-                        renderer.offer(still.index, still.picture, face)
-        with clock.stage("choose"):
-            renderer.plan(faces, wanted)
-        with _threads(clock, shares):
-            writer = VideoWriter(out, probe(clip), OPTIONS)
-            for still in _clocked(clip, clock, "decode 3"):
-                patch, face, mouth = None, faces[still.index], wanted[still.index]
-                with clock.stage("draw"):
-                    if face is not None and mouth is not None:
-                        patch = renderer.render(still.index, still.picture, face, mouth)
-                with clock.stage("compose"):
-                    if patch is not None:
-                        put(still.picture, patch)
-                with clock.stage("encode"):
-                    writer.write(still.time, still.picture, still, areas(patch))
-            writer.close()
-        whole = time.perf_counter() - began
-    out.unlink()
-    count = len(times)
-    decoding = (shares[0] + shares[1]) / 2
-    rows = {}
-    walls = {stage: np.array(values[:count]) for stage, values in clock.wall.items() if stage != "choose"}
-    walls["decode, three passes"] = sum(walls.pop(f"decode {each}") for each in (1, 2, 3))
-    spent = {stage: clock.own[stage] / count for stage in ("find faces", "look", "draw", "compose")}
-    spent |= {"decode, three passes": 3 * decoding / count, "encode": max(0.0, shares[2] - decoding) / count}
-    for stage in ("decode, three passes", "find faces", "look", "choose", "draw", "compose", "encode"):
-        if stage == "choose":
-            mean = sum(clock.wall["choose"]) / count
-            rows[stage] = {"p50_ms": mean, "p95_ms": mean, "cpu_ms": clock.own["choose"] / count}
-            continue
-        p50, p95 = np.percentile(walls[stage], [50, 95])
-        rows[stage] = {"p50_ms": float(p50), "p95_ms": float(p95), "cpu_ms": spent[stage]}
-    p50, p95 = np.percentile(sum(walls.values()) + rows["choose"]["p50_ms"], [50, 95])
-    rows["whole"] = {
-        "p50_ms": float(p50),
-        "p95_ms": float(p95),
-        "cpu_ms": sum(row["cpu_ms"] for row in rows.values()),
-        "mean_ms": 1000 * whole / count,
-    }
-    return rows
-
-
-@contextmanager
-def _threads(clock: Clock, shares: list[float]) -> Iterator[None]:
-    """Append the milliseconds of this process that no stage but decoding and encoding accounts for."""
-    counted = ("find faces", "look", "draw", "compose")
-    before, process = sum(clock.own[each] for each in counted), time.process_time()
-    yield
-    shares.append(1000 * (time.process_time() - process) - sum(clock.own[each] for each in counted) + before)
-
-
-def _clocked(clip: Path, clock: Clock, name: str) -> Iterator[Still]:
-    with VideoReader(clip) as reader:
-        while True:
-            with clock.stage(name):
-                still = next(reader, None)
-            if still is None:
-                return
-            yield still
 
 
 def _least(values: Row) -> float:

@@ -18,6 +18,7 @@ from cli.render import show_line
 
 if TYPE_CHECKING:
     from node.app import Node
+    from node.config import Config
 
 STDIO = Path("stdio:-")
 """Stands for standard input or output where a path is expected; written `-` on the command line."""
@@ -52,6 +53,27 @@ def household(common: Common, isolate: tuple[str, ...] = ()) -> Iterator[Node]:
 
     config = load(common.home, os.environ)
     if isolate:
+        _check_isolated(config, isolate)
         config = config.with_(engines={"isolation": tuple(dict.fromkeys((*config.engines.isolation, *isolate)))})
     with build(config, lambda sentence: show_line(f"Note: {sentence}", error=True)) as node:
         yield node
+        for name in sorted(set(isolate) - set(node.registry.built())):
+            show_line(f"Note: --isolate {name} had no effect: this job has not used it.", error=True)
+
+
+def _check_isolated(config: Config, names: tuple[str, ...]) -> None:
+    """Raise BadUsage for a name that is no engine of a fetched model."""
+    import difflib
+
+    from cli.errors import BadUsage
+    from ml.engines.checkpoints import KINDS
+    from node.library import library_of
+
+    known = [entry.name for entry in library_of(config).catalogue.model if entry.engine in KINDS]
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 3, 0.5)
+            told = f"Did you mean {' or '.join(near)}?" if near else "Those are: node models list"
+            raise BadUsage(
+                f"--isolate {name}: only engines of fetched models can be put in a process of their own.", told
+            )

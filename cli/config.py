@@ -44,9 +44,13 @@ def check(*, common: Common | None = None) -> int:
 
     config = load(common.home, os.environ)
     there = config.file.is_file()
+    engines = config.engines
     if config.voice.profile is not None or config.train.voice is not None:
         with household(common) as node:
             _check_voices(node)
+    if engines.isolation or any((engines.asr, engines.mt, engines.tts, engines.speaker, engines.ast)):
+        with household(common) as node:  # which refuses an engine to isolate that there is not
+            _check_engines(node)
     _check_privacy(config)
     notes = _notes(config)
     if common.json:
@@ -77,6 +81,25 @@ def _check_voices(node: Node) -> None:
         verb = f"node voice add {name} RECORDING..." + (" --more" if name in voices else "")
         here = f" Here are: {', '.join(sorted(known))}." if known else ""
         raise BadConfig(f"{config.file}{line}: {key}: there is no {what} called {name!r}.", f"Make it: {verb}.{here}")
+
+
+def _check_engines(node: Node) -> None:
+    """Raise BadConfig when a setting names an engine that is not there, or of another task."""
+    from ml.engines.protocols import MORE_TASKS, TASKS
+    from ml.errors import Unavailable
+    from node.config import line_of
+    from node.errors import BadConfig
+
+    config = node.config
+    for task in (*TASKS, *MORE_TASKS):
+        name = getattr(config.engines, task, None)
+        if name is None:
+            continue
+        try:
+            node.registry.choose(task, name)
+        except Unavailable as error:
+            line = line_of(config.file.read_text(encoding="utf-8"), f"engines.{task}")
+            raise BadConfig(f"{config.file}{line}: engines.{task}: {error.sentence}", error.remedy) from error
 
 
 def _check_privacy(config: Config) -> None:

@@ -10,7 +10,7 @@ from cli.render import console
 if TYPE_CHECKING:
     from node.library import ModelLine
 
-STATES = {"present": "here", "missing": "-", "damaged": "damaged", "refused": "refused: a program"}
+STATES = {"present": "here", "missing": "-", "damaged": "damaged", "refused": "refused"}
 LONGEST = 24
 """Letters that a licence's longest word may keep together in a table."""
 
@@ -31,6 +31,8 @@ def tell_model(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "revision", facts["revision"] or "the newest at the first fetch, and that one from then on"
     if facts["fault"]:
         yield "wrong", facts["fault"] + ": it cannot be used; docs/models.md tells what an entry has"
+    if facts["state"] == "refused":
+        yield "refused", f"a file of it is a program: node models verify {facts['name']} says which"
     yield "state", STATES[facts["state"]].replace("-", "not here") + (f", {facts['path']}" if facts["path"] else "")
     if facts["languages"] or facts["pairs"]:
         yield "languages", " ".join([*facts["languages"], *facts["pairs"]])
@@ -85,15 +87,10 @@ def show_groups(columns: Sequence[str], groups: Mapping[str, Sequence[Sequence[s
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    names = [row[0] for rows in groups.values() for row in rows]
-    table.add_column(columns[0], no_wrap=True, min_width=max(map(len, names), default=0))
-    for number, column in enumerate(columns[1:], 1):
-        at_column = [row[number] for rows in groups.values() for row in rows]
-        words = [word for cell in at_column for word in cell.split() if len(word) <= LONGEST]
-        # No word is cut in two, and a path or a long name only where there is no other way.
-        least = max(map(len, [column, *words])) if column in {"licence", "state"} else None
-        table.add_column(column, no_wrap=column == "size", min_width=least, overflow="fold")
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
+    columned = list(zip(columns, *(row for rows in groups.values() for row in rows), strict=True))
+    for column, width in zip(columns, _widths(columned, console().width - 2 * len(columns)), strict=True):
+        table.add_column(column, width=width, overflow="fold")
     for at, (group, rows) in enumerate(groups.items()):
         if at:
             table.add_row()
@@ -101,6 +98,25 @@ def show_groups(columns: Sequence[str], groups: Mapping[str, Sequence[Sequence[s
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
     console().print(table)
+
+
+def _widths(columns: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Letters of each column, whose first cell is its head.
+
+    No name, size or usual word is cut in two; what room is left goes to the columns as they stand.
+    """
+    longest = {"name": 1000, "size": 1000, "licence": LONGEST, "state": len("damaged")}
+    least = []
+    for head, *cells in columns:
+        words = list(cells) if head in {"name", "size"} else [word for cell in cells for word in cell.split()]
+        least.append(max(map(len, [head, *(word for word in words if len(word) <= longest.get(head, 0))])))
+    left = room - sum(least)
+    widths = []
+    for width, cells in zip(least, columns, strict=True):
+        more = min(max(map(len, cells)) - width, max(0, left))
+        left -= more
+        widths.append(width + more)
+    return widths
 
 
 def tell_state(line: ModelLine) -> str:
@@ -130,7 +146,7 @@ def tell_bytes(line: ModelLine) -> str:
 
 def tell_languages(languages: Sequence[str]) -> str:
     """A few by their codes, more by their number."""
-    return " ".join(languages) if len(languages) <= 4 else f"{len(languages)} languages"
+    return " ".join(languages) if len(languages) <= 4 else str(len(languages))
 
 
 def tell_size(amount: int | None) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from node.complaints import MEND
+
 OPTIONS = {
     "node.peers": "--peer",
     "node.listen": "--listen",
@@ -38,7 +40,10 @@ def in_options(sentence: str, remedy: str, arguments: Sequence[str]) -> tuple[st
     if said:
         sentence = f"{option}: {rest}"
     if expected := re.search(r"expected (.+?)(?:, got .+)?\.$", rest):
-        remedy = f"Give {option} {expected[1]}." if said else f"Write {expected[1]} there."
+        if said:
+            remedy = f"Give {option} {expected[1]}."
+        elif remedy == MEND:
+            remedy = f"Write {expected[1]} there."
     return sentence, remedy
 
 

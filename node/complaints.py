@@ -39,6 +39,22 @@ WORDS = {
 }
 """How a person calls what the validator calls by its type and its bounds; replaced in this order."""
 
+MEND = "Mend that value."
+"""What to do where the complaint says all."""
+
+EXAMPLES = {
+    "engines.isolation": 'Write a list of engines, such as isolation = ["whisper-small"].',
+    "engines.compile": 'Write compile = "auto", "off" or "on".',
+    "engines.memory": 'Write a size, such as memory = "4 GB".',
+    "engines.warm": "Write warm = true or warm = false.",
+}
+"""How a setting that is easily written wrong is written."""
+
+
+def remedy(key: str) -> str:
+    """What to write in the place of a value that is wrong."""
+    return EXAMPLES.get(key, MEND)
+
 
 def complaint(error: msgspec.ValidationError) -> tuple[str, str]:
     """The key that the validator complains of, without a place in a list, and the complaint in plain words."""

@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 import platformdirs
 
-from node.complaints import complaint
+from node.complaints import complaint, remedy
 from node.errors import BadConfig, HomeUnusable
 from p2p.errors import BadAddress
 
@@ -292,10 +292,10 @@ def read(path: Path) -> ConfigFile:
         said = msgspec.convert(tree, ConfigFile)
     except msgspec.ValidationError as error:
         key, what = complaint(error)
-        raise BadConfig(f"{path}{line_of(text, key)}: {key}: {what}.", "Mend that value.") from error
+        raise BadConfig(f"{path}{line_of(text, key)}: {key}: {what}.", remedy(key)) from error
     if wrong := _bad_address(said.node):
-        key, what, remedy = wrong
-        raise BadConfig(f"{path}{line_of(text, key)}: {key}: {what}.", remedy)
+        key, what, instead = wrong
+        raise BadConfig(f"{path}{line_of(text, key)}: {key}: {what}.", instead)
     return said
 
 
@@ -307,9 +307,9 @@ def _refuse_unknown(
     for key, value in tree.items():
         if key not in fields:
             near = difflib.get_close_matches(key, fields, 1)
-            remedy = f"Did you mean {near[0]}?" if near else f"Known here: {', '.join(fields)}."
+            instead = f"Did you mean {near[0]}?" if near else f"Known here: {', '.join(fields)}."
             name = ".".join((*above, key))
-            raise BadConfig(f"{path}{line_of(text, name)}: {name} is not a setting of Babelmesh.", remedy)
+            raise BadConfig(f"{path}{line_of(text, name)}: {name} is not a setting of Babelmesh.", instead)
         inner = fields[key]
         if isinstance(value, Mapping) and isinstance(inner, type) and issubclass(inner, msgspec.Struct):
             _refuse_unknown(value, inner, path, text, (*above, key))
@@ -324,7 +324,7 @@ def _convert(section: str, told: Mapping[str, Any], kind: type[Section]) -> Sect
         made = msgspec.convert(told, kind)
     except msgspec.ValidationError as error:
         key, what = complaint(error)
-        raise BadConfig(f"{section}.{key}: {what}.", "Mend that value.") from error
+        raise BadConfig(f"{section}.{key}: {what}.", remedy(f"{section}.{key}")) from error
     if isinstance(made, NodeSettings) and (wrong := _bad_address(made)):
         raise BadConfig(f"{wrong[0]}: {wrong[1]}.", wrong[2])
     return made

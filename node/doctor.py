@@ -174,6 +174,10 @@ def _engines(specs: Iterable[EngineSpec], registry: Registry) -> Iterator[Findin
             names = ", ".join(need.name for need in missing)
             remedy = "; ".join(dict.fromkeys(need.remedy for need in missing))
             state: State = "info" if spec.task in served else "missing"
+            if faults := [need for need in missing if need.fault]:
+                detail = f"{what}. It cannot be used: {'; '.join(need.gap or need.name for need in faults)}."
+                yield Finding("engines", spec.name, "broken", detail, remedy)
+                continue
             yield Finding("engines", spec.name, state, f"{what}. Needs {names}.", remedy)
         elif spec.name in passed:
             why, remedy = passed[spec.name]

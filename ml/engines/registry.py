@@ -196,6 +196,10 @@ class Registry:
         """The engine, built on the first call. Raises Unavailable with the way to get it."""
         return self._build(self.choose(task, name))
 
+    def built(self) -> tuple[str, ...]:
+        """The names of the engines that were asked for and started."""
+        return tuple(self._engines)
+
     def room(self) -> Hardware:
         """What an engine could be put on, if all others left."""
         return self._hardware()

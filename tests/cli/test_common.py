@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cli.common import Common, household
+from cli.errors import BadUsage
 from node.errors import BadConfig
 
 
@@ -28,5 +29,12 @@ def test_engines_are_isolated_for_this_run_beside_those_of_the_settings(tmp_path
         apart = {spec.name for spec in node.registry.specs() if spec.isolation == "process"}
     assert {"whisper-small", "opus-mt-en-es"} <= apart
     assert not {"whisper-tiny", "opus-mt-es-en"} & apart
-    with pytest.raises(BadConfig, match="'nobody' is no engine of a fetched model"):
-        household(Common(home=tmp_path), ("nobody",)).__enter__()
+    with pytest.raises(BadUsage, match="--isolate whisper-smal: only engines of fetched models") as caught:
+        household(Common(home=tmp_path), ("whisper-smal",)).__enter__()
+    assert "Did you mean whisper-small" in caught.value.remedy
+
+
+def test_isolating_an_engine_that_the_job_does_not_use_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with household(Common(home=tmp_path), ("whisper-small",)):
+        pass
+    assert "--isolate whisper-small had no effect" in " ".join(capsys.readouterr().err.split())

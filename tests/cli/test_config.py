@@ -93,3 +93,26 @@ def test_checking_refuses_a_privacy_that_no_peer_could_use(
     assert "nobody could use what you publish" in " ".join(capsys.readouterr().err.split())
     (babelmesh_home / "babelmesh.toml").write_text('[privacy]\nepsilon = 8.0\nshare = "subspace"\n')
     assert run(["config", "check"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "told", "remedy"),
+    [
+        ('mt = "nope"', "engines.mt: There is no mt engine called 'nope'.", "Those that are here"),
+        ('mt = "espeak-ng"', "engines.mt: espeak-ng is no mt engine: its task is tts.", ""),
+        ('ast = "x"', "engines.ast: There is no ast engine called 'x'.", ""),
+        ('isolation = ["nope"]', "engines.isolation: 'nope'", ""),
+        ('isolation = "process"', "engines.isolation: expected a list", 'isolation = ["whisper-small"]'),
+        ("compile = true", "engines.compile: expected", 'compile = "auto", "off" or "on"'),
+    ],
+)
+def test_checking_finds_engines_that_cannot_be_used(
+    said: str, told: str, remedy: str, babelmesh_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (babelmesh_home / "babelmesh.toml").write_text(f"[engines]\n{said}\n")
+    assert run(["config", "check", "--json"]) == 2
+    found = json.loads(capsys.readouterr().out)
+    assert told in found["error"]
+    assert remedy in found["remedy"]
+    (babelmesh_home / "babelmesh.toml").write_text('[engines]\nmt = "auto"\ntts = "espeak-ng"\n')
+    assert run(["config", "check"]) == 0

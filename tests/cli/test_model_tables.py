@@ -34,7 +34,7 @@ def test_a_state_says_what_a_person_would_ask_next() -> None:
     assert tell_state(line()) == "here"
     assert tell_state(line(state="missing")) == "-"
     assert tell_state(line(state="missing", begun=34_600_000)) == "begun: 34.6 MB"
-    assert tell_state(line(state="refused")) == "refused: a program"
+    assert tell_state(line(state="refused")) == "refused"
     assert tell_state(line(fault="there is no kind of engine 'wisper'")) == "wrong: there is no kind of engine 'wisper'"
     assert tell_state(line(lacks=("part",))) == "here, lacks part"
 
@@ -48,8 +48,14 @@ def test_no_word_of_a_licence_is_cut_in_two(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    rows = [("nllb-200-distilled-600m", "202 languages", "CC-BY-NC-4.0 (non-commercial)", "~ 2.46 GB", "here")]
+    rows = [
+        ("moonshine-streaming-medium", "202", "CC-BY-NC-4.0 (non-commercial)", "> 962.4 MB", "begun: 34.6 MB"),
+        ("one", "en", "MIT", "?", "wrong: there is no kind of engine 'wisper'"),
+        ("two", "en", "MIT", "?", "damaged"),
+    ]
     show_groups(("name", "languages", "licence", "size", "state"), {"mt": rows})
     shown = capsys.readouterr().out
     assert "(non-commercial)" in shown
-    assert "nllb-200-distilled-600m" in shown
+    for word in ("moonshine-streaming-medium", "begun:", "34.6 MB", "> 962.4 MB", "damaged", "engine"):
+        assert word in shown
+    assert max(map(len, shown.splitlines())) <= 80

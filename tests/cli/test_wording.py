@@ -7,6 +7,7 @@ import pytest
 from cli.app import commands, run
 from cli.start import Wishes
 from cli.wording import OPTIONS, help_of, in_options
+from node.complaints import MEND
 
 
 @pytest.mark.parametrize(
@@ -34,14 +35,14 @@ from cli.wording import OPTIONS, help_of, in_options
             "node.peers: 'ana' is not an address.",
             ["start", "--peer", "ana"],
             "--peer: 'ana' is not an address.",
-            "Old.",
+            MEND,
         ),
     ],
 )
 def test_what_was_said_here_is_called_as_it_is_called_here(
     sentence: str, arguments: list[str], told: str, remedy: str
 ) -> None:
-    assert in_options(sentence, "Old.", arguments) == (told, remedy)
+    assert in_options(sentence, MEND, arguments) == (told, remedy)
 
 
 def test_the_names_are_those_of_the_options() -> None:
@@ -71,3 +72,8 @@ def test_a_usage_error_names_the_help_that_is_there(capsys: pytest.CaptureFixtur
         assert f"See: node {words} --help" in capsys.readouterr().err
         assert run([*words.split(), "--help"]) == 0
         capsys.readouterr()
+
+
+def test_an_example_in_a_remedy_stays() -> None:
+    sentence = "/home/me/babelmesh.toml:2: engines.compile: expected one of auto, off, on."
+    assert in_options(sentence, 'Write compile = "auto".', ["start"])[1] == 'Write compile = "auto".'

@@ -94,6 +94,17 @@ def test_two_needs_give_two_remedies_and_equal_ones_one() -> None:
     assert one(found, "engines", "x").remedy == "get a; get b"
 
 
+def test_a_damaged_model_is_broken_and_no_job_names_it() -> None:
+    """Another engine serves; that nobody hears of the damage would still be wrong."""
+    damage = replace(absent("whole files of better", "pull it"), gap="the model better is damaged", fault=True)
+    better = spec_of("better", "asr", lambda spec: TellingAsr(spec, ""), missing=(damage,), rank=9)
+    found = findings(specs=(better, *ALL))
+    told = one(found, "engines", "better")
+    assert (told.state, told.remedy) == ("broken", "pull it")
+    assert "the model better is damaged" in told.detail
+    assert "better" not in one(found, "jobs", "translate a recording").detail
+
+
 @pytest.mark.parametrize(
     ("change", "area", "name", "state", "detail", "remedy"),
     [
