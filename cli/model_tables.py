@@ -108,12 +108,12 @@ def _widths(columns: Sequence[Sequence[str]], room: int) -> list[int]:
     longest = {"name": 1000, "size": 1000, "licence": LONGEST, "state": len("damaged")}
     least = []
     for head, *cells in columns:
-        words = list(cells) if head in {"name", "size"} else [word for cell in cells for word in cell.split()]
+        words = cells if head in {"name", "size"} else [word for cell in cells for word in cell.split()]
         least.append(max(map(len, [head, *(word for word in words if len(word) <= longest.get(head, 0))])))
     left = room - sum(least)
     widths = []
-    for width, cells in zip(least, columns, strict=True):
-        more = min(max(map(len, cells)) - width, max(0, left))
+    for width, column in zip(least, columns, strict=True):
+        more = min(max(map(len, column)) - width, max(0, left))
         left -= more
         widths.append(width + more)
     return widths
