@@ -1,6 +1,6 @@
 """The watermark of synthetic speech: whether it is heard, what it outlives, how often it is seen where it is not.
 
-python benchmarks/watermark.py [--json FILE] [--seconds 5] [--clips 24] [--minutes 30]
+python benchmarks/watermark.py [--json FILE] [--picture FILE] [--seconds 5] [--clips 24] [--minutes 30]
 
 Real speech: ../shared/data where it is there, examples/audio otherwise. Every clip is marked with a number of its own,
 goes through one attack, is cut at an odd sample, and is searched alone. Codecs are libav's, through PyAV, and 8 kHz
@@ -25,6 +25,7 @@ import soxr
 from rich.console import Console
 from rich.table import Table
 from strict_json import strict
+from watermark_picture import draw
 
 from ml.audio.markcode import Mark
 from ml.audio.masking import critical_starts, noise_to_tone
@@ -263,6 +264,7 @@ def table(title: str, rows: dict[str, dict[str, float]]) -> Table:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--picture", type=Path, help="also draw what the mark does to a recording of examples/audio")
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--clips", type=int, default=24)
     parser.add_argument("--minutes", type=float, default=30)
@@ -282,6 +284,8 @@ def main() -> None:
         console.print(table(name, {key: {"value": value} for key, value in values.items()}))
     if options.json:
         options.json.write_text(strict({"attacks": attacks, **single}, 2) + "\n")
+    if options.picture:
+        draw(ROOT / "examples" / "audio" / "lj.flac", options.picture)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ PICTURES = {
     "codec": ("--picture", "docs/pictures/codec.svg"),
     "hostile": ("--plot", "docs/pictures/robustness.svg"),
     "personalisation": ("--pictures", "docs/pictures"),
+    "watermark": ("--picture", "docs/pictures/watermark.png"),
 }
 """Options that make a benchmark draw as well."""
 NAMES = (
@@ -51,6 +52,8 @@ NAMES = (
     "latency",
     "resources",
     "sound",
+    "watermark",
+    "lips",
     "voice_model",
     "federated",
     "links",
