@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -87,18 +87,21 @@ def progress_bars(name: str) -> Iterator[Progress]:
         yield show
 
 
-def show_report(report: Report) -> None:
-    """What a person wants to know of a finished translation."""
+def show_report(report: Report, told: Collection[str] = ()) -> None:
+    """What a person wants to know of a finished translation, but for warnings that were told before."""
     from rich.table import Table
     from rich.text import Text
 
     out = console()
     out.print(Text(report.input, "bold"), soft_wrap=True)
-    table = Table("at", f"heard ({report.source})", f"said ({report.target})", "fit", "F0", "like you", pad_edge=False)
+    silent = any(engine.task == "ast" for engine in report.engines)
+    heard = "no transcript" if silent and not any(line.source_text for line in report.utterances) else "(no words)"
+    columns = ("at", f"heard ({report.source})", f"said ({report.target})", "fit", "F0", "like you")
+    table = Table(*columns, pad_edge=False)
     for line in report.utterances:
         table.add_row(
             f"{line.start:.1f} s",
-            _shaky(line.source_text or "(no words)", line.recognition_confidence),
+            _shaky(line.source_text or heard, line.recognition_confidence),
             Text(line.target_text),
             _fit(line.fit),
             _pair(line.likeness, "f0_before", "f0_after", "{:.0f}"),
@@ -108,6 +111,8 @@ def show_report(report: Report) -> None:
     for text in report_lines(report):
         out.print(Text(text), soft_wrap=True)
     for warning in report.warnings:
+        if warning in told:
+            continue
         out.print(Text(f"Note: {warning}", "yellow"), soft_wrap=True)
 
 
@@ -151,7 +156,8 @@ def report_lines(report: Report) -> list[str]:
     )
     lines.append(f"Engines: {chain}.")
     pace = report.input_seconds / report.seconds if report.seconds else 0.0
-    resumed = f"; {report.resumed} of its utterances were kept from an earlier run" if report.resumed else ""
+    kept = f"{report.resumed} utterance{'s were' if report.resumed > 1 else ' was'} kept from an earlier run"
+    resumed = f"; {kept}" if report.resumed else ""
     lines.append(
         f"{report.input_seconds:.1f} s of sound in {report.seconds:.1f} s ({pace:.1f} times real time), "
         f"after {report.cold_start:.1f} s to start the engines{resumed}."

@@ -66,7 +66,7 @@ class Wishes:
     "JSGF grammar file: the recogniser hears nothing else."
 
     glossary: Path | None = None
-    "File of terms and their translations, a pair in each line, separated by a tab or comma; fetched translators only."
+    "File of terms and their translations, a pair in each line, a tab or a comma between; fetched translators only."
 
     text: str | None = None
     "Translate this text instead of a recording; - reads standard input."
@@ -108,10 +108,42 @@ def translate(
         raise BadUsage(
             "Say what to translate: recordings or --text, one of the two.", "node translate talk.wav --to es"
         )
+    _check_wishes(wishes, lips or LipWishes())
     with household(common, wishes.isolate) as node:
         if wishes.text is not None:
             return _text(node, wishes, common)
         return _recordings(node, inputs, wishes, film_options(lips or LipWishes()), common)
+
+
+def _check_wishes(wishes: Wishes, lips: LipWishes) -> None:
+    """Raise BadUsage for what a text has no use for, or a recording."""
+    if wishes.text is None:
+        if wishes.say:
+            raise BadUsage("--say is for --text: a translated recording is spoken anyway.", "Leave --say out.")
+        return
+    if wishes.ast is not None:
+        raise BadUsage(
+            f"--ast hears speech, and --text is none: {wishes.ast} has nothing to do.",
+            "Leave --ast out; a translator of texts is chosen with --mt.",
+        )
+    only_sound = {
+        "--asr": wishes.asr,
+        "--srt": wishes.srt,
+        "--vtt": wishes.vtt,
+        "--notes": wishes.notes,
+        "--grammar": wishes.grammar,
+        "--keep-background": wishes.keep_background,
+        "--lips, --face and the like": lips != LipWishes(),
+    }
+    idle = [option for option, given in only_sound.items() if given]
+    if idle:
+        one = len(idle) == 1 and "," not in idle[0]
+        what = " and ".join(filter(None, (", ".join(idle[:-1]), idle[-1])))
+        raise BadUsage(f"{what} {'is' if one else 'are'} for recordings, and not for --text.", "Leave that out.")
+    if wishes.output is not None and not wishes.say:
+        raise BadUsage(
+            "A text's translation is printed, and only speech goes to --output.", "Add --say, or leave -o out."
+        )
 
 
 def _options(node: Node, wishes: Wishes) -> DubOptions:
@@ -161,6 +193,7 @@ def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, lips: Film
             raise BadUsage("A preview or a sheet is of one video.", "Translate the videos one by one.")
         if common.json and jobs.to_stdout:
             raise BadUsage("Sound and JSON cannot both go to standard output.", "Name a file with -o.")
+        aloud = node.registry.listen()
         dubbing, cold_start = node.dubbing(options)
         for source, output in jobs.pairs:
             try:
@@ -184,7 +217,7 @@ def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, lips: Film
             if not jobs.to_stdout:
                 write_report(report)
             if not (common.json or jobs.to_stdout):
-                show_report(report)
+                show_report(report, aloud())
         dubbing.forget()
     if forgotten:
         show_line(forgotten, error=True)
@@ -225,7 +258,7 @@ def _text(node: Node, wishes: Wishes, common: Common) -> int:
         result = translate_text(node, text, options)
     if common.json:
         write_json(result.as_dict())
-    elif wishes.output != STDIO:
+    elif not (wishes.say and wishes.output == STDIO):
         sys.stdout.write(result.text + "\n")
         if result.output is not None:
             show_line(f"Written: {result.output}", error=True)

@@ -9,6 +9,7 @@
     |   +-- UnsupportedLanguage
     +-- EngineFailed         an engine that was there stopped working; carries what it said
     |   +-- OutOfMemory
+    |   +-- EngineCrashed    the process of an engine ended at this request; another one may be begun
     +-- ModelDamaged         a model file does not have the bytes that were published
     +-- BadUpdate            bytes from a peer are not a weight diff that can be used here
 
@@ -66,6 +67,10 @@ class EngineFailed(MlError):
 
 class OutOfMemory(EngineFailed):
     """There was too little memory, main or of an accelerator, to load an engine or to compute with it."""
+
+
+class EngineCrashed(EngineFailed):
+    """The process of an engine ended while it worked on this; the next request starts it anew."""
 
 
 class ModelDamaged(MlError):

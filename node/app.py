@@ -124,9 +124,9 @@ def build(config: Config, tell: Callable[[str], None] | None = None) -> Node:
     without it the log does."""
     broken: list[Unavailable] = []
     machine = partial(_machine, cast(Compiling, config.engines.compile))
-    specs = (*discover(broken), *library_of(config).engines(machine))
-    best_first = sorted(specs, key=lambda spec: (-spec.rank, spec.name))
     residency = Residency(machine, _bytes(config.engines.memory), tell or logging.getLogger("babelmesh").warning)
+    specs = (*discover(broken), *library_of(config).engines(machine, residency.tell))
+    best_first = sorted(specs, key=lambda spec: (-spec.rank, spec.name))
     registry = Registry(best_first, EngineHome(config.models), machine, residency, broken)
     results = ResultStore(config.jobs)
     results.prune()

@@ -40,7 +40,7 @@ from ml.voice.match import MatchOptions, Method, VoiceMatcher
 from ml.voice.profile import VoiceProfile, build_profile
 from node.engines import EngineNames, Engines, Languages, describe, source_language, spoken_language
 from node.files import write_text
-from node.jobs import Remembering, ResultStore
+from node.jobs import Remembering, ResultStore, mishaps
 from node.listening import Heard, speech_of
 from node.marking import Origin, check_unmarked, marked_from, marking
 from node.report import EngineLine, Report, Tally, UtteranceLine, VoiceLine, median_of, remarks, utterance_line
@@ -170,7 +170,9 @@ class Dubbing:
             notes = "" if self._engines.ast else " or --notes"
             warnings.append(f"No words were recognised: the result is silent. A clearer recording{notes} may help.")
         spoken = (each.source if each else self.source) or _heard_in(lines)
-        warnings.extend(remarks(lines, self._options.target, spoken))
+        warnings.extend((*self._engines.said(), *mishaps(remembering)))
+        lost = {index for stage in remembering for index in stage.lost}
+        warnings.extend(remarks([line for line in lines if line.index not in lost], self._options.target, spoken))
         report = Report(
             input=str(source),
             output=str(output),

@@ -45,6 +45,8 @@ class Engines:
     """Why each of them, in words."""
     translator: Callable[[str], Mt] | None = None
     """The translator from a language that is known only when it is heard. Raises as `load_engines`."""
+    said: Callable[[], tuple[str, ...]] = tuple
+    """What they said of themselves since this was called before, such as that a process ended."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def load_engines(
         wanted["tts"] = (Wish("tts", target=asked.target), names.tts)
         wanted["speaker"] = (Wish("speaker"), None)
     warnings: list[str] = []
+    said = registry.listen()
     with ThreadPoolExecutor(len(wanted)) as pool:
         loading = {
             wish.task: pool.submit(registry.pick, wish, name, partial(_refusal, wish)) for wish, name in wanted.values()
@@ -104,6 +107,7 @@ def load_engines(
         warnings=tuple(warnings),
         why={task: pick.why for task, pick in picks.items()},
         translator=translator,
+        said=said,
     )
 
 

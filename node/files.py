@@ -101,18 +101,18 @@ def find_inputs(given: Sequence[Path], made_by_us: Iterable[str] = ()) -> list[P
 
 
 def read_glossary(path: Path | None) -> dict[str, str] | None:
-    """The terms of a glossary file, source to target: a line each, the two separated by a tab or, where the file has no
+    """The terms of a glossary file, source to target: a line each, the two separated by a tab or, where the line has no
     tab, a comma (quoted as in CSV where a term has one); empty lines do not count. Raises NotFound or BadRequest."""
     text = read_guide(path)
     if path is None or text is None:
         return None
-    rows = csv.reader(text.removeprefix("\ufeff").splitlines(), delimiter="\t" if "\t" in text else ",")
     terms: dict[str, str] = {}
-    for row in rows:
+    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
+        row = next(csv.reader([line], delimiter="\t" if "\t" in line else ","), [])
         cells = [cell.strip() for cell in row]
         if not any(cells):
             continue
-        where = f"{path}, line {rows.line_num}:"
+        where = f"{path}, line {number}:"
         if len(cells) != 2 or not all(0 < len(cell) <= LONGEST_TERM for cell in cells):
             raise BadRequest(
                 f"{where} that is not two terms of at most {LONGEST_TERM} characters.",

@@ -7,7 +7,7 @@ version and options): equal key, equal result. A finished job drops its results.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from ml.errors import EngineCrashed
 from ml.speech.items import Fit, Likeness, Utterance
 from ml.speech.stage import UtteranceStage
 from ml.types import Audio, Phoneme, Speech, Transcript, Translation, Word
@@ -118,7 +119,9 @@ class ResultStore:
 class Remembering:
     """A `Stage` that asks the store before it lets an utterance stage work.
 
-    `keys` collects the results of this run, `recalled` counts those that were there already.
+    `keys` collects the results of this run, `recalled` counts those that were there already. At which an engine's
+    process ended is done once more (`again`, its index to its start), and left as it is where that ended it too
+    (`lost`); the next run tries it anew.
     """
 
     def __init__(self, stage: UtteranceStage, store: ResultStore) -> None:
@@ -126,6 +129,8 @@ class Remembering:
         self.name = stage.name
         self.keys: list[str] = []
         self.recalled: set[int] = set()
+        self.again: dict[int, float] = {}
+        self.lost: dict[int, float] = {}
         self._stage, self._store = stage, store
 
     def process(self, item: Utterance) -> Iterable[Utterance]:
@@ -142,10 +147,35 @@ class Remembering:
                 self.recalled.add(item.index)
                 yield done.with_key(key)
                 return
-        done = self._stage.fill(item)
+        try:
+            done = self._filled(item)
+        except EngineCrashed:
+            self.lost[item.index] = item.start
+            yield item.with_key(item.extended_key(f"{self.name}:lost"))
+            return
         self._store.put(key, encode_part(item, done))
         yield done.with_key(key)
 
     def flush(self) -> Iterable[Utterance]:
         """Nothing is held back."""
         return ()
+
+    def _filled(self, item: Utterance) -> Utterance:
+        try:
+            return self._stage.fill(item)
+        except EngineCrashed:
+            done = self._stage.fill(item)
+            self.again[item.index] = item.start
+            return done
+
+
+def mishaps(stages: Sequence[Remembering]) -> tuple[str, ...]:
+    """What became of the utterances at which the process of an engine ended, a sentence for each stage and outcome."""
+    found = []
+    for stage in stages:
+        for whose, one, many in ((stage.again, "was", "were done again"), (stage.lost, "is", "are left out")):
+            if whose:
+                outcome = f"{one} {many.partition(' ')[2]}" if len(whose) == 1 else many
+                count = f"{len(whose)} utterance{'s' * (len(whose) > 1)} (first at {min(whose.values()):.1f} s)"
+                found.append(f"{count} {outcome}: the process of an engine ended in the stage {stage.name!r}.")
+    return tuple(found)

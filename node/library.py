@@ -19,6 +19,7 @@ from ml.engines.isolated import isolate
 from ml.engines.isolated_pipe import Watch
 from ml.engines.isolated_worker import Recipe, recipe_of
 from ml.engines.protocols import MORE_TASKS, TASKS, EngineHome, EngineSpec
+from ml.engines.residency import quietly
 from ml.errors import EngineFailed, MlError, ModelDamaged, Unavailable
 from ml.models.catalogue import Catalogue
 from ml.models.entry import FolderSource, HubSource, ModelEntry
@@ -213,8 +214,11 @@ class Library:
             for entry in self.catalogue.model
         )
 
-    def engines(self, hardware: Callable[[], Hardware]) -> tuple[EngineSpec, ...]:
-        """An engine for each model that one of ours runs; `hardware` is asked when one is built.
+    def engines(
+        self, hardware: Callable[[], Hardware], tell: Callable[[str], None] = quietly
+    ) -> tuple[EngineSpec, ...]:
+        """An engine for each model that one of ours runs; `hardware` is asked when one is built, and `tell` hears when
+        the process of one ends.
 
         Raises BadConfig where one that shall be isolated is none of them.
         """
@@ -242,7 +246,8 @@ class Library:
                 "Name models that have an engine: node models list",
             )
         programs = {entry.name for entry in self.catalogue.model if entry.runs_code}
-        return tuple(self._apart(spec, place) if spec.name in {*self.isolated, *programs} else spec for spec in made)
+        apart = {*self.isolated, *programs}
+        return tuple(self._apart(spec, place, tell) if spec.name in apart else spec for spec in made)
 
     def _conditioned(self, made: Sequence[EngineSpec]) -> tuple[EngineSpec, ...]:
         """The engines with what they need beside their files: whole, no program, allowed, and rightly described."""
@@ -263,7 +268,9 @@ class Library:
             return None
         return fault_of(entry, {one.engine for one in Catalogue.load().model})
 
-    def _apart(self, spec: EngineSpec, place: Callable[[ModelEntry], Placement]) -> EngineSpec:
+    def _apart(
+        self, spec: EngineSpec, place: Callable[[ModelEntry], Placement], tell: Callable[[str], None]
+    ) -> EngineSpec:
         """The engine in a process of its own, which may take what the model does, loaded and being loaded."""
         entry = self.store.find(spec.name)
 
@@ -272,7 +279,7 @@ class Library:
 
         whole = [entry, *(self.store.find(part) for part in entry.parts.values())]
         taken = sum(max(one.memory.values(), default=0) for one in whole)
-        made = isolate(spec, recipe, Watch(memory=2 * taken + PROCESS if entry.memory else None))
+        made = isolate(spec, recipe, Watch(memory=2 * taken + PROCESS if entry.memory else None, tell=tell))
         at = made.at
         if at is None:
             return made

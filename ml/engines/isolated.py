@@ -22,7 +22,7 @@ import numpy.typing as npt
 from ml import errors
 from ml.device import Placement
 from ml.engines.isolated_calls import call, pack, unpack
-from ml.engines.isolated_pipe import ChildPipe, Fallen, Watch
+from ml.engines.isolated_pipe import ChildPipe, Ended, Fallen, Watch
 from ml.engines.isolated_worker import Recipe
 from ml.engines.protocols import (
     Alignment,
@@ -35,7 +35,7 @@ from ml.engines.protocols import (
     EngineSpec,
     Task,
 )
-from ml.errors import BadText, EngineFailed, MlError
+from ml.errors import BadText, EngineCrashed, EngineFailed, MlError
 from ml.types import Audio, Delivery, Samples, Speech, Transcript, Translation
 
 Recipes = Callable[[EngineHome], Recipe]
@@ -89,14 +89,36 @@ class Isolated:
         self._pipe.close()
 
     def _up(self) -> int:
-        """See to it that the engine is loaded in a child; the child's generation."""
+        """See to it that the engine is loaded in a child; the child's generation.
+
+        One that falls meanwhile is started once more. Raises EngineFailed where that does not help either.
+        """
         with self._loading:
             generation = self._pipe.start()
             if generation != self._loaded:  # the first one, or the one before fell
-                question = {"call": "load", "recipe": msgspec.to_builtins(self._recipe)}
-                self._answered(self._pipe.ask(question, self._watch.start, of=generation, settles=False))
+                try:
+                    self._load(generation)
+                except Ended:  # whatever took too much will take too much
+                    raise
+                except (EngineCrashed, Fallen):
+                    self._pipe.rest(self._watch.again)
+                    generation = self._pipe.start()
+                    self._load_again(generation)
                 self._loaded = generation
             return generation
+
+    def _load(self, generation: int) -> None:
+        question = {"call": "load", "recipe": msgspec.to_builtins(self._recipe)}
+        self._answered(self._pipe.ask(question, self._watch.start, of=generation, settles=False))
+
+    def _load_again(self, generation: int) -> None:
+        try:
+            self._load(generation)
+        except (EngineCrashed, Fallen) as error:
+            raise EngineFailed(
+                f"{error.sentence.rstrip('.')}, and so it did before, each time while it was loaded.",
+                "Close other programs, or choose another engine: node models list",
+            ) from error
 
     def _call(self, name: str, *given: object) -> Any:  # noqa: ANN401
         """Ask whichever child there is; one that another request brought down before this one began is no matter."""
@@ -145,7 +167,7 @@ class Isolated:
             try:
                 return self._call_of(generation, name, number, *given)
             except Fallen as error:
-                raise EngineFailed(
+                raise EngineCrashed(
                     f"{error.sentence} What was under way is lost.", "Begin it again: the engine starts anew."
                 ) from error
 

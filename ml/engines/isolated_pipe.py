@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import IO, BinaryIO, cast
@@ -24,7 +24,8 @@ from typing import IO, BinaryIO, cast
 import psutil
 
 from ml.engines import frames
-from ml.errors import EngineFailed
+from ml.engines.residency import quietly
+from ml.errors import EngineCrashed, EngineFailed
 
 LOUDEST = 1 << 20
 """Bytes of what a child says on stderr; then it begins anew, so that a talkative one fills no disk."""
@@ -34,6 +35,10 @@ PATIENCE = 10.0
 
 class Fallen(EngineFailed):
     """The child is gone, and this request had not begun: another child may be asked."""
+
+
+class Ended(EngineCrashed):
+    """The child did not end by itself: it took too much, or was silent for too long."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,12 @@ class Watch:
     silent: float = 30.0
     longest_pause: float = 60.0
     """Seconds, at most, from one start to the next of a child that keeps falling."""
+    again: float = 1.0
+    """Seconds until a child that fell while it loaded is started once more."""
+    patient: float = 2.0
+    """Seconds for which a request waits for a child that fell again and again, before it is refused."""
+    tell: Callable[[str], None] = quietly
+    """Hears of each fall."""
 
 
 @dataclass
@@ -95,8 +106,16 @@ class ChildPipe:
         """How many children there have been: what one of them held is gone with it."""
         return self._generation
 
+    def rest(self, seconds: float) -> None:
+        """Wait, unless it is closed meanwhile."""
+        self._closing.wait(max(0.0, seconds))
+
     def start(self) -> int:
-        """See to it that a child runs; its generation. Raises EngineFailed when it fell too often, or was closed."""
+        """See to it that a child runs; its generation. Waits a little for one that fell before. Raises EngineFailed
+        when it fell too often, or was closed."""
+        left = self._not_before - time.monotonic()
+        if self._child is None and left <= self._watch.patient:
+            self.rest(left)
         with self._lock:
             return self._running().generation
 
@@ -245,13 +264,18 @@ class ChildPipe:
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
-        fate = child.fate or f"stopped (exit code {code})"
+        fate = child.fate or _ended_with(code)
         sentence = f"{self._name} {fate}{_last(child.said)}."
         remedy = "Open a new session." if self._closing.is_set() else "The next request starts it again."
         child.said.close()
-        for number, future in self._strike_out(child).items():
-            if not future.done():
-                future.set_exception((EngineFailed if number in child.begun else Fallen)(sentence, remedy))
+        begun = Ended if child.fate else EngineCrashed
+        try:
+            if not self._closing.is_set():
+                self._watch.tell(f"{sentence} It is started again.")
+        finally:  # told or not, nobody waits for ever
+            for number, future in self._strike_out(child).items():
+                if not future.done():
+                    future.set_exception((begun if number in child.begun else Fallen)(sentence, remedy))
 
     def _strike_out(self, child: _Child) -> dict[int, Future[dict[str, object]]]:
         """The child serves nobody any more; who waits for it."""
@@ -324,9 +348,17 @@ class ChildPipe:
                     os.killpg(child.process.pid, signal.SIGKILL)
 
 
+def _ended_with(code: int) -> str:
+    """How a process ended that nobody here ended."""
+    if code >= 0:
+        return f"stopped (exit code {code})"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+    return f"stopped ({name}{', as when memory is short' if name == 'SIGKILL' else ''})"
+
+
 def _last(said: IO[bytes]) -> str:
     """The last thing it said on stderr, as the tail of a sentence."""
     size = said.seek(0, os.SEEK_END)
     said.seek(max(0, size - 400))
     last = said.read().decode("utf-8", "replace").strip().rpartition("\n")[2]
-    return f"; it said: {last}" if last else ""
+    return f"; it said: {last.rstrip('. ')}" if last else ""

@@ -213,6 +213,10 @@ class Registry:
         else:
             yield engine
 
+    def listen(self) -> Callable[[], tuple[str, ...]]:
+        """What engines say from now on of their processes and their memory, as `Residency.listen`."""
+        return self._residency.listen() if self._residency is not None else tuple
+
     def rest(self) -> tuple[str, ...]:
         """Unload the engines that were not used since this was called before; their next call loads them again."""
         return self._residency.rest() if self._residency is not None else ()

@@ -94,17 +94,32 @@ class Residency:
         self._machine, self._budget, self._tell, self._give_back = machine, budget, tell, give_back
         self._limits: dict[str, int] = {}
         self._stays: dict[str, Stay] = {}
-        self._told: set[str] = set()
+        self._told: dict[str, int] = {}
+        self._tells = count(1)
         self._ticks = count(1)
         self._changed = threading.Condition()
 
     def tell(self, sentence: str) -> None:
         """Say something aloud, unless it was said before."""
         with self._changed:
-            if sentence in self._told:
-                return
-            self._told.add(sentence)
-        self._tell(sentence)
+            new = sentence not in self._told
+            self._told[sentence] = next(self._tells)
+        if new:
+            self._tell(sentence)
+
+    def listen(self) -> Callable[[], tuple[str, ...]]:
+        """Each call of what this gives gives what was said since the last one, aloud or again, once each."""
+        with self._changed:
+            heard = next(self._tells)
+
+        def news() -> tuple[str, ...]:
+            nonlocal heard
+            with self._changed:
+                found = [sentence for sentence, at in self._told.items() if at > heard]
+                heard = next(self._tells)
+            return tuple(found)
+
+        return news
 
     def room(self) -> Hardware:
         """What an engine could be put on if all others left; an accelerator that cannot be used is told."""

@@ -1,6 +1,7 @@
 """What a person reads."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -30,11 +31,31 @@ def test_a_report_fits_80_columns_and_tells_the_facts(capsys, monkeypatch):
 
 
 def test_the_lines_tell_of_resumption_and_clipping():
-    from dataclasses import replace
-
     told = " ".join(report_lines(replace(report(), resumed=3, clipped=7, voice=None)))
-    assert "3 of its utterances were kept" in told
+    assert "; 3 utterances were kept from an earlier run." in told
     assert "7 samples" in told
+
+
+def test_one_utterance_is_one():
+    told = " ".join(report_lines(replace(report(), resumed=1)))
+    assert "; 1 utterance was kept from an earlier run." in told
+
+
+def test_a_warning_that_was_told_aloud_is_not_told_again(capsys):
+    show_report(replace(report(), warnings=("It fell.", "It is quiet.")), ("It fell.",))
+    shown = capsys.readouterr().out
+    assert "It fell." not in shown
+    assert "Note: It is quiet." in shown
+
+
+def test_that_there_is_no_transcript_does_not_read_as_if_nothing_was_heard(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    made = report()
+    mute = tuple(replace(line, source_text="") for line in made.utterances)
+    straight = replace(made.engines[0], task="ast", name="whisper-small-translate")
+    for engines, heard in (((straight,), "no transcript"), (made.engines, "(no words)")):
+        show_report(replace(made, utterances=mute, engines=engines))
+        assert heard in capsys.readouterr().out
 
 
 def test_json_keeps_letters(capsys):

@@ -170,3 +170,27 @@ def test_the_engines_to_isolate_are_handed_on(capsys, babelmesh_home, monkeypatc
     monkeypatch.setattr("cli.translate.household", household)
     assert run(["translate", "--text", "a", "--to", "es", "--isolate", "one", "--isolate", "two"]) == 0
     assert asked == [("one", "two")]
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        (["--ast", "fake-ast"], "--ast hears speech, and --text is none"),
+        (["--srt"], "--srt is for recordings"),
+        (["--vtt", "--notes", "n.txt"], "--vtt and --notes are for recordings"),
+        (["--grammar", "g.jsgf", "--keep-background", "--asr", "x"], "--asr, --grammar and --keep-background are"),
+        (["--face", "largest"], "--face and the like are for recordings"),
+        (["-o", "out.wav"], "Add --say"),
+    ],
+)
+def test_what_a_text_has_no_use_for_is_refused_and_not_ignored(capsys, in_folder, options, what):
+    assert run(["translate", "--text", "hello", "--to", "es", *options]) == 2
+    shown = capsys.readouterr()
+    assert what in shown.err
+    assert shown.out == ""
+    assert list(in_folder.iterdir()) == []
+
+
+def test_say_without_a_text_is_refused(capsys, demo, in_folder):
+    assert run(["translate", demo, "--to", "es", "--say"]) == 2
+    assert "--say is for --text" in capsys.readouterr().err

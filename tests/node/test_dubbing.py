@@ -11,7 +11,7 @@ import pytest
 
 from ml.audio.read import read
 from ml.audio.write import AudioWriter
-from ml.errors import BadAudio, BadText, UnsupportedLanguage
+from ml.errors import BadAudio, BadText, EngineCrashed, UnsupportedLanguage
 from node.dubbing import Dubbing, DubOptions, report_path, subtitle_path, write_report
 from node.engines import EngineNames, load_engines
 from tests.fakes import CountingAsr, CountingAst, ManyMt, PolyglotAsr, ToneTts, fake_node
@@ -302,3 +302,32 @@ def test_a_glossary_holds_for_a_recording_and_what_it_lost_is_told(tmp_path, dem
         names = EngineNames(ast="fake-ast" if engines else None)
         with pytest.raises(BadText, match="takes no glossary"):
             dub(tmp_path / "home", demo, tmp_path / "out.wav", replace(options, engines=names), **engines)
+
+
+def test_a_process_that_ended_costs_no_job_and_is_told_in_its_report(tmp_path, demo):
+    class Fragile(CountingAsr):
+        def listen(self, options):
+            session = super().listen(options)
+            finish = session.finish
+            session.finish = lambda: self.fall() if self.falls else finish()
+            return session
+
+        def fall(self):
+            self.falls -= 1
+            raise EngineCrashed("The engine counting stopped (SIGKILL).", "The next request starts it again.")
+
+    for falls, texts, what in ((1, 3, "was done again"), (2, 2, "is left out")):
+        asr = Fragile()
+        asr.falls = falls
+        report, _ = dub(tmp_path / f"home{falls}", demo, tmp_path / "out.wav", asr=asr)
+        assert sum(bool(line.target_text) for line in report.utterances) == texts
+        assert [what in warning for warning in report.warnings] == [True]
+
+
+def test_what_engines_say_while_they_work_is_in_the_report_of_that_job(tmp_path, demo):
+    said = [("It fell.",), ()]
+    with fake_node(tmp_path / "home") as node:
+        dubbing, _ = node.dubbing(PLAIN)
+        dubbing._engines = replace(dubbing._engines, said=lambda: said.pop(0))
+        first, second = (dubbing.dub(demo, tmp_path / f"{n}.wav", lambda *step: None) for n in "ab")
+    assert (first.warnings, second.warnings) == (("It fell.",), ())

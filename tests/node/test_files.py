@@ -124,6 +124,12 @@ def test_with_tabs_commas_are_letters_like_others(tmp_path: Path):
     assert read_glossary(path) == {"yes, sir": "sí, señor"}
 
 
+def test_each_line_has_the_separator_that_it_likes(tmp_path: Path):
+    path = tmp_path / "terms"
+    path.write_text('yes, sir\tsí, señor\npeer,par\n"one, two","uno, dos"\n', encoding="utf-8")
+    assert read_glossary(path) == {"yes, sir": "sí, señor", "peer": "par", "one, two": "uno, dos"}
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ml.errors import EngineCrashed
 from ml.speech.items import Fit, Likeness, Utterance
 from ml.types import Audio, Phoneme, Speech, Transcript, Translation, Word
-from node.jobs import Remembering, ResultStore, apply_part, encode_part
+from node.jobs import Remembering, ResultStore, apply_part, encode_part, mishaps
 from tests.fakes import tone
 
 
@@ -117,3 +118,44 @@ def test_prune_forgets_only_what_is_old(tmp_path: Path):
     assert store.prune() == 1
     assert store.get("new") == b"1"
     assert store.get("old") is None
+
+
+class Falling(Counting):
+    """Its engine's process ends at its first `falls` calls."""
+
+    def __init__(self, falls: int) -> None:
+        super().__init__()
+        self.falls = falls
+
+    def fill(self, utterance: Utterance) -> Utterance:
+        if self.calls < self.falls:
+            self.calls += 1
+            raise EngineCrashed("It stopped (SIGKILL).", "The next request starts it again.")
+        return super().fill(utterance)
+
+
+def test_an_utterance_at_which_a_process_ended_is_done_again_and_told(tmp_path: Path):
+    stage = Remembering(Falling(1), ResultStore(tmp_path / "jobs"))
+    (done,) = stage.process(utterance())
+    assert done.translation == filled().translation
+    assert mishaps([stage]) == (
+        "1 utterance (first at 1.0 s) was done again: the process of an engine ended in the stage 'count'.",
+    )
+
+
+def test_one_that_ends_it_twice_is_left_out_and_nothing_of_it_is_kept(tmp_path: Path):
+    store = ResultStore(tmp_path / "jobs")
+    stage = Remembering(Falling(2), store)
+    (left,) = stage.process(utterance())
+    assert (left.translation, list(stage.lost.items())) == (None, [(3, 1.0)])
+    assert "is left out" in mishaps([stage])[0]
+    (later,) = Remembering(Counting(), store).process(utterance())
+    assert later.translation == filled().translation, "the next run tries it anew"
+    assert later.key != left.key, "what later stages make of it is another result"
+
+
+def test_two_of_them_are_told_together(tmp_path: Path):
+    stage = Remembering(Falling(4), ResultStore(tmp_path / "jobs"))
+    for index, start in ((1, 5.0), (2, 2.0)):
+        list(stage.process(replace(utterance(str(index)), index=index, start=start)))
+    assert mishaps([stage])[0].startswith("2 utterances (first at 2.0 s) are left out:")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,7 @@ from ml.engines.protocols import (
     Task,
     Tts,
 )
-from ml.errors import BadAudio, BadText, EngineFailed, OutOfMemory, Unavailable, UnsupportedLanguage
+from ml.errors import BadAudio, BadText, EngineCrashed, EngineFailed, OutOfMemory, Unavailable, UnsupportedLanguage
 from ml.types import Audio, Delivery
 from tests.conftest import ROOT
 
@@ -369,3 +370,69 @@ def test_native_code_that_hangs_does_not_outlive_whoever_asked() -> None:
     child.stderr.close()
     assert child.wait(20) == 1
     assert b"in hang" in said, "it says where it was"
+
+
+LAZY = """
+import os
+from pathlib import Path
+from odd_engine import SPEC, Odd
+from ml.engines.protocols import EngineSpec
+def build(home):
+    marks = Path(home.models, "marks")
+    count = len(marks.read_text()) if marks.exists() else 0
+    marks.write_text("x" * (count + 1))
+    if count < int(Path(home.models, "falls").read_text()): os.kill(os.getpid(), 9)
+    return Odd(SHY)
+SHY = EngineSpec("shy", "mt", "for tests", ("en",), "none", build)
+"""
+
+
+def shy(odd: EngineSpec, folder: Path, falls: int, told: list[str]) -> EngineSpec:
+    (folder / "shy_engine.py").write_text(LAZY)
+    (folder / "falls").write_text(str(falls))
+    recipe = Recipe(models=str(folder), spec="shy_engine:SHY")
+    return isolate(replace(odd, name="shy"), lambda home: recipe, Watch(look=0.1, again=0.1, tell=told.append))
+
+
+def test_one_that_falls_while_it_loads_is_started_again_once_and_that_is_told(odd: EngineSpec, tmp_path: Path) -> None:
+    told: list[str] = []
+    engine = built(shy(odd, tmp_path, 1, told))
+    try:
+        assert engine.translate("hola", "en", "es").text == "HOLA"
+        assert (tmp_path / "marks").read_text() == "xx"
+        assert told == ["The engine shy stopped (SIGKILL, as when memory is short). It is started again."]
+    finally:
+        engine.close()
+
+
+def test_one_that_falls_each_time_it_loads_is_given_up(odd: EngineSpec, tmp_path: Path) -> None:
+    with pytest.raises(EngineFailed, match=r"SIGKILL.*each time while it was loaded") as caught:
+        shy(odd, tmp_path, 9, []).factory(HOME)
+    assert (tmp_path / "marks").read_text() == "xx"
+    assert "starts it again" not in caught.value.remedy
+    assert "another engine" in caught.value.remedy
+
+
+def test_a_fall_is_told_before_its_error(odd: EngineSpec) -> None:
+    told: list[str] = []
+    recipe = Recipe(models="", spec="odd_engine:SPEC")
+    engine = built(isolate(odd, lambda home: recipe, Watch(tell=told.append)))
+    with pytest.raises(EngineCrashed):
+        engine.translate("fall", "en", "es")
+    assert [line.partition(";")[0] for line in told] == ["The engine odd stopped (exit code 3)"]
+    engine.close()
+    assert len(told) == 1, "that it is closed is no fall"
+
+
+def test_nobody_waits_for_one_that_hears_of_falls(odd: EngineSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    raised: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda hook: raised.append(hook.exc_type))
+
+    def deaf(sentence: str) -> None:
+        raise BrokenPipeError("nobody reads the terminal")
+
+    engine = built(isolate(odd, lambda home: Recipe(models="", spec="odd_engine:SPEC"), Watch(tell=deaf)))
+    with pytest.raises(EngineCrashed):
+        engine.translate("fall", "en", "es")
+    engine.close()
+    assert raised == [BrokenPipeError]

@@ -312,3 +312,13 @@ def test_a_model_with_terms_that_is_not_here_hides_nothing():
     with pytest.raises(UnsupportedLanguage) as caught:
         Registry([unfree, pair, spec("near")], HOME).pick(Wish("mt", None, "de"))
     assert caught.value.remedy == "node models pull pair"
+
+
+def test_what_engines_say_is_heard_where_there_is_a_book_of_them():
+    from ml.engines.residency import Residency
+
+    residency = Residency(lambda: Hardware(0))
+    news = Registry((), HOME, residency=residency).listen()
+    residency.tell("It fell.")
+    assert news() == ("It fell.",)
+    assert Registry((), HOME).listen()() == ()

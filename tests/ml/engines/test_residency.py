@@ -323,3 +323,19 @@ def test_an_accelerator_that_cannot_be_used_is_told_once() -> None:
     residency = Residency(lambda: Hardware(1000, compiling="on", trouble="the card is full"), tell=heard.append)
     assert (residency.room().compiling, residency.room().trouble) == ("on", "the card is full")
     assert heard == ["Engines run on the CPU: the card is full."]
+
+
+def test_who_listens_hears_what_was_said_since_and_again_what_is_said_again() -> None:
+    aloud: list[str] = []
+    residency = Residency(lambda: Hardware(0), tell=aloud.append)
+    residency.tell("before")
+    news, other = residency.listen(), residency.listen()
+    residency.tell("a")
+    residency.tell("a")
+    residency.tell("before")
+    assert sorted(news()) == ["a", "before"]
+    assert news() == ()
+    residency.tell("a")
+    assert news() == ("a",)
+    assert sorted(other()) == ["a", "before"]
+    assert aloud == ["before", "a"], "aloud each is said once"
