@@ -22,6 +22,7 @@ from ml.audio.read import blocks
 from ml.errors import BadAudio
 from ml.types import SAMPLE_RATE, Audio, Samples
 from node.footage import Footage, Track
+from node.outcomes import Fate, Fates, Sights
 from node.report import FilmFacts
 from node.showing import Showing, Shown
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from ml.lips.renderers import RendererName
     from ml.lips.speaking import Wanted
     from ml.lips.types import Curves, Face, FaceTracker, Mouth, Renderer
+    from ml.speech.subtitles import Cue
+    from ml.video.burn import Captions
     from ml.video.encode import Area
     from ml.video.mux import Extras
     from ml.video.read import Still
@@ -57,11 +60,13 @@ class FilmOptions:
 @dataclass(frozen=True, eq=False)
 class Said:
     """What is now said: `curves` on the time line of the new sound, and the `spans` of it in which lips are to move, in
-    seconds; `start` is the second of the pictures' time line at which that sound begins."""
+    seconds; `start` is the second of the pictures' time line at which that sound begins. `captions` are texts to be
+    drawn into the pictures, on their own time line."""
 
     curves: Curves
     spans: tuple[Span, ...]
     start: float = 0.0
+    captions: tuple[Cue, ...] = ()
 
 
 class Filming:
@@ -87,7 +92,9 @@ class Filming:
         progress: Progress,
     ) -> FilmFacts:
         """Write `target`: the pictures of `source` with lips that move as `said`, and beside them `extras`, whose sound
-        is what `sound` gives. Raises BadVideo, CannotWrite."""
+        is what `sound` gives. Raises BadVideo, CannotWrite; Unavailable for captions in letters that no font has."""
+        from ml.lips.presets import PRESETS
+        from ml.video.burn import Captions
         from ml.video.encode import VideoOptions
         from ml.video.probe import probe
         from ml.video.remux import remux
@@ -95,6 +102,7 @@ class Filming:
 
         info = probe(source)
         options = VideoOptions(quality=self._options.preset, hardware="auto" if self._options.hardware else "off")
+        captions = Captions(said.captions, info.width, info.height) if said.captions else None
         key = self._key(source, said)
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._options.shown != Shown():
@@ -103,32 +111,41 @@ class Filming:
             Footage(self._folder) as footage,
             Segments(self._folder / key, info, options, key) as segments,
             Showing(self._options.shown, info) as showing,
+            Fates(self._folder / key / "fates", segments.done) as fates,
         ):
             film = _Film(source, info.seconds, footage, progress)
+            sights = Sights(PRESETS[self._options.preset].most_yaw)
             resumed = segments.done
-            film.find(self._tracker, self._options.face)
+            film.find(self._tracker, self._options.face, sights)
             film.say(said)
             renderers = {track: self._make() for track in film.mouths}
-            if not renderers:  # nobody speaks here: not a bit of the pictures need change
+            if not renderers and captions is None:  # nobody speaks here: not a bit of the pictures need change
                 segments.remove()
                 done, codec = remux(source, target, extras, sound()), "copied"
-                film.became["faceless"] = len(film.times)
+                became = Counter[Fate](faceless=len(film.times))
             else:
                 try:
                     film.look(renderers)
-                    film.draw(renderers, segments, showing)
+                    film.draw(renderers, captions, segments, showing, fates)
                 finally:
                     for renderer in renderers.values():
                         renderer.close()
                 done, codec = segments.join(target, extras, sound()), segments.coding.codec
                 segments.remove()
-        became = film.became
+                became = fates.counts
+        seen = sights.counts(film.wanted)
         return FilmFacts(
             pictures=len(film.times),
             moved=became["moved"],
             silent=became["silent"],
             faceless=became["faceless"],
             kept=became["kept"],
+            untold=became["untold"],
+            found=seen["found"],
+            turned=seen["turned"],
+            covered=seen["covered"],
+            lost=seen["lost"],
+            captioned=captions.count(film.times) if captions else 0,
             faces=len(film.mouths),
             renderer=self._options.renderer,
             curves=said.curves.source,
@@ -144,7 +161,7 @@ class Filming:
         state = source.stat()
         told = hashlib.sha256(f"{source.resolve()} {state.st_size} {state.st_mtime_ns} {self._options}".encode())
         told.update(said.curves.values.tobytes())
-        told.update(repr((said.spans, said.start)).encode())
+        told.update(repr((said.spans, said.start, said.captions)).encode())
         return "film-" + told.hexdigest()[:24]
 
 
@@ -158,11 +175,10 @@ class _Film:
         """Of each picture the faces whose lips are to move."""
         self.mouths: dict[int, list[Mouth | None]] = {}
         """Of each of these faces the mouth of every picture; None where its lips stay its own."""
-        self.became: Counter[str] = Counter()
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.notes: tuple[str, ...] = ()
 
-    def find(self, tracker: FaceTracker, wanted: Wanted) -> None:
+    def find(self, tracker: FaceTracker, wanted: Wanted, sights: Sights) -> None:
         """Where faces are, and which of them speaks."""
         from ml.lips.speaking import Sightings, choose
 
@@ -172,6 +188,7 @@ class _Film:
             with self._timed("find faces"):
                 faces = tracker.follow(still.picture)
                 sightings.add(still.time, faces)
+                sights.add(faces, tracker.covered)
                 self._footage.add(faces)
             self.times.append(still.time)
         heard = _heard(self._source) if wanted == "speaking" and len(sightings.tracks) > 1 else None
@@ -202,21 +219,30 @@ class _Film:
             for track, renderer in renderers.items():
                 renderer.plan(self._track(track), self.mouths[track])
 
-    def draw(self, renderers: Mapping[int, Renderer], segments: Segments, showing: Showing) -> None:
-        """Write every picture that is not written yet, with its new lips."""
+    def draw(
+        self,
+        renderers: Mapping[int, Renderer],
+        captions: Captions | None,
+        segments: Segments,
+        showing: Showing,
+        fates: Fates,
+    ) -> None:
+        """Write every picture that is not written yet, with its new lips and the text that is on screen."""
         rows = zip(*self.mouths.values(), strict=True)
         showing.choose([at for at, mouths in enumerate(rows) if any(mouth is not None for mouth in mouths)])
         for still in self._stills("draw lips", segments.resume, segments.done):
             before = still.picture.copy() if showing.wants(still.index) else None
             with self._timed("draw lips"):
                 areas, fate = self._drawn(still, renderers)
+            if captions is not None and (area := captions.draw(still.time, still.picture)) is not None:
+                areas.append(area)
             if before is not None:
                 showing.show(still, before, list(self._here(still.index)))
+            fates.add(fate)
             with self._timed("encode"):
                 segments.write(still.time, still.picture, still if still.stored is not None else None, areas)
-            self.became[fate] += 1
 
-    def _drawn(self, still: Still, renderers: Mapping[int, Renderer]) -> tuple[list[Area], str]:
+    def _drawn(self, still: Still, renderers: Mapping[int, Renderer]) -> tuple[list[Area], Fate]:
         """The parts of a picture that were changed, and what became of it."""
         from ml.lips.types import put
 

@@ -76,10 +76,12 @@ class UtteranceLine:
 
 @dataclass(frozen=True)
 class FilmFacts:
-    """What was done: pictures by what became of their lips, and seconds of work per stage.
+    """What was done: pictures by what became of their lips and by what was seen, and seconds of work per stage.
 
     `moved` pictures have new lips; of the others `silent` had nothing to say, `faceless` no face that was wanted, and
-    `kept` a face on which a new mouth would have done harm.
+    `kept` a face on which a new mouth would have done harm; of those that are `untold` a run that ended badly left no
+    account. The face that is to speak was `found` looking at the camera, `turned` away by more than 40 degrees,
+    `covered` about the mouth, or `lost`: not in sight. With lips off all pictures are `left`. Each sum is `pictures`.
     """
 
     pictures: int
@@ -93,9 +95,17 @@ class FilmFacts:
     codec: str
     compute: dict[str, float] = field(default_factory=dict)
     resumed: int = 0
-    """Pictures that a run before had finished."""
+    """Pictures that a run before had finished; they are among the others."""
     clipped: int = 0
     notes: tuple[str, ...] = ()
+    untold: int = 0
+    left: int = 0
+    found: int = 0
+    turned: int = 0
+    covered: int = 0
+    lost: int = 0
+    captioned: int = 0
+    """Pictures into which subtitles were drawn."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -120,6 +120,7 @@ class Tracker:
         self._scene: npt.NDArray[np.int16] | None = None
         self._tracks: tuple[_Track, ...] = ()
         self._lost: tuple[_Track, ...] = ()
+        self.covered: tuple[int, ...] = ()
 
     def close(self) -> None:
         """See `FaceTracker`."""
@@ -156,8 +157,10 @@ class Tracker:
         self._remember([track for track, _ in found], lost)
         found.sort(key=lambda one: -one[0].box.size)
         shown = tuple(face for track, face in found if track.memory.sees_lips(track.looks))
+        visible = {face.track for face in shown}
+        self.covered = tuple(track.number for track, _ in found if track.number not in visible)
         self.tally.shown += len(shown)
-        self.tally.covered += len(found) - len(shown)
+        self.tally.covered += len(self.covered)
         self.tally.lost += len({track.number for track in lost} - {track.number for track, _ in found})
         return shown
 

@@ -55,6 +55,11 @@ class Face:
 class FaceTracker(Protocol):
     """Follows the faces of a video, picture by picture."""
 
+    @property
+    def covered(self) -> tuple[int, ...]:
+        """The numbers of the faces that were there in the last picture, and whose mouths something hid."""
+        ...
+
     def follow(self, picture: Picture) -> tuple[Face, ...]:
         """The faces of the next picture, by size, largest first; none where none is seen."""
         ...

@@ -7,7 +7,9 @@ that has all letters is looked for among those of the machine, and its absence i
 from __future__ import annotations
 
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +40,9 @@ class Captions:
         """
         from PIL import ImageFont
 
-        self._cues = sorted(cues, key=lambda cue: cue.start)
+        self._cues = sorted((cue for cue in cues if cue.text.strip()), key=lambda cue: cue.start)
+        self._reach = list(accumulate((cue.end for cue in self._cues), max))
+        """For each text when it and all before are over."""
         self._width, self._height = width, height
         text = "".join(cue.text for cue in cues)
         _check_layout(text)
@@ -48,7 +52,7 @@ class Captions:
 
     def draw(self, time: float, picture: Bytes) -> Area | None:
         """Draw what is on screen at `time` seconds into `picture` `[H, W, 3]`; return where, None: nothing."""
-        cue = next((cue for cue in self._cues if cue.start <= time < cue.end and cue.text.strip()), None)
+        cue = self._at(time)
         if cue is None:
             return None
         if self._drawn is None or self._drawn[0] is not cue:
@@ -61,6 +65,19 @@ class Captions:
         share = layer[..., 3:].astype(np.uint16)
         part[...] = (layer[..., :3] * share + part * (255 - share) + 127) // 255
         return left, top, width, height
+
+    def count(self, times: Iterable[float]) -> int:
+        """Of how many pictures, shown at these times, a text is on screen."""
+        return sum(self._at(time) is not None for time in times)
+
+    def _at(self, time: float) -> Cue | None:
+        """What is on screen; of several the one that came first."""
+        for cue in self._cues[bisect_right(self._reach, time) :]:
+            if cue.start > time:
+                break
+            if time < cue.end:
+                return cue
+        return None
 
     def _render(self, text: str) -> tuple[int, int, npt.NDArray[np.uint8]] | None:
         """Where the text goes, and its layer `[h, w, 4]` of RGB and share."""

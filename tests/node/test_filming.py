@@ -25,15 +25,18 @@ BOX = (60, 80, 20, 10)
 
 
 class Watcher:
-    """A tracker that sees one face, but for some pictures, and is told when to end."""
+    """A tracker that sees one face, but for some pictures: in some of these it is `hidden`."""
 
-    def __init__(self, blind: Sequence[int] = (), faces: int = 1) -> None:
-        self._blind, self._faces, self._at = frozenset(blind), faces, 0
+    def __init__(self, blind: Sequence[int] = (), faces: int = 1, hidden: Sequence[int] = ()) -> None:
+        self._blind, self._faces, self._at = frozenset(blind) | frozenset(hidden), faces, 0
+        self._hidden, self.covered = frozenset(hidden), ()
         self.forgotten = self.closed = 0
 
     def follow(self, picture: Picture) -> tuple[Face, ...]:
         self._at += 1
-        return () if self._at - 1 in self._blind else tuple(replace(FACE, track=1 + at) for at in range(self._faces))
+        numbers = range(1, 1 + self._faces)
+        self.covered = tuple(numbers) if self._at - 1 in self._hidden else ()
+        return () if self._at - 1 in self._blind else tuple(replace(FACE, track=at) for at in numbers)
 
     def forget(self) -> None:
         self._at, self.forgotten = 0, self.forgotten + 1
@@ -121,6 +124,7 @@ def test_lips_move_where_something_is_said_and_a_face_is_seen(clip: Path, tmp_pa
     assert (facts.pictures, facts.moved, facts.kept) == (COUNT, len(moved), 1)
     assert facts.faceless == 2
     assert facts.moved + facts.kept + facts.faceless + facts.silent == COUNT
+    assert (facts.found, facts.turned, facts.covered, facts.lost) == (COUNT - 2, 0, 0, 2)
     assert painter.offered == [at for at in range(COUNT) if at not in blind]
     assert painter.planned == [(at not in blind, at in ours and at not in blind) for at in range(COUNT)]
     assert painter.closed
@@ -153,11 +157,12 @@ def test_stopped_work_goes_on_where_it_was(clip: Path, tmp_path: Path, monkeypat
     with pytest.raises(KeyboardInterrupt):
         film(clip, tmp_path, said((0.0, 2.4)), Painter(fails=40))
     assert not (tmp_path / "b.mp4").exists()
-    again = Painter()
+    again = Painter(harm=[45])
     facts, _ = film(clip, tmp_path, said((0.0, 2.4)), again)
     assert 20 <= facts.resumed <= 40
+    assert (facts.moved, facts.kept, facts.untold) == (COUNT - 1, 1, 0), "those of the first run are counted too"
     assert again.asked == list(range(facts.resumed, COUNT)), "no picture twice, and none left out"
-    assert reds(tmp_path / "b.mp4") == [True] * COUNT
+    assert reds(tmp_path / "b.mp4") == [at != 45 for at in range(COUNT)]
     assert len(packets(tmp_path / "b.mp4")) == COUNT
     other, _ = film(clip, tmp_path, said((0.0, 1.0)), Painter())
     assert other.resumed == 0, "what is said otherwise is other work"
@@ -166,6 +171,7 @@ def test_stopped_work_goes_on_where_it_was(clip: Path, tmp_path: Path, monkeypat
 def test_where_nobody_is_seen_not_a_bit_of_the_pictures_changes(clip: Path, tmp_path: Path) -> None:
     facts, _ = film(clip, tmp_path, said((0.0, 2.4)), Painter(), Watcher(range(COUNT)))
     assert (facts.moved, facts.faceless, facts.codec) == (0, COUNT, "copied")
+    assert (facts.found, facts.lost) == (0, COUNT)
     assert [data for _, _, data, _ in packets(tmp_path / "b.mp4")] == [data for _, _, data, _ in packets(clip)]
 
 

@@ -167,6 +167,7 @@ def test_a_face_that_goes_gives_none_and_comes_back_with_its_number(tracker: Fac
     (first,) = tracker.follow(astronaut)
     for _ in range(5):
         assert tracker.follow(np.full_like(astronaut, 90)) == ()
+        assert tracker.covered == (), "gone, and not covered"
     (again,) = tracker.follow(astronaut)
     assert again.track == first.track
     assert isinstance(tracker, Tracker)
@@ -189,9 +190,12 @@ def test_a_covered_mouth_gives_no_face_until_it_is_free_again(
     else:
         covered[126:] = 128
     (before,) = tracker.follow(astronaut)
+    assert tracker.covered == ()
     for _ in range(6):
         assert tracker.follow(covered) == ()
+        assert tracker.covered == (before.track,)
     (after,) = tracker.follow(astronaut)
+    assert tracker.covered == ()
     assert after.track == before.track
     assert np.abs(after.points - before.points).max() < 3
     assert isinstance(tracker, Tracker)

@@ -47,6 +47,19 @@ def test_a_text_gives_way_to_the_next_at_once():
     assert areas[4] is None
 
 
+@given(
+    cues=st.lists(st.tuples(st.integers(0, 20), st.integers(0, 8), st.sampled_from(["a", "b", " "])), max_size=8),
+    times=st.lists(st.floats(0, 30), max_size=8),
+)
+def test_of_texts_that_overlap_the_first_is_shown_and_all_are_counted(cues, times):
+    made = [Cue(start, start + length, text) for start, length, text in cues]
+    on = [any(cue.start <= time < cue.end and cue.text.strip() for cue in made) for time in times]
+    captions = Captions(made, 64, 48)
+    assert captions.count(times) == sum(on)
+    for time, shown in zip(times, on, strict=True):
+        assert (captions.draw(time, np.zeros((48, 64, 3), np.uint8)) is not None) == shown
+
+
 def test_a_long_line_is_broken_and_stays_in_the_picture():
     words = Cue(0, 1, " ".join(["word"] * 30))
     ideographs = Cue(0, 1, "word" + "\u3000".join("wwwwwwwwwwwwww"))
