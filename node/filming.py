@@ -122,7 +122,7 @@ class Filming:
             if not renderers and captions is None:  # nobody speaks here: not a bit of the pictures need change
                 segments.remove()
                 done, codec = remux(source, target, extras, sound()), "copied"
-                became = Counter[Fate](faceless=len(film.times))
+                became: Counter[Fate] = Counter({"faceless": len(film.times)})
             else:
                 try:
                     film.look(renderers)

@@ -33,25 +33,28 @@ class Sights:
         self._most_yaw = most_yaw
         self._turned: list[tuple[int, ...]] = []
         self._covered: list[tuple[int, ...]] = []
+        self._shown: set[int] = set()
 
     def add(self, faces: Sequence[Face], covered: Sequence[int]) -> None:
         """The faces of the next picture, and the numbers of those whose mouths are covered."""
         self._turned.append(tuple(face.track for face in faces if abs(face.yaw) >= self._most_yaw))
         self._covered.append(tuple(covered))
+        self._shown.update(face.track for face in faces)
 
     def counts(self, wanted: Sequence[Sequence[int]]) -> Counter[Sight]:
         """Of how many pictures which is true; `wanted` are for each the faces that are to speak and are in sight.
 
-        Of several faces in a picture one that looks at the camera is enough. Raises ValueError for another number of
-        pictures.
+        Of several faces in a picture one that looks at the camera is enough. A covered face that is never seen
+        uncovered is taken for one that is to speak: half hidden, a face may get another number. Raises ValueError for another
+        number of pictures.
         """
-        ever = {track for picture in wanted for track in picture}
+        others = self._shown - {track for picture in wanted for track in picture}
         found: Counter[Sight] = Counter()
         for shown, turned, covered in zip(wanted, self._turned, self._covered, strict=True):
             if shown:
                 found["turned" if set(shown) <= set(turned) else "found"] += 1
             else:
-                found["covered" if ever.intersection(covered) else "lost"] += 1
+                found["covered" if set(covered) - others else "lost"] += 1
         return found
 
 

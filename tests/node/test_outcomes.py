@@ -33,13 +33,15 @@ def test_a_picture_is_found_turned_covered_or_lost() -> None:
         ([face(1, 55.0), face(2)], (), (1,), "turned"),
         ([], (1,), (), "covered"),
         ([face(2)], (1,), (), "covered"),
-        ([], (7,), (), "lost"),
+        ([face(3)], (), (), "lost"),
+        ([], (3,), (), "lost"),
+        ([], (7,), (), "covered"),
         ([face(2)], (), (), "lost"),
         ([], (), (), "lost"),
     ]
     for faces, covered, wanted, sight in rows:
         sights = Sights(40.0)
-        sights.add([face(1), face(2)], ())
+        sights.add([face(1), face(2), face(3)], ())
         sights.add(faces, covered)
         counts = sights.counts([(1, 2), wanted])
         assert counts - Counter(found=1) == Counter([sight]), (faces, covered, wanted)
