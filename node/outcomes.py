@@ -45,8 +45,8 @@ class Sights:
         """Of how many pictures which is true; `wanted` are for each the faces that are to speak and are in sight.
 
         Of several faces in a picture one that looks at the camera is enough. A covered face that is never seen
-        uncovered is taken for one that is to speak: half hidden, a face may get another number. Raises ValueError for another
-        number of pictures.
+        uncovered is taken for one that is to speak: half hidden, a face may get another number. Raises ValueError for
+        another number of pictures.
         """
         others = self._shown - {track for picture in wanted for track in picture}
         found: Counter[Sight] = Counter()
