@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from cli.common import Common, household
 from cli.errors import BadUsage
-from cli.render import show_line, show_table, write_json
+from cli.render import console, show_line, write_json
 
 if TYPE_CHECKING:
     from node.app import Node
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 RANDOM = "Random weights of the published architecture: such a network's time does not depend on what its weights are."
 
-MEANS = "Each in a process of its own: `first` is cold, `later` warm (median), `CPU` the processor's time of that."
+MEANS = (
+    "Each in a process of its own: `first` is cold, `later` warm (median), `CPU` the processor's time of that, and "
+    "`speed` how often faster than its sound it is."
+)
 
 
 @Parameter(name="*")
@@ -70,7 +73,7 @@ def engines(*names: str, wishes: Wishes | None = None, common: Common | None = N
     if common.json:
         write_json({"machine": machine, "engines": [msgspec.to_builtins(line) for line in lines]})
     else:
-        show_table(machine, COLUMNS, [_row(line) for line in lines])
+        _show(machine, lines)
         for what in dict.fromkeys(f"{line.name}: {line.trouble or line.what}" for line in lines):
             show_line(what)
         show_line(MEANS)
@@ -79,7 +82,7 @@ def engines(*names: str, wishes: Wishes | None = None, common: Common | None = N
     return 2 if any(line.trouble for line in lines) else 0
 
 
-COLUMNS = ("engine", "on", "load", "first", "later", "CPU", "real time", "memory", "at most")
+COLUMNS = ("load", "first", "later", "CPU", "speed", "memory", "at most")
 
 
 def _engines(node: Node, names: tuple[str, ...], wishes: Wishes) -> list[Question]:
@@ -87,7 +90,7 @@ def _engines(node: Node, names: tuple[str, ...], wishes: Wishes) -> list[Questio
     known = {spec.name for spec in here}
     for name in names:
         if name not in known:
-            raise BadUsage(f"{name} is no engine that can run here.", f"Those are: {', '.join(sorted(known))}.")
+            raise BadUsage(f"{name} is no engine that can run here.", _instead(name, sorted(known)))
     return [
         question
         for spec in here
@@ -101,7 +104,7 @@ def _shapes(node: Node, names: tuple[str, ...], wishes: Wishes) -> list[Question
 
     for name in names:
         if name not in SHAPES:
-            raise BadUsage(f"{name} is none of the published shapes.", f"Those are: {', '.join(SHAPES)}.")
+            raise BadUsage(f"{name} is none of the published shapes.", _instead(name, list(SHAPES)))
     return [question for name in names or SHAPES for question in _in_each(node, name, wishes, shape=True)]
 
 
@@ -131,14 +134,44 @@ def _machine(threads: int) -> str:
     return f"{describe()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
+def _instead(name: str, known: list[str]) -> str:
+    """Those that a name may have been meant for, else all."""
+    import difflib
+
+    near = difflib.get_close_matches(name, known, 3, 0.5)
+    return f"Did you mean {' or '.join(near)}?" if near else f"Those are: {', '.join(known)}."
+
+
+def _show(title: str, lines: list[Measured]) -> None:
+    """A table of 80 letters in which no figure is cut: under the engine's name the place and the numbers it is in."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 0, 0, 0),
+    )
+    table.add_column("engine", overflow="fold")
+    for column in COLUMNS:
+        table.add_column(column, justify="right", no_wrap=True)
+    for line in lines:
+        where = " ".join(part for part in (line.device, line.dtype, "compiled" * line.compiled) if part)
+        named = Text(line.name).append(f"\n  {where}" if where else "", "dim")
+        table.add_row(named, *(Text(cell) for cell in _row(line)))
+    console().print(table)
+
+
 def _row(line: Measured) -> tuple[str, ...]:
-    where = " ".join(part for part in (line.device, line.dtype, "compiled" * line.compiled) if part) or "-"
     if line.trouble:
-        return (line.name, where, *["-"] * (len(COLUMNS) - 2))
+        return tuple("-" for _ in COLUMNS)
     memory = line.accelerator if line.accelerator is not None else line.most
     return (
-        line.name,
-        where,
         f"{line.load:.2f} s",
         f"{1000 * line.first:.0f} ms",
         f"{1000 * line.later:.0f} ms",

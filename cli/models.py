@@ -278,6 +278,9 @@ def _bars() -> Iterator[Callable[[ModelEntry], Progress]]:
         task = bars.add_task(entry.name, total=None)
 
         def show(step: str, done: int = 0, total: int = 0) -> None:
+            if " " in step:  # a sentence: it stays to be read
+                bars.console.print(f"{entry.name}: {step}", markup=False, soft_wrap=True)
+                return
             bars.update(task, description=f"{entry.name}: {step}")
             if total:
                 bars.update(task, completed=done, total=total)

@@ -172,7 +172,7 @@ def _engines(specs: Iterable[EngineSpec], registry: Registry) -> Iterator[Findin
         missing = spec.missing(registry.home)
         if missing:
             names = ", ".join(need.name for need in missing)
-            remedy = "; ".join(dict.fromkeys(need.remedy for need in missing))
+            remedy = "; ".join(dict.fromkeys(need.remedy.rstrip(".") for need in missing))
             state: State = "info" if spec.task in served else "missing"
             if faults := [need for need in missing if need.fault]:
                 detail = f"{what}. It cannot be used: {'; '.join(need.gap or need.name for need in faults)}."

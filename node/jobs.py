@@ -7,10 +7,10 @@ version and options): equal key, equal result. A finished job drops its results.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -20,6 +20,8 @@ from ml.speech.items import Fit, Likeness, Utterance
 from ml.speech.stage import UtteranceStage
 from ml.types import Audio, Phoneme, Speech, Transcript, Translation, Word
 from node.files import write_bytes
+
+Done = TypeVar("Done")
 
 KEPT_DAYS = 30
 """Results of jobs that never finished are dropped after this many days."""
@@ -161,12 +163,18 @@ class Remembering:
         return ()
 
     def _filled(self, item: Utterance) -> Utterance:
-        try:
-            return self._stage.fill(item)
-        except EngineCrashed:
-            done = self._stage.fill(item)
-            self.again[item.index] = item.start
-            return done
+        return once_more(lambda: self._stage.fill(item), lambda: self.again.update({item.index: item.start}))
+
+
+def once_more(work: Callable[[], Done], again: Callable[[], object] = lambda: None) -> Done:
+    """The result of some work, which is begun anew, once, when the process of an engine ends at it; `again` is called
+    when that helped. Raises what `work` raises."""
+    try:
+        return work()
+    except EngineCrashed:
+        done = work()
+        again()
+        return done
 
 
 def mishaps(stages: Sequence[Remembering]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from ml.speech.translate import Wording
 from ml.types import Translation
 from node.dubbing import DubOptions, voice_matcher
 from node.engines import Engines, load_engines
+from node.jobs import once_more
 from node.marking import MarkedWriter, Origin, check_unmarked, marking
 
 if TYPE_CHECKING:
@@ -84,7 +86,7 @@ def say_text(node: Node, text: str, options: DubOptions, output: Path) -> TextRe
     with MarkedWriter(output, marks) as writer:
         for line in result.text.splitlines():
             if any(c.isalnum() for c in line):
-                speech = engines.tts.speak(line, options.target, matcher.delivery())
+                speech = once_more(partial(engines.tts.speak, line, options.target, matcher.delivery()))
                 writer.write(matcher.apply(speech).audio.samples)
     return replace(result, output=str(output), seconds=round(writer.seconds, 3))
 
@@ -149,7 +151,7 @@ def _translated(engines: Engines, text: str, options: DubOptions) -> tuple[list[
     said = [
         one
         for start in range(0, len(wordy), BATCH)
-        for one in wording.translate_many(wordy[start : start + BATCH], source, options.target)
+        for one in once_more(partial(wording.translate_many, wordy[start : start + BATCH], source, options.target))
     ]
     coming = iter(said)
     return [next(coming) if any(c.isalnum() for c in line) else None for line in lines], remark

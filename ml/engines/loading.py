@@ -8,6 +8,7 @@ whole or not at all. Knows no single model.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +16,7 @@ from ml.device import Placement, ran_out
 from ml.engines.int8 import in_int8
 from ml.errors import ModelDamaged, OutOfMemory, Unavailable
 from ml.models.checkpoint import Checkpoint
+from ml.models.entry import FolderSource
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,6 +25,10 @@ Loaded = TypeVar("Loaded")
 
 TRANSFORMERS = "transformers"
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, MemoryError)
+HUB_ADVICE = " If you were trying to load it from"
+"""With this begins what transformers advises on its hub, which is not asked here."""
+ABSENT = re.compile(r"containing an? (?:file named )?([\w.-]+\.\w+)(?: file)?")
+"""How transformers names the file that it looked for."""
 SMALLER = "Choose a smaller one: node models list"
 MISSING = "pip install -c constraints.txt transformers"
 
@@ -105,10 +111,21 @@ def _quietly(checkpoint: Checkpoint, load: Callable[[Any], Loaded]) -> Loaded:
         if ran_out(error):
             sentence = f"There is too little memory for the {checkpoint.name} model."
             raise OutOfMemory(sentence, SMALLER) from error
-        first = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-        raise ModelDamaged(
-            f"The {checkpoint.name} model cannot be read: {first}", f"node models verify {checkpoint.name}"
-        ) from error
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        absent = ABSENT.search(first)
+        if absent and not (checkpoint.folder / absent[1]).exists():
+            remedy = f"node models pull {checkpoint.name}"
+            if isinstance(checkpoint.entry.source, FolderSource):
+                remedy = f"Put it into {checkpoint.folder}, from where the model is published."
+            raise ModelDamaged(f"The {checkpoint.name} model has no {absent[1]}.", remedy) from error
+        told = shortened(first.partition(HUB_ADVICE)[0])
+        sentence = f"The {checkpoint.name} model cannot be read: {told}{'' if told.endswith('.') else '.'}"
+        raise ModelDamaged(sentence, f"node models verify {checkpoint.name}") from error
+
+
+def shortened(text: str, letters: int = 300) -> str:
+    """The beginning of a long text, cut between words."""
+    return text if len(text) <= letters else text[:letters].rpartition(" ")[0] + " ..."
 
 
 @contextlib.contextmanager

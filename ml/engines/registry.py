@@ -22,6 +22,8 @@ from ml.engines.resident import Resident
 from ml.errors import MlError, Unavailable
 
 GROUP = "babelmesh.engines"
+SHOWN = 5
+"""Engines that are told to who named none of them."""
 
 
 def discover(broken: list[Unavailable] | None = None) -> tuple[EngineSpec, ...]:
@@ -126,12 +128,16 @@ class Registry:
         other = self._specs.get(name)
         if other is not None:
             sentence = f"{name} is no {task} engine: its task is {other.task}."
-        if self._broken:  # it may be in there
-            return Unavailable(f"{sentence} {self._broken[0].sentence}", self._broken[0].remedy)
         near = difflib.get_close_matches(name, known, 3, 0.5)
-        here = [one for one in known if not self._specs[one].missing(self._home)]
-        told = f"Did you mean {' or '.join(near)}? " if near else ""
-        return Unavailable(sentence, f"{told}Those that are here: {', '.join(here) or 'none'}. All: node models list")
+        remedies = [f"Did you mean {' or '.join(near)}?"] if near else []
+        if self._broken:  # it may be in there
+            remedies += [one.remedy for one in self._broken]
+            return Unavailable(" ".join([sentence, *(one.sentence for one in self._broken)]), "\n".join(remedies))
+        if not near:
+            here = [one for one in known if not self._specs[one].missing(self._home)]
+            more = f" and {len(here) - SHOWN} others" if len(here) > SHOWN else ""
+            remedies = [f"Those that are here: {', '.join(here[:SHOWN]) or 'none'}{more}."]
+        return Unavailable(sentence, f"{remedies[0]} All: node doctor, and to fetch: node models list")
 
     def rank(self, wish: Wish, name: str | None = None) -> Ranking:
         """The engines that can serve a wish, best first, and why the others cannot. The name "auto" is none."""

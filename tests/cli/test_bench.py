@@ -86,3 +86,26 @@ def test_what_cannot_be_meant_is_refused(words, apart, babelmesh_home, capsys):
     assert run(["bench", "engines", *words]) == 2
     assert "error" in capsys.readouterr().err
     assert not apart
+
+
+def test_names_and_figures_are_whole_at_80_letters(capsys, monkeypatch):
+    from cli.bench import COLUMNS, _show
+
+    monkeypatch.setenv("COLUMNS", "80")
+    figures = (12.34, 5.321, 5.322, 5.323, 30.0, 5.6, 1_118_000_000, 1_359_000_000)
+    names = ("whisper-large-v3-turbo", "nllb-200-distilled-600m-ct2")
+    _show("Some machine", [Measured(name, "asr", "cpu", "bfloat16", "x", *figures, compiled=True) for name in names])
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    whole = ("cpu bfloat16 compiled", "12.34 s", "5321 ms", "5323 ms", "x5.6", "1118 MB", "1359 MB", *COLUMNS)
+    for text in ("whisper-large-v3-turbo", *whole):
+        assert text in shown
+    assert "…" not in shown
+    assert "nllb-200-distilled-600m-ct2"[:24] in shown, "what does not fit goes on in the next line"
+
+
+def test_a_name_that_is_nearly_right_is_told(apart, babelmesh_home, capsys):
+    assert run(["bench", "engines", "espeak"]) == 2
+    told = capsys.readouterr().err
+    assert "Did you mean espeak-ng?" in told
+    assert "resemblyzer" not in told

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ml.audio.read import read
 from ml.engines.protocols import Capabilities
-from ml.errors import BadText, EngineFailed, UnsupportedLanguage
+from ml.errors import BadText, EngineCrashed, EngineFailed, UnsupportedLanguage
 from node.dubbing import DubOptions
 from node.texts import BATCH, LONGEST, SAMPLE, say_text, text_language, translate_text
 from tests.fakes import ManyMt, UpperMt, fake_node
@@ -116,3 +116,20 @@ def test_english_that_is_known_asks_no_other_dictionary():
 def test_any_text_has_a_language_or_is_asked_about(text):
     with suppress(UnsupportedLanguage):
         assert text_language(text, Lexical(), "es")[0] in WORDS
+
+
+def test_a_process_that_ends_at_a_text_is_asked_once_more(tmp_path):
+    class Fragile(UpperMt):
+        falls = 1
+
+        def translate(self, text, source, target):
+            if self.falls:
+                self.falls -= 1
+                raise EngineCrashed("It stopped (SIGKILL).", "The next request starts it again.")
+            return super().translate(text, source, target)
+
+    mt = Fragile()
+    assert translate_text(fake_node(tmp_path, mt=mt), "one", OPTIONS).text == "ONE"
+    mt.falls = 2
+    with pytest.raises(EngineCrashed):
+        translate_text(fake_node(tmp_path, mt=mt), "one", OPTIONS)

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 import safetensors.torch
 import torch
@@ -13,7 +14,9 @@ import torch
 from ml.device import Placement
 from ml.engines.loading import load_network, load_part
 from ml.errors import ModelDamaged, OutOfMemory, Unavailable
+from ml.models.catalogue import Catalogue
 from ml.models.checkpoint import Checkpoint
+from ml.models.entry import FolderSource
 from tests.ml.engines.tiny import REVISION, checkpoint, tinies
 
 KIND = "WavLMForXVector"
@@ -116,3 +119,34 @@ def test_what_is_not_here_is_unavailable(copy: Checkpoint) -> None:
     with pytest.raises(Unavailable) as caught:
         load_part("AutoFeatureExtractor", copy)
     assert caught.value.remedy == "node models pull tiny-wavlm"
+
+
+def test_a_file_that_is_not_there_is_named_with_what_mends_it(copy: Checkpoint) -> None:
+    (copy.folder / "preprocessor_config.json").unlink(missing_ok=True)
+    with pytest.raises(ModelDamaged, match=r"tiny-wavlm model has no preprocessor_config\.json\.$") as caught:
+        load_part("AutoFeatureExtractor", copy)
+    assert isinstance(copy.entry.source, FolderSource)
+    assert str(copy.folder) in caught.value.remedy
+    assert "verify" not in caught.value.remedy, "which would say that all is well"
+    published = Catalogue.load().find("whisper-tiny")
+    entry = msgspec.structs.replace(copy.entry, source=published.source, files=published.files)
+    with pytest.raises(ModelDamaged) as caught:
+        load_part("AutoFeatureExtractor", Checkpoint(entry, copy.folder, copy.revision))
+    assert caught.value.remedy == "node models pull tiny-wavlm"
+
+
+def test_what_transformers_says_of_its_hub_is_left_out_and_no_word_is_cut(
+    copy: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "wrong " + "word " * 100
+
+    def fail(*given: object, **named: object) -> None:
+        raise OSError(said + " If you were trying to load it from 'https://huggingface.co/models', make sure ...")
+
+    monkeypatch.setattr("transformers.AutoFeatureExtractor.from_pretrained", fail)
+    with pytest.raises(ModelDamaged, match=r"word \.\.\.$") as caught:
+        load_part("AutoFeatureExtractor", copy)
+    assert "huggingface" not in caught.value.sentence
+    said = "Short and wrong."
+    with pytest.raises(ModelDamaged, match=r"cannot be read: Short and wrong\.$"):
+        load_part("AutoFeatureExtractor", copy)

@@ -322,3 +322,23 @@ def test_what_engines_say_is_heard_where_there_is_a_book_of_them():
     residency.tell("It fell.")
     assert news() == ("It fell.",)
     assert Registry((), HOME).listen()() == ()
+
+
+def test_of_many_engines_that_are_here_a_few_are_told():
+    registry = Registry([spec(f"engine-{number}") for number in range(47)], HOME)
+    with pytest.raises(Unavailable) as caught:
+        registry.pick(Wish("mt"), "zzz")
+    assert "and 42 others" in caught.value.remedy
+    assert caught.value.remedy.count("engine-") == 5
+    with pytest.raises(Unavailable) as caught:
+        registry.pick(Wish("mt"), "engin-7")
+    assert "Did you mean engine-7" in caught.value.remedy
+    assert caught.value.remedy.count("engine-") <= 3
+
+
+def test_packages_that_do_not_import_are_told_beside_names_that_are_near():
+    broken = [Unavailable(f"The engine package {name!r} does not import: x.", f"mend {name}") for name in ("p", "q")]
+    registry = Registry([spec("marian")], HOME, broken=broken)
+    with pytest.raises(Unavailable, match=r"no mt engine called 'marain'.*'p' does not import.*'q' does not") as caught:
+        registry.pick(Wish("mt"), "marain")
+    assert caught.value.remedy.splitlines() == ["Did you mean marian?", "mend p", "mend q"]
