@@ -6,6 +6,7 @@ from ml.errors import Unavailable
 from node import app
 from node.config import load
 from node.dubbing import DubOptions
+from node.engines import EngineNames, Languages, load_engines
 from node.errors import NotFound
 from tests.fakes import fake_node
 
@@ -43,3 +44,19 @@ def test_the_memory_of_engines_has_the_bound_that_is_set(tmp_path):
     (tmp_path / "babelmesh.toml").write_text('[engines]\nmemory = "1 MB"\n')
     with app.build(load(tmp_path, {})) as node:
         assert node.registry.room().memory == 10**6
+
+
+def test_who_asks_for_an_engine_of_a_broken_package_hears_what_the_doctor_says(tmp_path, monkeypatch):
+    class Point:
+        value, dist = "brk_engine:SPEC", None
+
+        def load(self):
+            raise ImportError("No module named 'brk_engine'")
+
+    monkeypatch.setattr("ml.engines.registry.entry_points", lambda group: [Point()])
+    with app.build(load(tmp_path, {})) as node, pytest.raises(Unavailable) as caught:
+        load_engines(node.registry, EngineNames(mt="brk"), Languages("en", "es"), hear=False, speak=False)
+    (broken,) = node.broken
+    assert broken.sentence in caught.value.sentence
+    assert "No module named 'brk_engine'" in caught.value.sentence
+    assert caught.value.remedy.endswith(broken.remedy)
