@@ -19,6 +19,7 @@ from ml.lips.geometry import JAW, OUTER_LOWER, OUTER_UPPER, measure
 from ml.lips.interior import Interior, light_of
 from ml.lips.presets import RenderOptions
 from ml.lips.sampling import Sampler
+from ml.lips.sealed import sealed, shadow
 from ml.lips.shapes import Shapes
 from ml.lips.topology import Places, smooth, with_ring
 from ml.lips.types import LANDMARKS, Face, Mask, Mouth, Patch, Picture
@@ -34,8 +35,11 @@ _INSIDE_JAW, _BELOW_NOSE = 0.97, 0.02
 _DIRECTIONS = np.linspace(-np.pi, np.pi, 64, endpoint=False)
 _LOWER_FACE = (*JAW[4:17], 425, 327, 2, 98, 205)
 """The outline of the lower face."""
-_TOO_SHUT = 0.05
+_TOO_SHUT = 0.025
 """Eye-widths by which a mouth may be pulled open further than it was; beyond, its inside is painted."""
+_TEETH, _SQUEEZED = 0.006, 0.3
+"""Eye-widths of the least gap in which teeth are seen; the share of its gap that a mouth may lose before they would
+show as specks."""
 _SAME_MOUTH = 0.1
 """Eye-widths of gap by which two mouths may differ that are mixed."""
 
@@ -105,9 +109,10 @@ class BankRenderer:
             other = self._crops[pick.other]
             if abs(other.features[GAP] - chosen.features[GAP]) < _SAME_MOUTH:
                 over = cv2.addWeighted(over, 1 - pick.share, self._fitted(laid, other), pick.share, 0).astype(np.uint8)
-        short = laid.mouth.gap - float(chosen.features[GAP]) - _TOO_SHUT
-        if short > 0:
-            fill_mouth(self._interior, laid, light, over, mask, float(smooth(np.array(short / _TOO_SHUT))))
+        painted = _painted(laid.mouth.gap, float(chosen.features[GAP]))
+        if painted > 0:
+            shadow(over, laid.places[:LANDMARKS] - [laid.window.x, laid.window.y], laid.head, painted)
+            fill_mouth(self._interior, laid, light, over, mask, painted)
         share = self._share(face, mouth)
         laid_in = feathered(outline(laid, share), mask.shape, _FEATHER * laid.head.unit)
         laid_in = cv2.convertScaleAbs(laid_in, alpha=laid.strength).astype(np.uint8) if laid.strength < 1 else laid_in
@@ -137,7 +142,8 @@ class BankRenderer:
     def _fitted(self, laid: Scene, crop: Crop) -> Picture:
         """A kept lower face, along the mesh of a scene."""
         x, y = laid.mesh.maps(with_ring(crop.places, crop.places[2]))
-        return self._sampler.sample(crop.pixels, x, y)
+        share = _squeezed(laid.mouth.gap, float(crop.features[GAP]))
+        return self._sampler.sample(sealed(crop.pixels, crop.places, crop.unit, share), x, y)
 
     def _share(self, face: Face, mouth: Mouth) -> float:
         """How much of the lower face comes from the bank, 0: the mouth only, 1: all of it."""
@@ -159,6 +165,19 @@ def outline(laid: Scene, share: float) -> Places:
     places = middle + np.stack([np.cos(_DIRECTIONS), np.sin(_DIRECTIONS)], axis=1) * radius[:, None]
     places[:, 1] = np.maximum(places[:, 1], _BELOW_NOSE)
     return np.asarray(laid.head.to_picture(places) - [laid.window.x, laid.window.y])
+
+
+def _squeezed(gap: float, kept: float) -> float:
+    """How much, 0..1, of what lies between the lips of a kept mouth cannot be shown in a gap so much smaller; nothing
+    of one that shows no teeth."""
+    seen = float(smooth(np.array(kept / _TEETH - 1)))
+    return seen * float(smooth(np.array((1 - max(0.0, gap) / max(kept, _TEETH) - _SQUEEZED) / _SQUEEZED)))
+
+
+def _painted(gap: float, kept: float) -> float:
+    """How much, 0..1, of the inside of a mouth is painted: where the kept one is far too shut, or far too open."""
+    short = float(smooth(np.array((gap - kept - _TOO_SHUT) / _TOO_SHUT)))
+    return max(short, _squeezed(gap, kept))
 
 
 def _radii(line: Places) -> Values:

@@ -25,7 +25,7 @@ class Weights:
     what it does not show cannot be seen; `ajar`: for teeth where lips shall be closed. `jump`: for each change to a
     mouth that was not the next one."""
 
-    fit: tuple[float, ...] = (25.0, 12.0, 6.0, 6.0, 3.0, 0.4)
+    fit: tuple[float, ...] = (35.0, 12.0, 4.0, 4.0, 3.0, 0.4)
     change: tuple[float, ...] = (3.0, 2.0, 5.0, 5.0, 3.0, 0.0)
     shut: float = 25.0
     ajar: float = 10.0

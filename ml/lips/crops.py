@@ -33,13 +33,15 @@ _FAST = 0.08
 
 @dataclass(frozen=True, eq=False)
 class Crop:
-    """The lower face of picture number `index`: its pixels, and the landmarks `[468, 2]` in pixels of the crop."""
+    """The lower face of picture number `index`: its pixels, the landmarks `[468, 2]` in pixels of the crop, and how
+    many of these are an eye-width."""
 
     index: int
     pixels: Picture
     places: Places
     light: npt.NDArray[np.float64]
     features: Values
+    unit: float
 
 
 def features_of(gap: float, half_width: float, face: Face, light: float, blur: float = 0.0) -> Values:
@@ -102,7 +104,7 @@ class Crops:
         moving = abs(lips.gap - before[1]) / _FAST if before[0] == index - 1 else 0.0
         blur = max(1 - min(1.0, sharp / max(self._sharp, 1e-6)), min(1.0, moving))
         features = features_of(max(0.0, lips.gap), lips.width / 2, face, float(light.mean()), blur)
-        self._add(Crop(index, pixels, flat - [window.x, window.y], light, features))
+        self._add(Crop(index, pixels, flat - [window.x, window.y], light, features, head.unit))
         while len(self._crops) > self._most or self._bytes > self._most_bytes:
             self._drop()
 

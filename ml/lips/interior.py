@@ -26,8 +26,12 @@ _SEEN = 0.02
 """Eye-widths: the least gap that shows teeth."""
 _BOTH_ROWS = 0.16
 """Eye-widths: from this gap on the lower part of an open mouth goes with the jaw."""
-_CAVITY, _TONGUE, _TEETH = (52.0, 20.0, 20.0), (148.0, 74.0, 70.0), (205.0, 196.0, 182.0)
+_CAVITY, _TONGUE, _TEETH, _DARK = (46.0, 21.0, 20.0), (108.0, 56.0, 52.0), (205.0, 196.0, 182.0), (76.0, 40.0, 34.0)
 """Levels in the light in which cheeks have the level `_LIGHT`."""
+_ABOVE = 0.07
+"""Eye-widths above the upper lip's line in which teeth go on that the lip covered."""
+_LIT, _DIM = 0.08, 0.45
+"""Eye-widths of gap at which light falls on teeth, and the share of it that falls into a slit."""
 _LIGHT = 160.0
 
 Colours = npt.NDArray[np.float32]
@@ -65,13 +69,14 @@ class Interior:
         there = head.to_picture(grid).astype(np.float32)
         pixels = cv2.remap(picture, there[..., 0], there[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         places = head.to_head(points)
-        drawn = np.zeros((_SIDE, _SIDE), np.uint8)
-        outline = (_outline(places) / _REACH - [0, _DOWN / _REACH] + 1) / 2 * (_SIDE - 1)
-        cv2.fillPoly(drawn, [np.round(outline * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-        inside = cv2.GaussianBlur(cv2.erode(drawn, np.ones((5, 5), np.uint8)), (0, 0), 1.5)
+        known = cv2.erode(_drawn(_outline(places)), np.ones((5, 5), np.uint8))
+        covered = places[list(INNER_UPPER)] - [0, _ABOVE]
+        inside = cv2.erode(
+            _drawn(np.concatenate([covered, places[list(INNER_LOWER[::-1])]])), np.ones((5, 5), np.uint8)
+        )
         self._pattern = _Pattern(
-            np.asarray(pixels, np.uint8),
-            np.asarray(inside, np.uint8),
+            _spread(np.asarray(pixels, np.uint8), np.asarray(known, np.uint8)),
+            np.asarray(cv2.GaussianBlur(inside, (0, 0), 1.5), np.uint8),
             gap,
             float(places[INNER_LOWER[5], 1]),
             light_of(picture, points),
@@ -91,8 +96,9 @@ class Interior:
         down = np.clip((y - top) / height, 0, 1)
         half = max(0.05, (upper[-1, 0] - upper[0, 0]) / 2)
         aside = np.clip((x - (upper[0, 0] + upper[-1, 0]) / 2) / half, -1, 1)
-        gain = np.asarray(light) / _LIGHT
-        tongue = smooth((down - 0.55) / 0.4) * smooth(1 - np.abs(aside) * 1.15) * smooth(height / 0.16) * 0.7
+        gain = np.minimum(np.asarray(light) / _LIGHT, 1.15)
+        hump = np.exp(-(((down - 0.86) / 0.2) ** 2)) * smooth((1 - np.abs(aside)) / 0.75)
+        tongue = hump * smooth((height - 0.08) / 0.12) * 0.8
         colours = _mix(np.array(_CAVITY) * gain, np.array(_TONGUE) * gain, tongue)
         pattern = self._pattern
         if pattern is None or pattern.gap < _SEEN:
@@ -107,9 +113,11 @@ class Interior:
                 colours = _mix(colours, seen * gain, share * smooth((down - 0.4) / 0.35))
             seen, share = self._look(pattern, x, y)
             colours = _mix(colours, seen * gain, share * (1 - smooth((down - 0.55) / 0.35) if both else 1))
-        # the upper lip and the corners throw their shadow
-        shade = (0.82 + 0.18 * smooth((y - top) / 0.03)) * (0.8 + 0.2 * smooth((1 - np.abs(aside)) * 3))
-        return np.asarray(colours * shade[..., None], np.float32)
+        # the upper lip and the corners throw their shadow, and little light falls into a slit
+        shade = (0.7 + 0.3 * smooth((y - top) / 0.03)) * (0.6 + 0.4 * smooth((1 - np.abs(aside)) * 2.5))
+        shade *= _DIM + (1 - _DIM) * smooth(height / _LIT)
+        dark = np.array(_DARK) * np.asarray(light) / _LIGHT
+        return np.asarray(_mix(np.broadcast_to(dark, colours.shape), colours, shade), np.float32)
 
     @staticmethod
     def _look(
@@ -128,10 +136,10 @@ def mouth_mask(window: Window, head: HeadFrame, places: Places) -> npt.NDArray[n
     outline = np.round((_outline(places) - [window.x, window.y]) * 16).astype(np.int32)
     mask = np.zeros((window.height, window.width), np.uint8)
     cv2.fillPoly(mask, [outline], 255, cv2.LINE_AA, 4)
-    soft = cv2.GaussianBlur(mask, (0, 0), max(0.6, head.unit * 0.006)).astype(np.float32) / 255
+    soft = cv2.GaussianBlur(mask, (0, 0), max(0.6, head.unit * 0.008)).astype(np.float32) / 255
     lips = head.to_head(places)
     gap = float(np.mean(lips[[14, 87, 317], 1] - lips[[13, 82, 312], 1]))
-    return np.asarray(soft * float(smooth(np.array(gap / 0.022))), np.float32)
+    return np.asarray(soft * float(smooth(np.array(gap / 0.010))), np.float32)
 
 
 def light_of(picture: Picture, points: Points) -> npt.NDArray[np.float64]:
@@ -139,6 +147,26 @@ def light_of(picture: Picture, points: Points) -> npt.NDArray[np.float64]:
     height, width = picture.shape[:2]
     at = np.clip(points[list(CHEEKS), :2].astype(int), 0, [width - 1, height - 1])
     return np.asarray(picture[at[:, 1], at[:, 0]].mean(axis=0))
+
+
+def _drawn(outline: Places) -> npt.NDArray[np.uint8]:
+    """A polygon of the head frame in the square that is kept."""
+    mask = np.zeros((_SIDE, _SIDE), np.uint8)
+    at = (outline / _REACH - [0, _DOWN / _REACH] + 1) / 2 * (_SIDE - 1)
+    cv2.fillPoly(mask, [np.round(at * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    return mask
+
+
+def _spread(pixels: Picture, known: npt.NDArray[np.uint8]) -> Picture:
+    """The pixels that are known, and about them colours of the nearest of them."""
+    share = (known > 0).astype(np.float32)
+    colours = pixels.astype(np.float32) * share[..., None]
+    found = pixels.astype(np.float32)
+    for width in (24.0, 10.0, 4.0, 1.5):
+        weight = cv2.GaussianBlur(share, (0, 0), width)
+        blurred = cv2.GaussianBlur(colours, (0, 0), width)
+        found = np.where(weight[..., None] > 0.02, blurred / np.maximum(weight, 1e-6)[..., None], found)
+    return np.asarray(np.where(known[..., None] > 0, pixels, np.clip(found + 0.5, 0, 255)), np.uint8)
 
 
 def _outline(places: Places) -> Places:

@@ -25,14 +25,16 @@ _JAW_SHARE = 0.9
 """What the chin does of what the lower lip does."""
 _THINNER, _THICKER, _STRETCHED = 0.12, 0.10, 1.5
 """How much pressed lips are thinner, rounded ones thicker, and those that close thicker per eye-width of their gap."""
-_NARROWEST, _WIDEST = 0.72, 1.25
+_FLATTER = 0.6
+"""What rounded lips take of the height of a smile's corners."""
+_NARROWEST, _WIDEST = 0.62, 1.25
 """Bounds of the mouth's new width, in widths of the old one: beyond, cheeks tear."""
 _UPPER_MIDDLE, _LOWER_MIDDLE = 13, 14
 _INNER_CORNERS = (78, 308)
 _MEASURED = (13, 14, 82, 87, 312, 317)
 """Where a gap is measured (`geometry.measure`)."""
-_TOP = -0.02
-"""Eye-widths below the nose above which nothing moves."""
+_TOP, _FADE = -0.02, 0.1
+"""Eye-widths below the nose above which nothing moves, and over which movement begins."""
 
 
 def targets(points: Points, mouth: Mouth, shapes: Shapes | None = None) -> Places:
@@ -75,10 +77,15 @@ def moves(places: Places, mouth: Mouth) -> Places:
     beside = np.maximum(0, np.abs(aside) - 1)
     away = np.maximum(0, np.maximum(above - y, y - below))
     wider = float(np.clip(mouth.half_width / half, _NARROWEST, _WIDEST)) - 1
-    moved_x = wider * np.clip(x - middle, -half, half) * np.exp(-((beside / 0.45) ** 2) - (away / 0.14) ** 2)
+    moved_x = wider * np.clip(x - middle, -half, half) * np.exp(-((beside / 0.6) ** 2) - (away / 0.16) ** 2)
+    smile = float(seam[_UPPER_MIDDLE] - (places[_INNER_CORNERS[0], 1] + places[_INNER_CORNERS[1], 1]) / 2)
+    flatter = _FLATTER * mouth.round * max(0.0, smile)
+    moved_y = moved_y + flatter * np.minimum(np.abs(aside), 1) ** 2 * np.exp(
+        -((beside / 0.5) ** 2) - (away / 0.16) ** 2
+    )
     at_corner = (np.abs(aside) > 0.8) & (away < 0.02)
     moved_y = moved_y + np.where(at_corner, 0.18 * jaw * np.exp(-((np.abs(np.abs(aside) - 1) / 0.4) ** 2)), 0)
-    return np.asarray(np.stack([moved_x, moved_y], axis=1) * (y > _TOP)[:, None])
+    return np.asarray(np.stack([moved_x, moved_y], axis=1) * smooth((y - _TOP) / _FADE)[:, None])
 
 
 def _line(places: Places, line: tuple[int, ...]) -> Values:

@@ -17,6 +17,7 @@ from ml.lips.interior import Interior, light_of, mouth_mask
 from ml.lips.meshwarp import Map, MeshWarp, Window, around
 from ml.lips.presets import RenderOptions
 from ml.lips.sampling import Sampler
+from ml.lips.sealed import sealed, shadow
 from ml.lips.shapes import Shapes
 from ml.lips.targets import targets
 from ml.lips.topology import Places, topology, with_ring
@@ -26,8 +27,8 @@ _SMALLEST = 16.0
 """Pixels per eye-width of the smallest face whose lips can be moved."""
 _STILL = 0.02
 """Pixels: what moves less does not move."""
-_READ = (0.0, 0.03, 0.06, 0.075, 0.095, 0.12, 0.16)
-_DRAWN = (0.0, 0.016, 0.029, 0.047, 0.073, 0.107, 0.155)
+_READ = (0.0, 0.020, 0.035, 0.050, 0.067, 0.080, 0.090, 0.102, 0.111, 0.122, 0.132, 0.147, 0.160)
+_DRAWN = (0.0, 0.014, 0.024, 0.032, 0.041, 0.050, 0.060, 0.070, 0.080, 0.100, 0.120, 0.140, 0.157)
 """Gaps in eye-widths as the tracker reads them, and as they were drawn: measured on the still of the tests at 480p, and
 on a talking head, where they were the same to 0.005."""
 _TUCKED = 0.008
@@ -89,10 +90,13 @@ def eased(mouth: Mouth, points: Points, share: float) -> Mouth:
 
 
 def moved(scene: Scene, picture: Picture, sampler: Sampler) -> tuple[Picture, Mask]:
-    """A face's own pixels carried to their new places, and where they are others than before."""
+    """A face's own pixels carried to their new places, without what lay between the lips; and where they are others
+    than before."""
     window = scene.window
     x, y = scene.mesh.maps(tucked(scene.source, scene.head, scene.strength) - [window.x, window.y])
     part, left, top = _read(picture, x, y, window)
+    lips = scene.source[:LANDMARKS] - [window.x + left, window.y + top]
+    part = sealed(part, lips, scene.head.unit, scene.strength)
     changed = _differs(x, np.arange(window.width)) | _differs(y, np.arange(window.height)[:, None])
     pixels = sampler.sample(part, x - np.float32(left), y - np.float32(top))
     return pixels, changed.view(np.uint8) * np.uint8(255)
@@ -148,6 +152,7 @@ class WarpRenderer:
         self._interior.learn(picture, face.points)
         pixels, mask = moved(laid, picture, self._sampler)
         light = light_of(picture, face.points)
+        shadow(pixels, laid.places[:LANDMARKS] - [laid.window.x, laid.window.y], laid.head, laid.strength)
         fill_mouth(self._interior, laid, light, pixels, mask)
         return Patch(laid.window.x, laid.window.y, pixels, mask)
 

@@ -149,3 +149,15 @@ def test_all_that_a_blend_changed_is_in_the_mask() -> None:
     assert (patch.mask == 0).any()
     assert change[patch.mask == 0].max() <= 3
     assert max(change[0].max(), change[:, 0].max(), change[:, -1].max()) <= 3, "a box would show"
+
+
+def test_teeth_that_find_no_room_are_not_squeezed_into_specks() -> None:
+    wide = shown(0.16)
+    found = rendered(bank(wide), 0, 0.0)
+    laid = scene(PICTURE, FACE, Mouth(0.0, HALF), OPTIONS)
+    assert laid is not None
+    upper = laid.places[[191, 80, 81, 82, 13, 312, 311, 310, 415]].round().astype(int)
+    seam = found[upper[:, 1], upper[:, 0]].astype(int)
+    around = found[upper[:, 1] + 4, upper[:, 0]].astype(int)
+    assert seam.mean(axis=1).max() < around.mean(axis=1).max(), "no tooth is brighter than the lips"
+    assert np.ptp(seam.mean(axis=1)) < 90

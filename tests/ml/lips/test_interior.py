@@ -69,3 +69,24 @@ def test_the_mask_is_the_gap() -> None:
     assert areas[0] < 1
     assert areas[3] > 1.7 * areas[2] > 2.5 * areas[1]
     assert isinstance(HEAD, HeadFrame)
+
+
+def test_little_light_falls_into_a_slit() -> None:
+    interior = Interior()
+    interior.learn(PICTURE, FACE.points)
+
+    def teeth(gap: float) -> float:
+        inside = mouth_mask(WINDOW, HEAD, opened(gap)) > 0.6
+        return float(np.percentile(painted(interior, gap)[inside], 90))
+
+    assert teeth(0.025) < 0.8 * teeth(0.12)
+
+
+def test_teeth_go_on_where_the_lip_covered_them() -> None:
+    interior = Interior()
+    interior.learn(PICTURE, FACE.points)
+    places = opened(0.2)
+    places[[80, 81, 82, 13, 312, 311, 310], 1] -= 0.03 * HEAD.unit
+    colours = interior.paint(WINDOW, HEAD, places, np.full(3, 160))
+    column, row = np.round(places[13] + [0, 0.02 * HEAD.unit] - [WINDOW.x, WINDOW.y]).astype(int)
+    assert colours[row, column].min() > 70, "a dark line along the lip looks drawn"
