@@ -14,12 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ml.audio.decode import lead
 from ml.audio.provenance import combined
 from ml.audio.read import blocks, read
 from ml.errors import BadText
 from ml.languages import find, known
 from ml.speech.items import Utterance
 from ml.types import Audio, Samples, Speech
+from node.burning import Burning
 from node.dubbing import Dubbing, Laid, captions_of
 from node.filming import Filming, Said, Span
 from node.report import FilmFacts, Report
@@ -51,18 +53,25 @@ def is_video(path: Path) -> bool:
 @dataclass(frozen=True)
 class Screen:
     """What gives the pictures of a dub their lips: `lay` is asked, for a language, by what a text is laid along a sound
-    whose voice does not tell its sounds."""
+    whose voice does not tell its sounds. With `burn` the subtitles of the new language are drawn into the pictures."""
 
     filming: Filming
     lay: Callable[[str], Ways]
+    burn: bool = False
 
 
 def dub_video(
-    dubbing: Dubbing, screen: Screen | None, source: Path, target: Path, progress: Progress, cold_start: float = 0.0
+    dubbing: Dubbing,
+    screen: Screen | Burning | None,
+    source: Path,
+    target: Path,
+    progress: Progress,
+    cold_start: float = 0.0,
 ) -> Report:
-    """Translate a video. Without a screen its pictures are copied as they are, bit by bit.
+    """Translate a video. Without a screen its pictures are copied as they are, bit by bit; on a burning they get the
+    subtitles of the new language and keep their lips.
 
-    Raises BadVideo, CannotWrite, and what the dubbing raises.
+    Raises BadVideo, CannotWrite, Unavailable for subtitles in letters that no font has, and what the dubbing raises.
     """
     from ml.video.mux import Extras
     from ml.video.probe import probe, refuse_hdr
@@ -71,21 +80,38 @@ def dub_video(
 
     began = time.perf_counter()
     info = probe(source)
-    if screen is not None:
+    if screen is not None:  # pictures will be changed
         refuse_hdr(info)  # before an hour of work, not after
-    start = max(0.0, info.audio[0].offset) if info.audio else 0.0
+    start = lead(info.heard.offset) if info.heard else 0.0
+    burn = isinstance(screen, Burning) or (screen is not None and screen.burn)
     with tempfile.TemporaryDirectory(prefix="babelmesh-") as scratch:
         laid = Laid(Path(scratch, "sound.wav"))
         report = dubbing.dub(source, target, progress, cold_start, laid)
-        subtitles = _subtitles(laid.utterances, report, start) if report.subtitles else ()
-        told = Sound(start=start, language=_iso(report.target), title=f"{find(report.target).name}, synthetic voice")
-        extras = Extras(sound=told, source=source, subtitles=subtitles, tags=combined(info.metadata, report.tags))
+        captions = _captions(laid.utterances, start)
+        told = Sound(
+            start=start,
+            language=_iso(report.target),
+            title=f"{_name(report.target)}, synthetic voice",
+            replaces=_replaced(info),
+        )
+        extras = Extras(
+            sound=told,
+            source=source,
+            subtitles=_tracks(captions, report) if report.subtitles and not burn else (),
+            tags=combined(info.metadata, report.tags),
+            captioned=burn,
+        )
+        sound = partial(_pieces, laid.sound)
         facts: FilmFacts | None = None
         if screen is None:
-            notes = remux(source, target, extras, _pieces(laid.sound)).notes
+            notes = remux(source, target, extras, sound()).notes
+        elif isinstance(screen, Burning):
+            facts = screen.film(source, target, captions[1], sound, extras, progress)
+            notes = facts.notes
         else:
             said = _said(laid.utterances, report.input_seconds, start, screen.lay)
-            facts = screen.filming.film(source, target, said, partial(_pieces, laid.sound), extras, progress)
+            said = replace(said, captions=captions[1] if burn else ())
+            facts = screen.filming.film(source, target, said, sound, extras, progress)
             notes = facts.notes
     return replace(
         report,
@@ -132,7 +158,7 @@ def lipsync(
     ways = words.ways if words else Ways()
     made = curves_of(speech, ways.aligner, ways.voice)
     said = Said(made, ((0.0, audio.seconds),))
-    extras = Extras(sound=Sound(language=_iso(language)), source=source)
+    extras = Extras(sound=Sound(language=_iso(language), replaces=_replaced(info)), source=source)
     facts = filming.film(source, target, said, partial(_pieces, sound), extras, progress)
     return replace(facts, notes=(*_mismatch(info, audio, made if words else None), *facts.notes))
 
@@ -166,23 +192,45 @@ def _said(utterances: Sequence[Utterance], seconds: float, start: float, lay: Ca
     return Said(placed(pieces, max([seconds, *(end for _, end in spans)])), tuple(spans), start)
 
 
-def _subtitles(utterances: Sequence[Utterance], report: Report, start: float) -> tuple[Subtitles, ...]:
-    """Tracks of subtitles in both languages, where there are words."""
-    from ml.video.subtitle import Subtitles
+def _replaced(info: VideoInfo) -> int:
+    """The number of the sound track that is heard, and whose place the new sound takes."""
+    return info.heard.index if info.heard else 0
 
+
+def _captions(utterances: Sequence[Utterance], start: float) -> tuple[tuple[Cue, ...], tuple[Cue, ...]]:
+    """Subtitles of what was heard and of what is said, on the pictures' time line."""
     captions: tuple[list[Cue], list[Cue]] = ([], [])
     for utterance in utterances:
         captions_of(utterance, captions)
+    heard, said = (
+        tuple(replace(cue, start=cue.start + start, end=cue.end + start) for cue in each) for each in captions
+    )
+    return heard, said
+
+
+def _tracks(captions: tuple[tuple[Cue, ...], tuple[Cue, ...]], report: Report) -> tuple[Subtitles, ...]:
+    """Tracks of subtitles where there are words: what is said now first, shown by itself, then what was heard. Their
+    titles tell them from subtitles that the source has."""
+    from ml.video.subtitle import Subtitles
+
+    made = (
+        (captions[1], report.target, "machine translation", True),
+        (captions[0], report.source, "speech recognition", False),
+    )
     return tuple(
-        Subtitles(tuple(replace(cue, start=cue.start + start, end=cue.end + start) for cue in each), _iso(language))
-        for language, each in zip((report.source, report.target), captions, strict=True)
-        if each
+        Subtitles(cues, _iso(language), f"{_name(language)} ({origin})", default)
+        for cues, language, origin, default in made
+        if cues
     )
 
 
 def _pieces(sound: Path) -> Iterator[Samples]:
     with blocks(sound) as pieces:
         yield from pieces
+
+
+def _name(language: str) -> str:
+    return find(language).name if known(language) else language
 
 
 def _iso(language: str) -> str:

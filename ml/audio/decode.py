@@ -35,6 +35,12 @@ CONVERT = "Convert it with: ffmpeg -i INPUT -ac 1 -ar 16000 OUTPUT.wav"
 PIPED = "MP4 and M4A often cannot be read from a pipe: save the sound to a file and name that."
 
 
+def lead(offset: float) -> float:
+    """The second of a video's time line at which the samples begin that are read of its sound, which begins at
+    `offset`: 0 where silence is put before it, as before all but those too near and too far."""
+    return 0.0 if _SMALLEST_GAP < offset <= _LARGEST_GAP else max(0.0, offset)
+
+
 @dataclass(frozen=True)
 class AudioInfo:
     """What a file says about its sound track.

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import Unavailable
+from ml.languages import find, known
 from ml.speech.subtitles import Cue
 from ml.video.encode import Area
 from ml.video.pixels import Bytes
@@ -28,6 +29,14 @@ _RIM = 12
 """Letters are so many times as high as their rim is wide."""
 _JOINED = ("ARABIC", "HEBREW", "SYRIAC", "DEVANAGARI", "BENGALI", "TAMIL", "TELUGU", "THAI", "KHMER", "MYANMAR")
 """Scripts, by the names of their letters, that need more than one letter after the other."""
+
+_LETTERS = {
+    "Arab": 0x639, "Armn": 0x531, "Beng": 0x995, "Cyrl": 0x416, "Deva": 0x915, "Ethi": 0x12A0, "Geor": 0x10D0,
+    "Grek": 0x3A9, "Gujr": 0xA95, "Guru": 0xA15, "Hang": 0xD55C, "Hans": 0x6C49, "Hant": 0x6F22, "Hebr": 0x5D0,
+    "Jpan": 0x3042, "Khmr": 0x1780, "Knda": 0xC95, "Laoo": 0xE81, "Mlym": 0xD15, "Mymr": 0x1000, "Orya": 0xB15,
+    "Sinh": 0xD9A, "Taml": 0xB95, "Telu": 0xC15, "Tfng": 0x2D30, "Thai": 0xE01, "Tibt": 0xF40,
+}  # fmt: skip
+"""One letter of each script (ISO 15924) that languages are written in, but for Latin."""
 
 
 class Captions:
@@ -113,6 +122,18 @@ class Captions:
                     current = ""
                 current += word
             yield current.rstrip()
+
+
+def check_language(language: str) -> None:
+    """Raise Unavailable where texts of a language cannot be drawn here: to be asked before hours of work, not after.
+
+    Asks for one letter of its script; a font may still lack others. A language that is not known passes.
+    """
+    if known(language):
+        script = find(language).codes.get("nllb", "").rpartition("_")[2]
+        sample = chr(_LETTERS.get(script, ord("a")))
+        _check_layout(sample)
+        font_for(sample)
 
 
 def font_for(text: str, font: Path | None = None) -> Path:

@@ -6,7 +6,7 @@ left out, and said. Times count from the beginning of the source. Knows nothing 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,18 +38,22 @@ class Copies:
     """The tracks of a source that are copied into a container. `notes` say what is lost."""
 
     def __init__(
-        self, path: Path | str, container: av.container.OutputContainer, without_sound: int | None, sound: bool
+        self,
+        path: Path | str,
+        container: av.container.OutputContainer,
+        without_sound: int | None,
+        ours: Collection[str] = (),
     ) -> None:
         """Add the tracks to the container, but for sound track `without_sound`; before anything is written.
 
-        `sound` says that the container has a new sound track, which is the one that plays by itself.
+        `ours` are the kinds, "audio" and "subtitle", of which another track than a copied one plays by itself.
         """
         self.notes: list[str] = []
         self._source = Source(path)
         self._container = container
         self._turns: dict[int, Turn] = {}
         self._last: dict[int, int] = {}
-        self._sound, self._without = sound, without_sound
+        self._ours, self._without = ours, without_sound
         try:
             self._add()
         except BaseException:
@@ -104,7 +108,7 @@ class Copies:
         elif codec in _TEXT:
             described = Subtitles((), stream.language or "", track_title(stream))
             writer = SubtitleWriter(self._container, described)
-            writer.stream.disposition = stream.disposition
+            writer.stream.disposition = self._shown(stream)
             self._turns[stream.index] = lambda packet: self._rewritten(packet, writer)
             if codec in {"ass", "ssa"}:
                 self.notes.append(f"{what} loses its styling, which this container does not hold; .mkv keeps it.")
@@ -118,14 +122,15 @@ class Copies:
         except (ValueError, av.error.FFmpegError):
             self._left_out(what, codec)
             return
-        disposition = stream.disposition
-        if self._sound and stream.type == "audio":
-            disposition &= ~Disposition.default
-        copy.disposition = disposition
+        copy.disposition = self._shown(stream)
         copy.metadata.update(_described(stream.metadata))
         if title := track_title(stream):
             copy.metadata["title"] = copy.metadata["handler_name"] = title
         self._turns[stream.index] = lambda packet: self._copied(packet, copy)
+
+    def _shown(self, stream: Stream) -> Disposition:
+        """What a track is for, less that it plays by itself where another of its kind does."""
+        return stream.disposition & ~Disposition.default if stream.type in self._ours else stream.disposition
 
     def _attach(self, stream: AttachmentStream) -> None:
         if self._container.format.name != "matroska":

@@ -36,6 +36,7 @@ class Extras:
     With `sound`, samples are given to the writer. `source` is the file whose other sound tracks, subtitles, cover,
     chapters and metadata are kept. `tags` are metadata of the new file; MP4 keeps the usual ones only (title, comment,
     description ...). `faststart` moves the index of an MP4 to its front, so that it plays while it is being fetched.
+    Where pictures are `captioned`, and where one of `subtitles` is shown by itself, none of the source's is.
     """
 
     sound: Sound | None = None
@@ -43,6 +44,7 @@ class Extras:
     subtitles: tuple[Subtitles, ...] = ()
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     faststart: bool = True
+    captioned: bool = False
 
 
 class Movie:
@@ -85,7 +87,9 @@ class Movie:
             self._texts.append((SubtitleWriter(self.container, track), track))
         if extras.source is not None:
             without = extras.sound.replaces if extras.sound else None
-            self._copies = Copies(extras.source, self.container, without, extras.sound is not None)
+            texts = extras.captioned or any(track.default for track in extras.subtitles)
+            ours = {"audio"} if extras.sound is not None else set()
+            self._copies = Copies(extras.source, self.container, without, ours | ({"subtitle"} if texts else set()))
         self.container.metadata.update(extras.tags)
         for writer, track in self._texts:
             self._mux(writer.packets(track.cues))

@@ -36,7 +36,8 @@ _TEXT = {"mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text"}
 
 @dataclass(frozen=True)
 class AudioTrack:
-    """A sound track: `index` counts sound tracks from 0, `offset` is the second at which it begins."""
+    """A sound track: `index` counts sound tracks from 0, `offset` is the second at which it begins, and `heard` says
+    that it is the one that `ml.audio` reads."""
 
     index: int
     codec: str
@@ -46,6 +47,7 @@ class AudioTrack:
     title: str
     default: bool
     offset: float
+    heard: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,11 @@ class VideoInfo:
         return self.orientation.rotation
 
     @property
+    def heard(self) -> AudioTrack | None:
+        """The sound track that `ml.audio` reads; None where there is no sound."""
+        return next((track for track in self.audio if track.heard), None)
+
+    @property
     def hdr(self) -> str:
         """The high dynamic range that keeps the pictures from being changed: "PQ", "HLG", "BT.2020", or ""."""
         return self.colour.hdr
@@ -175,7 +182,7 @@ def refuse_hdr(info: VideoInfo) -> None:
     if info.hdr:
         raise BadVideo(
             f"{info.name} is in high dynamic range ({info.hdr}), which would lose its light and colours here.",
-            "Convert it to SDR first, or leave the pictures as they are and change the sound only (lips off).",
+            "Convert it to SDR first, or change the sound only (lips off, nothing burnt in).",
         )
 
 
@@ -250,6 +257,7 @@ def _colour(context: av.VideoCodecContext, frame: av.VideoFrame) -> Colour:
 
 
 def _audio(source: Source) -> Iterator[AudioTrack]:
+    best = source.container.streams.best("audio")
     for index, stream in enumerate(source.container.streams.audio):
         context = stream.codec_context
         yield AudioTrack(
@@ -261,6 +269,7 @@ def _audio(source: Source) -> Iterator[AudioTrack]:
             track_title(stream),
             bool(stream.disposition & Disposition.default),
             source.time(stream.start_time, stream) if stream.start_time is not None else 0.0,
+            best is not None and best.index == stream.index,
         )
 
 

@@ -97,6 +97,12 @@ class Segments:
         return float((last.start + max(last.shown) + 1) * self.coding.time_base)
 
     @property
+    def times(self) -> Iterator[float]:
+        """The second of each picture in finished pieces, in their order."""
+        base = float(self.coding.time_base)
+        return ((piece.start + at) * base for piece in self._pieces for at in sorted(piece.shown))
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What was chosen for want of something better, and what was found that could not be used."""
         return tuple(self._notes)

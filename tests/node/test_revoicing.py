@@ -11,6 +11,7 @@ from ml.errors import BadText, BadVideo
 from ml.lips.types import OPEN
 from ml.speech.items import Utterance
 from ml.types import Audio, Phoneme, Speech, Transcript, Translation
+from node.burning import Burning, BurnOptions
 from node.dubbing import Laid
 from node.filming import Filming, Said
 from node.report import FilmFacts, Report
@@ -70,8 +71,8 @@ def sounds(*at: tuple[str, float, float]) -> tuple[Phoneme, ...]:
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    late = Track(beep(1.5, 0.2), start=0.5, language="eng")
-    return make(tmp_path_factory.mktemp("clip") / "a.mp4", Recipe(count=50, sounds=(late,)))
+    late = Track(beep(1.5, 0.2), start=0.03, language="eng", codec="pcm_s16le")
+    return make(tmp_path_factory.mktemp("clip") / "a.mkv", Recipe(count=50, sounds=(late,)))
 
 
 def nobody(language: str) -> Ways:
@@ -85,7 +86,7 @@ def test_a_dub_moves_lips_when_it_is_heard_and_counts_from_its_sound(clip: Path,
     assert report.film is FACTS
     said = camera.said
     assert said is not None
-    assert said.start == pytest.approx(0.5, abs=0.07), "half a second late, but for what AAC puts before"
+    assert said.start == pytest.approx(0.03, abs=0.001), "no silence is put before a sound that begins so soon"
     assert said.spans == ((0.4, pytest.approx(1.3)),), "until both the original and the dub are over"
     opening = said.curves.values[:, OPEN]
     assert opening[:35].max() == 0
@@ -93,8 +94,11 @@ def test_a_dub_moves_lips_when_it_is_heard_and_counts_from_its_sound(clip: Path,
     assert opening[78:82].min() < 0.1, "shut at the m"
     assert len(camera.samples) == pytest.approx(32_000, abs=16)
     assert camera.extras.sound.language == "spa"
-    assert [track.language for track in camera.extras.subtitles] == ["eng", "spa"]
-    assert camera.extras.subtitles[1].cues[0].start == pytest.approx(0.9, abs=0.07), "subtitles as late as the sound"
+    told = [(track.language, track.title, track.default) for track in camera.extras.subtitles]
+    assert told == [("spa", "Spanish (machine translation)", True), ("eng", "English (speech recognition)", False)]
+    assert camera.extras.subtitles[0].cues[0].start == pytest.approx(0.43, abs=0.001), "subtitles as late as the sound"
+    assert not camera.extras.captioned
+    assert said.captions == ()
 
 
 def test_a_voice_that_tells_no_sounds_is_laid_or_heard(clip: Path, tmp_path: Path) -> None:
@@ -116,6 +120,29 @@ def test_without_a_screen_pictures_are_copied(clip: Path, tmp_path: Path) -> Non
     report = dub_video(Dubber([]), None, clip, tmp_path / "b.mp4", lambda *told: None)
     assert report.film is None
     assert [data for _, _, data, _ in packets(tmp_path / "b.mp4")] == [data for _, _, data, _ in packets(clip)]
+
+
+def test_burnt_subtitles_are_of_the_new_language_and_take_the_place_of_soft_ones(clip: Path, tmp_path: Path) -> None:
+    camera = Camera()
+    spoken = utterance(0.4, 1.0, 0.9, sounds(("a", 0.0, 0.9)))
+    dub_video(Dubber([spoken]), Screen(camera, nobody, burn=True), clip, tmp_path / "b.mp4", lambda *told: None)
+    assert camera.said is not None
+    (cue,) = camera.said.captions
+    assert (cue.text, cue.start, cue.end) == ("ama", pytest.approx(0.43, abs=1e-3), pytest.approx(1.33, abs=1e-3))
+    assert camera.extras.subtitles == ()
+    assert camera.extras.captioned
+
+
+def test_subtitles_are_burnt_where_lips_stay(clip: Path, tmp_path: Path) -> None:
+    spoken = utterance(0.4, 1.0, 0.9, sounds(("a", 0.0, 0.9)))
+    burning = Burning(BurnOptions(hardware=False), tmp_path / "jobs")
+    report = dub_video(Dubber([spoken]), burning, clip, tmp_path / "b.mp4", lambda *told: None)
+    assert report.film is not None
+    shown = sum(0.43 <= at / 25 < 1.33 for at in range(50))
+    assert (report.film.renderer, report.film.captioned, report.film.left) == ("off", shown, 50)
+    light = make(tmp_path / "hdr.mp4", Recipe(count=3, colour=(9, 9, 16), sounds=(Track(beep(0.2)),)))
+    with pytest.raises(BadVideo, match="high dynamic range"):
+        dub_video(Dubber([spoken]), burning, light, tmp_path / "c.mp4", lambda *told: None)
 
 
 def test_a_sound_that_does_not_fit_is_told(clip: Path, tmp_path: Path) -> None:

@@ -11,8 +11,12 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.audio.decode import Decoder
+from ml.audio.decode import Decoder, lead
+from ml.audio.read import read
 from ml.errors import BadAudio
+from ml.video.probe import probe
+from tests.ml.video.clips import Recipe, Track, beep, make
+from tests.ml.video.test_sound import onset
 
 
 def decoded(source: Path | io.BytesIO) -> tuple[np.ndarray, int]:
@@ -85,3 +89,14 @@ def test_a_file_of_its_own_is_closed_and_a_given_one_is_not(tmp_path):
     own = Decoder(tmp_path / "a.wav")
     own.close()
     assert own._file.closed
+
+
+@settings(max_examples=15, deadline=None)
+@given(start=st.one_of(st.floats(0, 0.12), st.floats(0.12, 2), st.floats(59, 63)), name=st.sampled_from(["mkv", "mp4"]))
+def test_where_the_samples_of_a_videos_sound_begin(tmp_path_factory, start, name):
+    codec = "pcm_s16le" if name == "mkv" else "aac"
+    recipe = Recipe(count=5, sounds=(Track(beep(0.5, 0.2), start=start, codec=codec),))
+    path = make(tmp_path_factory.mktemp("late") / f"a.{name}", recipe)
+    heard = probe(path).heard
+    assert heard is not None
+    assert lead(heard.offset) + onset(read(path)) == pytest.approx(start + 0.2, abs=0.002)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 from PIL import features
 
 from ml.errors import Unavailable
+from ml.languages import languages
 from ml.speech.subtitles import Cue
 from ml.video import burn
-from ml.video.burn import Captions, font_for
+from ml.video.burn import Captions, check_language, font_for
 from tests.ml.video.clips import portrait
 
 CUES = (Cue(1.0, 2.0, "¿Qué tal?\nGrüße"), Cue(0.2, 0.5, "Привет"), Cue(3, 3, "never"), Cue(4, 5, "  "))
@@ -86,6 +88,28 @@ def test_letters_that_no_font_has_are_named_with_a_way_out(monkeypatch):
     assert "soft subtitles" in caught.value.remedy
     with pytest.raises(Unavailable, match="has no letters for 世"):
         font_for("世", dejavu)
+
+
+def test_whether_a_language_can_be_drawn_is_known_before_there_is_a_text(monkeypatch):
+    dejavu = font_for("a")
+    monkeypatch.setattr("matplotlib.font_manager.findSystemFonts", lambda: [str(dejavu)])
+    for language in ("es", "ru", "el", "abt", "no-such", "tlh"):
+        check_language(language)
+    for language, letter in (("ja", "あ"), ("hi", "क"), ("zh", "汉"), ("th", "ก")):
+        with pytest.raises(Unavailable, match=letter) as caught:
+            check_language(language)
+        assert "fonts-noto" in caught.value.remedy
+    monkeypatch.setattr(features, "check", lambda name: False)
+    with pytest.raises(Unavailable, match="Arabic letters cannot be laid out"):
+        check_language("ar")
+
+
+def test_every_script_of_the_table_of_languages_has_a_letter():
+    scripts = {code.rpartition("_")[2] for one in languages() if (code := one.codes.get("nllb", ""))}
+    assert scripts - {"Latn"} <= set(burn._LETTERS)
+    assert len(scripts) > 20
+    for script, letter in burn._LETTERS.items():
+        assert unicodedata.category(chr(letter)).startswith("L"), script
 
 
 def test_a_font_of_the_machine_is_taken_when_it_has_the_letters(monkeypatch, tmp_path):

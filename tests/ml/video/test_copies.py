@@ -30,6 +30,21 @@ def test_the_other_tracks_chapters_and_metadata_are_kept(tmp_path, clip, name):
         assert [p[2] for p in packets(tmp_path / name, "subtitles")] == [p[2] for p in packets(clip, "subtitles")]
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_of_subtitles_ours_is_shown_by_itself_or_none(tmp_path, name):
+    own = (Subtitles(cues("one"), "eng", default=True), Subtitles(cues("eins"), "deu"))
+    source = make(tmp_path / "source.mkv", Recipe(subtitles=own))
+    ours = (Subtitles(cues("uno"), "spa", "Spanish (machine translation)", default=True),)
+    for extras, told in (
+        (Extras(subtitles=ours), [("spa", True), ("eng", False), ("deu", False)]),
+        (Extras(subtitles=(Subtitles(cues("uno"), "spa"),)), [("spa", False), ("eng", True), ("deu", False)]),
+    ):
+        remux(source, tmp_path / name, extras)
+        assert [(track.language, track.default) for track in probe(tmp_path / name).subtitles] == told
+    remux(source, tmp_path / "burnt.mkv", Extras(captioned=True))
+    assert not any(track.default for track in probe(tmp_path / "burnt.mkv").subtitles)
+
+
 def test_all_sound_is_kept_when_none_is_replaced(tmp_path, clip):
     remux(clip, tmp_path / "a.mp4")
     assert [t.language for t in probe(tmp_path / "a.mp4").audio] == ["eng", "deu"]

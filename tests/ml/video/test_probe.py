@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import av
 import pytest
+from av.stream import Disposition
 
+from ml.audio.read import read
 from ml.errors import BadVideo
 from ml.video.probe import probe, refuse_hdr
 from tests.ml.video.clips import Recipe, Track, beep, make, turned
+from tests.ml.video.test_sound import onset
 
 
 def test_what_a_full_file_says(clip):
@@ -75,6 +79,24 @@ def test_high_dynamic_range_is_told_and_refused_with_a_way_out(tmp_path, transfe
     with pytest.raises(BadVideo, match=f"high dynamic range \\({named}\\)") as caught:
         refuse_hdr(info)
     assert "SDR" in caught.value.remedy
+
+
+def test_the_sound_that_is_read_is_the_one_that_is_told(tmp_path):
+    silent = make(tmp_path / "silent.mp4", Recipe(count=3))
+    assert probe(silent).heard is None
+    two = make(tmp_path / "two.mkv", Recipe(sounds=(Track(beep(0.8, 0.1)), Track(beep(0.8, 0.5)))))
+    first = probe(two)
+    assert first.heard is first.audio[0]
+    with av.open(two) as source, av.open(tmp_path / "second.mkv", "w") as target:
+        copies = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        copies[2].disposition = Disposition.default
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream.index]
+                target.mux(packet)
+    second = probe(tmp_path / "second.mkv")
+    assert second.heard is second.audio[1]
+    assert onset(read(tmp_path / "second.mkv")) == pytest.approx(0.5, abs=0.07), "as told"
 
 
 def test_a_cover_is_counted(tmp_path):

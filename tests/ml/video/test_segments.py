@@ -55,6 +55,9 @@ def test_however_often_it_is_stopped_the_whole_is_the_same(tmp_path_factory, sto
     with pieces(folder / "often", source) as segments:
         go_on(segments, source)
         done = segments.join(folder / "often.mp4")
+        told = list(segments.times)
+    with VideoReader(source) as reader:
+        assert told == pytest.approx([still.time for still in reader], abs=1e-4)
     assert done.pictures == 20
     assert [p[:2] for p in packets(folder / "often.mp4")] == [p[:2] for p in packets(folder / "once.mp4")]
     if not uneven:
