@@ -153,6 +153,6 @@ def tell_size(amount: int | None) -> str:
     """Bytes, for a person; "?" where they are not known."""
     if amount is None:
         return "?"
-    if 0 < amount < 100_000:
+    if amount < 100_000:
         return f"{amount / 1e3:.1f} kB" if amount >= 1000 else f"{amount} bytes"
     return f"{amount / 1e9:.2f} GB" if amount >= 10**9 else f"{amount / 1e6:.1f} MB"

@@ -219,18 +219,22 @@ def _show_plan(library: Library, names: Sequence[str], options: FetchOptions, *,
     rows = [
         (
             one.name,
-            one.licence + ("" if one.use == "any" else " (accepted)" if one.accepted else " (asks first)"),
+            one.licence.partition(" (")[0]
+            + ("" if one.use == "any" else " (accepted)" if one.accepted else " (asks first)"),
             "here" if one.state == "present" else "not to be had" if one.trouble else _planned_size(one),
-            one.trouble or ", ".join(path for path, _ in one.files),
+            one.trouble or (f"{len(one.files)}" if one.files else ""),
         )
         for one in planned
     ]
     show_table("Would be fetched", ("name", "licence", "size", "files"), rows)
+    if len(planned) == 1 and planned[0].files:
+        show_line("Files: " + ", ".join(path for path, _ in planned[0].files))
     for one in planned:
         if one.use != "any" and not one.accepted:
             show_line(f"{one.name} asks: {one.licence}: {one.terms}")
-    more = f", and {unknown} of unknown size (about {tell_size(about)} of weights)" if unknown else ""
-    show_line(f"{tell_size(known)} in all{more}.")
+    told = [f"{tell_size(known)} in all"] if known or not unknown else []
+    told += [f"{unknown} of unknown size (about {tell_size(about)} of weights)"] if unknown else []
+    show_line(", and ".join(told) + ".")
     return code
 
 

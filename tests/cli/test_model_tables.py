@@ -18,7 +18,7 @@ def line(**more: object) -> ModelLine:
     ("amount", "told"),
     [
         (None, "?"),
-        (0, "0.0 MB"),
+        (0, "0 bytes"),
         (17, "17 bytes"),
         (21_400, "21.4 kB"),
         (222_028, "0.2 MB"),

@@ -102,6 +102,21 @@ def test_a_dry_run_fetches_nothing(capsys, models) -> None:
     assert not models.exists()
 
 
+def test_a_plan_has_whole_words_at_80_letters(capsys, models, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["models", "pull", "recommended", "--dry-run", "--offline"]) == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown
+    assert "~ 312.0 MB" in shown
+    assert "CC-BY-4.0 / Apache-2.0" in shown
+    assert "UniSpeech" not in shown, "a remark on a licence is for `show`"
+    assert run(["models", "pull", "resemblyzer", "--dry-run"]) == 0
+    assert "Files: resemblyzer==" in capsys.readouterr().out
+    assert run(["models", "pull", "whisper-tiny", "--dry-run", "--offline"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "1 of unknown size (about 151.0 MB of weights)."
+
+
 def test_pulling_nothing_names_the_sets(capsys) -> None:
     assert run(["models", "pull"]) == 2
     assert "embedded" in capsys.readouterr().err
