@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -138,3 +139,15 @@ def test_describing_engines_imports_nothing_heavy() -> None:
     program = "import sys; import ml.engines.checkpoints; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"torch", "transformers", "huggingface_hub"} & set(done.stdout.split())
+
+
+def test_the_page_tells_every_kind_and_every_field_of_an_entry(repository: Path) -> None:
+    page = (repository / "docs" / "models.md").read_text(encoding="utf-8")
+    section = page.partition("### What an entry has")[2].partition("\n### ")[0]
+    rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    told = {row[0].strip("| `"): set(re.findall(r"`([a-z0-9-]+)`", row[2])) for row in rows if len(row) == 3}
+    kinds: dict[str, set[str]] = {}
+    for name, kind in KINDS.items():
+        kinds.setdefault(kind.task, set()).add(name)
+    assert {task: names for task, names in told.items() if task in (*TASKS, *MORE_TASKS)} == kinds
+    assert {one for one in ModelEntry.__struct_fields__ if f"`{one}`" not in section} == set()
