@@ -39,6 +39,8 @@ _SETTLE = 0.1
 _TUCKED_PRESS = 0.7
 """PRESS where the lip is tucked."""
 _NEARLY = 0.01
+_TIE = 1e-6
+"""Rows by which rounding may move a picture: of two that are as near as each other the first is the nearest."""
 _PLATEAU = 3
 """Rows in which PRESS stays at its height where a sound holds it; on its way it passes quicker."""
 
@@ -127,10 +129,12 @@ def _owned(press: _Column, places: _Column, lasts: _Column) -> Iterator[tuple[in
     for held in (np.abs(press - _TUCKED_PRESS) <= _NEARLY, press >= 1 - _NEARLY):
         edges = np.flatnonzero(np.diff(np.concatenate([[0], held.astype(np.int8), [0]])))
         for first, end in edges.reshape(-1, 2).tolist():
-            inside = np.searchsorted(places, end - 1, "right") > np.searchsorted(places, first, "left")
+            until = np.searchsorted(places, end - 1 + _TIE, "right")
+            inside = until > np.searchsorted(places, first - _TIE, "left")
             if end - first >= _PLATEAU and not inside:
                 middle = (first + end - 1) / 2
-                nearest = int(np.abs(places - middle).argmin())
+                away = np.abs(places - middle)
+                nearest = int(np.flatnonzero(away <= away.min() + _TIE)[0])
                 if abs(places[nearest] - middle) <= lasts[nearest]:
                     yield nearest, int(middle)
 

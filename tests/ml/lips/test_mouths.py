@@ -125,3 +125,13 @@ def test_a_habit_has_bounds() -> None:
     assert Habit.learnt([Lips(0.1, 0.7)]) == Habit(USUAL_OPENING, 0.7, 0.0)
     with pytest.raises(ValueError, match="one picture"):
         Habit.learnt([])
+
+
+def test_a_held_sound_between_two_pictures_is_the_first_ones_wherever_time_is_counted_from() -> None:
+    values = np.full((300, 4), 0.5, np.float32)
+    values[:, PRESS] = 0
+    values[101:104, OPEN], values[101:104, PRESS] = 0, 1  # its middle, 1.02 s, is as far from 1.00 as from 1.04
+    for shift in range(90):
+        made = Curves(values[shift:], 100.0, "phonemes")
+        found = mouths(made, [index * 0.04 - shift / 100 for index in range(15, 60)], HABIT)
+        assert [index for index, mouth in enumerate(found, 15) if mouth.press > 0.9] == [25]
