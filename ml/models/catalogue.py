@@ -6,6 +6,8 @@ reads a model.
 
 from __future__ import annotations
 
+import re
+import tomllib
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -16,6 +18,7 @@ import msgspec
 from ml.errors import Unavailable
 from ml.models.entry import FolderSource, ModelEntry
 
+HEAD = re.compile(r"\s*\[\[\s*model\s*\]\]")
 LARGEST = 4_000_000
 """Bytes of a catalogue file."""
 
@@ -43,8 +46,11 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def parse(cls, toml: bytes) -> Catalogue:
-        """A catalogue from TOML. Raises msgspec.ValidationError naming the field, ValueError for a repeated name."""
-        catalogue = msgspec.toml.decode(toml, type=cls)
+        """A catalogue from TOML. Raises ValueError naming the entry, its line and its field, or a repeated name."""
+        try:
+            catalogue = msgspec.toml.decode(toml, type=cls)
+        except msgspec.ValidationError as error:
+            raise ValueError(_located(toml.decode(), str(error))) from error
         names = [entry.name for entry in catalogue.model]
         for name in names:
             if names.count(name) > 1:
@@ -111,6 +117,20 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """These models after those that they compute with, each once. Raises Unavailable for a part that is none."""
         parts = [self.find(part) for entry in entries for part in entry.parts.values()]
         return tuple({entry.name: entry for entry in (*parts, *entries)}.values())
+
+
+def _located(toml: str, complaint: str) -> str:
+    """What the validator says of the n-th entry, with the entry's name, and its line where that can be told."""
+    found = re.search(r" - at `\$\.model\[(\d+)\]\.?(.*)`$", complaint)
+    if found is None:
+        return complaint
+    number, field = int(found[1]), found[2]
+    entries = tomllib.loads(toml)["model"]
+    heads = [number for number, line in enumerate(toml.splitlines(), 1) if HEAD.match(line)]
+    where = f"line {heads[number]}" if len(heads) == len(entries) else f"number {number + 1}"
+    name = entries[number].get("name")
+    of = f"{name} " if isinstance(name, str) else ""
+    return f"the entry {of}({where}){', ' * bool(field)}{field}: {complaint[: found.start()]}"
 
 
 @cache

@@ -194,3 +194,23 @@ def test_what_was_not_compared_with_its_repository_says_so(entry: ModelEntry) ->
         assert "files" in entry.doubt
     if " / " in entry.licence:
         assert "licence" in entry.doubt
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ('rank = "high"', r"the entry second \(line 9\), rank: Expected `int`, got `str`$"),
+        ("strange = 1", r"the entry second \(line 9\): Object contains unknown field `strange`$"),
+        ('use = "ask"', r"the entry second \(line 9\): second: say in `terms`"),
+        ("name = 5", r"the entry \(line 9\), name: Expected `str`, got `int`$"),
+        ('summary = """\n[[model]]\n"""\nrank = "high"', r"the entry second \(number 2\), rank: "),
+    ],
+)
+def test_what_is_wrong_is_told_with_the_entry_and_its_line(wrong: str, told: str) -> None:
+    head = '[[model]]\nname = "{}"\ntask = "asr"\nengine = "whisper"\nlicence = "l"\n'
+    entry = head + 'source = {{ at = "folder", path = "p" }}\n'
+    plain = "\nsummary = 's'\n"
+    second = entry.format("second").replace('name = "second"\n', "") if "name =" in wrong else entry.format("second")
+    text = entry.format("first") + plain + second + wrong + ("" if "summary" in wrong else plain)
+    with pytest.raises(ValueError, match=told):
+        Catalogue.parse(text.encode())
