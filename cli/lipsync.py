@@ -14,7 +14,7 @@ from cyclopts import Parameter
 
 from cli.common import Common, household
 from cli.errors import BadUsage
-from cli.render import film_line, progress_bars, show_line, write_json
+from cli.render import face_lines, film_line, progress_bars, show_line, write_json
 
 if TYPE_CHECKING:
     from node.app import Node
@@ -108,7 +108,8 @@ def lipsync(
     if common.json:
         write_json({"input": str(video), "sound": str(sound), "output": str(target), **facts.as_dict()})
         return 0
-    show_line(film_line(facts))
+    for line in (film_line(facts), *face_lines(facts)):
+        show_line(line)
     for note in facts.notes:
         show_line(f"Note: {note}")
     show_line(f"Written: {target}")

@@ -62,8 +62,9 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
 
 @contextmanager
 def progress_bars(name: str) -> Iterator[Progress]:
-    """A bar per stage while a recording is worked on; silent when standard error is not a terminal."""
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+    """A bar per stage while a recording is worked on, with the time it took and will yet take; silent when standard
+    error is not a terminal."""
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     if not sys.stderr.isatty():
         yield lambda stage, done, total: None
@@ -73,6 +74,8 @@ def progress_bars(name: str) -> Iterator[Progress]:
         BarColumn(),
         TextColumn("{task.fields[place]}"),
         TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
     )
     with Progress(*columns, console=console(error=True), transient=True) as bars:
         bars.console.print(name, style="bold", highlight=False, markup=False)
@@ -165,7 +168,7 @@ def report_lines(report: Report) -> list[str]:
     if report.watermark is not None:
         lines.append(f"Marked as synthetic speech (job {report.watermark}): node detect finds it.")
     if report.film is not None:
-        lines.append(film_line(report.film))
+        lines += [film_line(report.film), *face_lines(report.film)]
     if report.clipped:
         lines.append(f"{report.clipped} samples were limited because the mix was too loud.")
     lines.append("Written: " + ", ".join([report.output, *report.subtitles]))
@@ -174,15 +177,35 @@ def report_lines(report: Report) -> list[str]:
 
 def film_line(facts: FilmFacts) -> str:
     """What became of the pictures of a video, in a sentence."""
+    burnt = f"subtitles are drawn into {facts.captioned}"
+    if facts.renderer == "off":
+        if facts.codec == "copied":
+            return f"Pictures: all {facts.pictures} are copied."
+        return f"Pictures: all {facts.pictures} are encoded anew ({facts.codec}), because {burnt} of them; lips stay."
     counts = (
         (facts.silent, "have nothing to say"),
         (facts.faceless, "show no face that is to speak"),
         (facts.kept, "keep their lips, because the face is turned away or cut off"),
+        (facts.untold, "are of a run that ended badly and left no account of them"),
         (facts.resumed, "were finished by an earlier run"),
     )
-    rest = "; ".join(f"{count} {what}" for count, what in counts if count)
+    rest = "; ".join([*(f"{count} {what}" for count, what in counts if count), *([burnt] if facts.captioned else [])])
     moved = f"Lips: {facts.moved} of {facts.pictures} pictures move ({facts.renderer}, by {CURVES[facts.curves]})"
     return moved + (f"; {rest}." if rest else ".")
+
+
+def face_lines(facts: FilmFacts) -> list[str]:
+    """Where the face that is to speak was in sight, in a sentence; none where nobody looked."""
+    if not facts.found + facts.turned + facts.covered + facts.lost:
+        return []
+    counts = (
+        (facts.turned, "turned away by more than 40 degrees"),
+        (facts.covered, "covered about the mouth"),
+        (facts.lost, "not in sight"),
+    )
+    rest = "".join(f"; {what} in {count}" for count, what in counts if count)
+    who = "the face that is to speak is" if facts.faces <= 1 else f"of {facts.faces} that speak, one at least is"
+    return [f"Faces: {who} seen from the front in {facts.found} of {facts.pictures} pictures{rest}."]
 
 
 def _voice(voice: Any) -> str:  # noqa: ANN401

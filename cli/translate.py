@@ -6,6 +6,7 @@ Parses, asks the household, prints. Knows nothing of engines or sound.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from cli.render import progress_bars, show_error, show_line, show_report, write_
 
 if TYPE_CHECKING:
     from node.app import Node
+    from node.burning import BurnOptions
     from node.dubbing import Dubbing, DubOptions, Progress
     from node.filming import FilmOptions
     from node.report import Report
@@ -55,6 +57,9 @@ class Wishes:
 
     vtt: Annotated[bool, Switch] = False
     "Also write WebVTT subtitles in both languages."
+
+    burn: Annotated[bool, Switch] = False
+    "Draw subtitles in the new language into the pictures of a video, for players that show no tracks of them."
 
     keep_background: Annotated[bool, Switch] = False
     "Keep the original sound, quieter while the dub speaks."
@@ -112,7 +117,7 @@ def translate(
     with household(common, wishes.isolate) as node:
         if wishes.text is not None:
             return _text(node, wishes, common)
-        return _recordings(node, inputs, wishes, film_options(lips or LipWishes()), common)
+        return _recordings(node, inputs, wishes, _pictures(wishes, lips or LipWishes()), common)
 
 
 def _check_wishes(wishes: Wishes, lips: LipWishes) -> None:
@@ -120,6 +125,10 @@ def _check_wishes(wishes: Wishes, lips: LipWishes) -> None:
     if wishes.text is None:
         if wishes.say:
             raise BadUsage("--say is for --text: a translated recording is spoken anyway.", "Leave --say out.")
+        if lips.lips == "off" and (lips.preview or lips.sheet):
+            raise BadUsage(
+                "With --lips off there is no before and after to look at.", "Leave --preview and --sheet out."
+            )
         return
     if wishes.ast is not None:
         raise BadUsage(
@@ -130,6 +139,7 @@ def _check_wishes(wishes: Wishes, lips: LipWishes) -> None:
         "--asr": wishes.asr,
         "--srt": wishes.srt,
         "--vtt": wishes.vtt,
+        "--burn": wishes.burn,
         "--notes": wishes.notes,
         "--grammar": wishes.grammar,
         "--keep-background": wishes.keep_background,
@@ -144,6 +154,34 @@ def _check_wishes(wishes: Wishes, lips: LipWishes) -> None:
         raise BadUsage(
             "A text's translation is printed, and only speech goes to --output.", "Add --say, or leave -o out."
         )
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """What is asked of the pictures of videos: new lips, None without; and whether subtitles are drawn into them."""
+
+    lips: FilmOptions | None
+    burn: BurnOptions | None
+
+
+def _pictures(wishes: Wishes, lips: LipWishes) -> _Pictures:
+    from node.burning import BurnOptions
+
+    return _Pictures(film_options(lips), BurnOptions(lips.quality, lips.hardware) if wishes.burn else None)
+
+
+def _check_burn(target: str, outputs: Iterable[Path]) -> None:
+    """Raise BadUsage where there are no pictures to draw into, Unavailable where no font has the letters."""
+    from cli.pipes import VIDEOS
+    from ml.video.burn import check_language
+
+    sound = next((path for path in outputs if path.suffix.lower() not in VIDEOS), None)
+    if sound is not None:
+        raise BadUsage(
+            f"--burn draws into pictures, and {sound.name} has none.",
+            "Leave --burn out, or give videos and let the result be one; --srt writes subtitles as files.",
+        )
+    check_language(target)
 
 
 def _options(node: Node, wishes: Wishes) -> DubOptions:
@@ -176,7 +214,7 @@ def _options(node: Node, wishes: Wishes) -> DubOptions:
     )
 
 
-def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, lips: FilmOptions | None, common: Common) -> int:
+def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, asked: _Pictures, common: Common) -> int:
     from cli.pipes import VIDEOS, plan
     from ml.errors import MlError
     from node.dubbing import write_report
@@ -189,7 +227,9 @@ def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, lips: Film
     failures: list[dict[str, str]] = []
     forgotten: str | None = None
     with plan(inputs, wishes.output, options.target) as jobs:
-        if lips is not None and lips.shown != Shown() and len(jobs.pairs) > 1:
+        if asked.burn is not None:
+            _check_burn(options.target, (output for _, output in jobs.pairs))
+        if asked.lips is not None and asked.lips.shown != Shown() and len(jobs.pairs) > 1:
             raise BadUsage("A preview or a sheet is of one video.", "Translate the videos one by one.")
         if common.json and jobs.to_stdout:
             raise BadUsage("Sound and JSON cannot both go to standard output.", "Name a file with -o.")
@@ -199,7 +239,7 @@ def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, lips: Film
             try:
                 with progress_bars(source.name) as progress:
                     if output.suffix.lower() in VIDEOS:
-                        report = _video(node, dubbing, lips, source, output, progress, cold_start)
+                        report = _video(node, dubbing, asked, source, output, progress, cold_start)
                     else:
                         report = dubbing.dub(source, output, progress, cold_start)
             except (MlError, NodeError) as error:
@@ -229,18 +269,21 @@ def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, lips: Film
 def _video(
     node: Node,
     dubbing: Dubbing,
-    lips: FilmOptions | None,
+    asked: _Pictures,
     source: Path,
     output: Path,
     progress: Progress,
     cold_start: float,
 ) -> Report:
+    from node.burning import Burning
     from node.revoicing import Screen, dub_video
 
-    if lips is None:
-        return dub_video(dubbing, None, source, output, progress, cold_start)
-    with closing(node.filming(lips)) as filming:
-        return dub_video(dubbing, Screen(filming, node.ways), source, output, progress, cold_start)
+    if asked.lips is None:
+        burning = Burning(asked.burn, node.config.jobs) if asked.burn else None
+        return dub_video(dubbing, burning, source, output, progress, cold_start)
+    with closing(node.filming(asked.lips)) as filming:
+        screen = Screen(filming, node.ways, burn=asked.burn is not None)
+        return dub_video(dubbing, screen, source, output, progress, cold_start)
 
 
 def _text(node: Node, wishes: Wishes, common: Common) -> int:

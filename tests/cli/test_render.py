@@ -5,8 +5,19 @@ from dataclasses import replace
 
 import pytest
 
-from cli.render import progress_bars, report_lines, show_error, show_findings, show_report, show_table, write_json
+from cli.render import (
+    face_lines,
+    film_line,
+    progress_bars,
+    report_lines,
+    show_error,
+    show_findings,
+    show_report,
+    show_table,
+    write_json,
+)
 from node.doctor import Finding
+from node.report import FilmFacts
 from tests.node.test_report import report
 
 
@@ -58,6 +69,28 @@ def test_that_there_is_no_transcript_does_not_read_as_if_nothing_was_heard(capsy
         assert heard in capsys.readouterr().out
 
 
+def test_the_lines_tell_what_became_of_the_pictures_of_a_video():
+    film = FilmFacts(60, 40, 10, 4, 6, 1, "bank", "phonemes", "libx264", found=50, turned=6, covered=3, lost=1)
+    lines = report_lines(replace(report(), film=replace(film, captioned=12)))
+    (lips,) = [line for line in lines if line.startswith("Lips:")]
+    assert lips.endswith("turned away or cut off; subtitles are drawn into 12.")
+    (faces,) = [line for line in lines if line.startswith("Faces:")]
+    assert faces == (
+        "Faces: the face that is to speak is seen from the front in 50 of 60 pictures; turned away by more than 40 "
+        "degrees in 6; covered about the mouth in 3; not in sight in 1."
+    )
+    assert "of 2 that speak, one at least" in face_lines(replace(film, faces=2))[0]
+    burnt = FilmFacts(60, 0, 0, 0, 0, 0, "off", "", "libx264", left=60, captioned=12)
+    assert film_line(burnt) == (
+        "Pictures: all 60 are encoded anew (libx264), because subtitles are drawn into 12 of them; lips stay."
+    )
+    assert face_lines(burnt) == []
+    assert film_line(replace(burnt, codec="copied")) == "Pictures: all 60 are copied."
+    resumed = film_line(replace(film, untold=2, resumed=30))
+    assert "2 are of a run that ended badly and left no account of them" in resumed
+    assert "30 were finished by an earlier run" in resumed
+
+
 def test_json_keeps_letters(capsys):
     write_json({"text": "mañana"})
     assert "mañana" in capsys.readouterr().out
@@ -82,4 +115,5 @@ def test_progress_is_for_terminals(monkeypatch, capsys, terminal):
     with progress_bars("talk.wav") as progress:
         progress("recognise", 1.0, 2.0)
         progress("recognise", 2.0, None)
-    assert ("talk.wav" in capsys.readouterr().err) == terminal
+    shown = capsys.readouterr().err
+    assert ("talk.wav" in shown) == ("left" in shown) == terminal, "and how long it will yet take"
