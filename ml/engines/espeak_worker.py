@@ -102,7 +102,6 @@ class Library:
             raise No("library", f"the voice data under {data or 'its own folder'} cannot be read")
         self._callback = _Callback(self._heard)  # kept: the library holds only a pointer
         lib.espeak_SetSynthCallback(self._callback)
-        self._voice = ""
         self._pcm: list[bytes] = []
         self._samples = 0
         self._words: list[tuple[int, int, int]] = []
@@ -126,12 +125,8 @@ class Library:
 
     def choose(self, voice: str) -> None:
         """Speak with this voice from now on. Raises No("voice") when there is none of that name."""
-        if voice == self._voice:
-            return
         if self._lib.espeak_SetVoiceByName(voice.encode()) != 0:
-            self._voice = ""
             raise No("voice", f"there is no voice {voice!r}")
-        self._voice = voice
 
     def speak(self, text: str, rate: int, pitch: int, spread: int) -> dict[str, Any]:
         """Speak plain text with the chosen voice. Raises No("long") past MAX_SECONDS.
@@ -186,6 +181,7 @@ def answer(library: Library, question: dict[str, Any]) -> dict[str, Any]:
         if question.get("ask") == "describe":
             return {"ok": library.describe()}
         if question.get("ask") == "speak":
+            library.choose(str(question.get("voice")))
             return {"ok": library.speak(*(question[key] for key in ("text", "rate", "pitch", "spread")))}
     except No as no:
         return {"error": no.code, "message": str(no)}
@@ -193,17 +189,13 @@ def answer(library: Library, question: dict[str, Any]) -> dict[str, Any]:
 
 
 def answer_in_fork(library: Library, question: dict[str, Any], answers: BinaryIO) -> None:
-    """Choose the voice here, and answer in a copy of this process, which then ends.
+    """Answer in a copy of this process, which then ends.
 
-    The library carries the phase of its pitch flutter and its random numbers from one utterance to the next, and has
-    no call to reset them. A copy of the untouched process makes the same question have the same answer, to the
-    sample, for half a millisecond. Raises ChildProcessError when the copy crashed.
+    The library carries the phase of its pitch flutter and its random numbers from one utterance to the next, and what
+    some voices leave behind from one voice to the next (after `robosoft2`, German has lost a sound); it has no call to
+    reset them. A copy of the untouched process makes the same question have the same answer, to the sample, for a
+    millisecond. Raises ChildProcessError when the copy crashed.
     """
-    try:
-        library.choose(str(question.get("voice")))
-    except No as no:
-        frames.write(answers, {"id": question["id"], "error": no.code, "message": str(no)})
-        return
     copy = os.fork()
     if copy == 0:
         code = 1

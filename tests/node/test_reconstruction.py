@@ -96,7 +96,7 @@ def test_the_best_vocoder_that_starts_is_chosen_and_none_that_was_named_is_repla
     assert "ill is damaged" in chosen.trouble
     alone = sounding(vocoders(ill))
     assert (alone.vocoder, alone.why) == (None, "no vocoder starts")
-    assert "ill is damaged. node models verify" in alone.trouble
+    assert "ill is damaged. To mend: node models verify" in alone.trouble
     with pytest.raises(ModelDamaged):
         sounding(vocoders(ill, well), "ill")
     with pytest.raises(Unavailable, match="odd"):

@@ -195,3 +195,15 @@ def test_a_library_that_does_not_load_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="does not start"):
         EspeakTts(espeak.SPEC, files, pipe)
     pipe.close()
+
+
+def test_no_voice_leaves_a_trace_in_the_next(tts: EspeakTts) -> None:
+    """The library keeps some of the voice before: after `robosoft2`, German had lost the M of "Pflaumen"."""
+    text = "Bitte bringen Sie bald fünf Pfund Pflaumen."
+    first = tts.speak(text, "de", Delivery())
+    for voice in tts.variants:
+        with contextlib.suppress(BadText):
+            tts.speak("Hola", "es", Delivery(voice=voice))
+    again = tts.speak(text, "de", Delivery())
+    assert again.phonemes == first.phonemes
+    np.testing.assert_array_equal(again.audio.samples, first.audio.samples)
