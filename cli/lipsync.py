@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class LipWishes:
     """What can be asked of lips."""
 
-    lips: Literal["bank", "warp", "off"] = "bank"
-    "How lips are made: bank takes mouths from the same video, warp moves the pixels that are there, off leaves them."
+    lips: Literal["bank", "warp", "wav2lip", "off"] = "bank"
+    "How: bank takes mouths from the same video, warp moves pixels, wav2lip draws with your weights, off leaves them."
 
     quality: Literal["fast", "balanced", "quality"] = "balanced"
     "How much work lips and pictures are worth."
@@ -45,13 +45,27 @@ class LipWishes:
     sheet: Path | None = None
     "Also write a contact sheet of faces before and after (.png)."
 
+    wav2lip: str | None = None
+    "With --lips wav2lip: a model of your catalogue, or a file such as wav2lip_gan.pth [default: your best model]."
+
+    score: Annotated[bool, Parameter(negative="", show_default=False)] = False
+    "Score how new lips and sound belong together, with SyncNet's weights from your catalogue."
+
+    syncnet: str | None = None
+    "Score with these weights: a model of your catalogue, or a file such as syncnet_v2.model."
+
 
 def film_options(wishes: LipWishes) -> FilmOptions | None:
     """The options of a filming; None where lips stay as they are. Raises BadUsage."""
     from node.filming import FilmOptions
     from node.showing import Shown
 
+    if wishes.wav2lip is not None and wishes.lips != "wav2lip":
+        raise BadUsage("--wav2lip names weights that --lips wav2lip draws with.", "Say both: --lips wav2lip")
+    score = wishes.score or wishes.syncnet is not None
     if wishes.lips == "off":
+        if score:
+            raise BadUsage("Without lips there is nothing to score.", "Leave --lips off out, or --score and --syncnet.")
         return None
     face: int | Literal["speaking", "largest", "all"]
     if wishes.face in ("speaking", "largest", "all"):
@@ -63,7 +77,16 @@ def film_options(wishes: LipWishes) -> FilmOptions | None:
     if wishes.sheet is not None and wishes.sheet.suffix.lower() != ".png":
         raise BadUsage(f"A contact sheet is a PNG, not {wishes.sheet.name}.", "Name it in .png: --sheet lips.png")
     shown = Shown(wishes.preview, wishes.sheet)
-    return FilmOptions(wishes.lips, wishes.quality, face, wishes.hardware, shown)
+    return FilmOptions(
+        renderer=wishes.lips,
+        preset=wishes.quality,
+        face=face,
+        hardware=wishes.hardware,
+        shown=shown,
+        wav2lip=wishes.wav2lip or "",
+        score=score,
+        syncnet=wishes.syncnet or "",
+    )
 
 
 def lipsync(
@@ -103,14 +126,16 @@ def lipsync(
         from node.revoicing import lipsync as put
 
         words = _words(node, text, language)
+        told = node.registry.listen()
         with closing(node.filming(options)) as filming, progress_bars(video.name) as progress:
             facts = put(filming, video, sound, target, progress, words)
+        before = told()
     if common.json:
         write_json({"input": str(video), "sound": str(sound), "output": str(target), **facts.as_dict()})
         return 0
     for line in (film_line(facts), *face_lines(facts)):
         show_line(line)
-    for note in facts.notes:
+    for note in (note for note in facts.notes if note not in before):
         show_line(f"Note: {note}")
     show_line(f"Written: {target}")
     return 0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from node.doctor import Finding
     from node.dubbing import Progress
-    from node.report import FilmFacts, Report
+    from node.report import FilmFacts, Report, SyncLine
 
 
 def write_json(value: Any) -> None:  # noqa: ANN401
@@ -190,8 +190,19 @@ def film_line(facts: FilmFacts) -> str:
         (facts.resumed, "were finished by an earlier run"),
     )
     rest = "; ".join([*(f"{count} {what}" for count, what in counts if count), *([burnt] if facts.captioned else [])])
-    moved = f"Lips: {facts.moved} of {facts.pictures} pictures move ({facts.renderer}, by {CURVES[facts.curves]})"
-    return moved + (f"; {rest}." if rest else ".")
+    drawn = f"{facts.renderer} with {facts.weights.name}" if facts.weights else facts.renderer
+    moved = f"Lips: {facts.moved} of {facts.pictures} pictures move ({drawn}, by {CURVES[facts.curves]})"
+    return moved + (f"; {rest}." if rest else ".") + (f" {_sync(facts.sync)}" if facts.sync else "")
+
+
+def _sync(sync: SyncLine) -> str:
+    pictures = f"{abs(sync.offset)} picture{'s' if abs(sync.offset) > 1 else ''} of 1/25 s"
+    late = f"{pictures} {'after' if sync.offset > 0 else 'before'} their sound"
+    when = f"{sync.seconds:.1f} s from {sync.start:.1f} s on"
+    return (
+        f"Scored by SyncNet ({sync.weights.name}; {when}): confidence {sync.confidence:.2f}, "
+        f"distance {sync.distance:.2f}, lips {late if sync.offset else 'at the time of their sound'}."
+    )
 
 
 def face_lines(facts: FilmFacts) -> list[str]:

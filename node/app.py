@@ -53,6 +53,8 @@ class Node:
     results: ResultStore
     broken: tuple[Unavailable, ...] = ()
     """Installed engine packages that do not import."""
+    tell: Callable[[str], None] = logging.getLogger("babelmesh").warning
+    """Hears what a person should know before the work is done, each thing once."""
 
     @property
     def frames(self) -> FrameShelf:
@@ -107,16 +109,18 @@ class Node:
         return Ways(voice, aligner)
 
     def filming(self, options: FilmOptions) -> Filming:
-        """What gives videos other lips. Raises Unavailable where the networks that find faces are not here."""
-        from ml.lips.presets import PRESETS
-        from ml.lips.renderers import renderer_at
+        """What gives videos other lips. Raises Unavailable where the networks that find faces are not here, or the
+        weights that were asked for; ModelDamaged for weights of something else."""
         from ml.lips.tracker import tracker_at
+        from node.brought import drawing_of, judge_of
         from node.filming import Filming
 
-        make = partial(renderer_at, options.renderer, PRESETS[options.preset])
+        machine = partial(_machine, cast(Compiling, self.config.engines.compile))
+        judge = judge_of(options, self.library, machine)
+        drawing = drawing_of(options, self.library, machine, self.tell)
         tracker = tracker_at(EngineHome(self.config.models))
         limit_threads()  # OpenCV is loaded by now; who decodes and encodes has threads of its own
-        return Filming(options, tracker, make, self.config.jobs)
+        return Filming(options, tracker, drawing, self.config.jobs, judge)
 
 
 def build(config: Config, tell: Callable[[str], None] | None = None) -> Node:
@@ -130,7 +134,7 @@ def build(config: Config, tell: Callable[[str], None] | None = None) -> Node:
     registry = Registry(best_first, EngineHome(config.models), machine, residency, broken)
     results = ResultStore(config.jobs)
     results.prune()
-    return Node(config, registry, VoiceShelf(config.voices), results, tuple(broken))
+    return Node(config, registry, VoiceShelf(config.voices), results, tuple(broken), residency.tell)
 
 
 def _bytes(size: str | None) -> int | None:

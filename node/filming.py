@@ -16,19 +16,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ml.audio.read import blocks
 from ml.errors import BadAudio
 from ml.types import SAMPLE_RATE, Audio, Samples
+from node.drawing import Drawing, at_once, drawn_at_once, must_look, together
 from node.footage import Footage, Track
 from node.outcomes import Fate, Fates, Sights
-from node.report import FilmFacts
+from node.report import FilmFacts, SyncLine
+from node.scoring import Judge
 from node.showing import Showing, Shown
 
 if TYPE_CHECKING:
     from ml.lips.presets import Preset
-    from ml.lips.renderers import RendererName
+    from ml.lips.renderers import Heard, RendererName
     from ml.lips.speaking import Wanted
     from ml.lips.types import Curves, Face, FaceTracker, Mouth, Renderer
     from ml.speech.subtitles import Cue
@@ -49,12 +51,18 @@ AROUND = 0.2
 class FilmOptions:
     """What the user asked for."""
 
-    renderer: RendererName = "bank"
+    renderer: RendererName | Literal["wav2lip"] = "bank"
     preset: Preset = "balanced"
     face: Wanted = "speaking"
     hardware: bool = True
     shown: Shown = field(default_factory=Shown)
     """What is wanted to look at; a film that is looked at is drawn from its beginning."""
+    wav2lip: str = ""
+    """A model of the catalogue, or a file; empty: the best of the catalogue."""
+    score: bool = False
+    """Whether SyncNet shall tell how lips and sound belong together."""
+    syncnet: str = ""
+    """As `wav2lip`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,14 +81,18 @@ class Filming:
     """Gives videos other lips, one at a time."""
 
     def __init__(
-        self, options: FilmOptions, tracker: FaceTracker, renderer: Callable[[], Renderer], folder: Path
+        self, options: FilmOptions, tracker: FaceTracker, drawing: Drawing, folder: Path, judge: Judge | None = None
     ) -> None:
-        """`renderer` makes one for each face; `folder` is where unfinished work lies."""
-        self._options, self._tracker, self._make, self._folder = options, tracker, renderer, folder
+        """`folder` is where unfinished work lies; `judge` scores what is done."""
+        self._options, self._tracker, self._drawing, self._folder = options, tracker, drawing, folder
+        self._judge = judge
 
     def close(self) -> None:
-        """Close the tracker; a second call does nothing."""
+        """Free what finds, draws and judges; a second call does nothing."""
         self._tracker.close()
+        self._drawing.close()
+        if self._judge is not None:
+            self._judge.close()
 
     def film(
         self,
@@ -103,7 +115,7 @@ class Filming:
         info = probe(source)
         options = VideoOptions(quality=self._options.preset, hardware="auto" if self._options.hardware else "off")
         captions = Captions(said.captions, info.width, info.height) if said.captions else None
-        key = self._key(source, said)
+        key = self._key(source, said, sound)
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._options.shown != Shown():
             shutil.rmtree(self._folder / key, ignore_errors=True)
@@ -118,7 +130,9 @@ class Filming:
             resumed = segments.done
             film.find(self._tracker, self._options.face, sights)
             film.say(said)
-            renderers = {track: self._make() for track in film.mouths}
+            heard = film.heard(said, sound)
+            make = self._drawing.brush(heard) if film.mouths else None
+            renderers = {track: make() for track in film.mouths} if make is not None else {}
             if not renderers and captions is None:  # nobody speaks here: not a bit of the pictures need change
                 segments.remove()
                 done, codec = remux(source, target, extras, sound()), "copied"
@@ -133,7 +147,9 @@ class Filming:
                 done, codec = segments.join(target, extras, sound()), segments.coding.codec
                 segments.remove()
                 became = fates.counts
+            sync, told = film.score(self._judge, target, heard)
         seen = sights.counts(film.wanted)
+        notice = (self._drawing.notice,) if self._drawing.notice else ()
         return FilmFacts(
             pictures=len(film.times),
             moved=became["moved"],
@@ -148,20 +164,26 @@ class Filming:
             captioned=captions.count(film.times) if captions else 0,
             faces=len(film.mouths),
             renderer=self._options.renderer,
-            curves=said.curves.source,
+            curves="sound" if self._drawing.weights is not None else said.curves.source,
             codec=codec,
             compute={stage: round(seconds, 3) for stage, seconds in film.seconds.items()},
             resumed=resumed,
             clipped=done.clipped,
-            notes=tuple(dict.fromkeys((*film.notes, *done.notes))),
+            notes=tuple(dict.fromkeys((*notice, *film.notes, *done.notes, *told))),
+            weights=self._drawing.weights,
+            sync=sync,
         )
 
-    def _key(self, source: Path, said: Said) -> str:
+    def _key(self, source: Path, said: Said, sound: Callable[[], Iterator[Samples]]) -> str:
         """A name for this work: of the source as it is, of what is said and of what was asked for."""
         state = source.stat()
         told = hashlib.sha256(f"{source.resolve()} {state.st_size} {state.st_mtime_ns} {self._options}".encode())
         told.update(said.curves.values.tobytes())
         told.update(repr((said.spans, said.start, said.captions)).encode())
+        if self._drawing.weights is not None:  # who draws with them listens to the sound itself
+            told.update(self._drawing.weights.sha256.encode())
+            for block in sound():
+                told.update(block.tobytes())
         return "film-" + told.hexdigest()[:24]
 
 
@@ -207,11 +229,15 @@ class _Film:
             rows = zip(made, ours, self.wanted, strict=True)
             self.mouths[track] = [mouth if mine and track in here else None for mouth, mine, here in rows]
 
+    def heard(self, said: Said, sound: Callable[[], Iterator[Samples]]) -> Heard:
+        """What is said, for who listens."""
+        from ml.lips.renderers import Heard
+
+        return Heard(sound, lambda index: self.times[index] - said.start)
+
     def look(self, renderers: Mapping[int, Renderer]) -> None:
         """Show the renderers what mouths look like, and tell them what is wanted."""
-        if not renderers:
-            return
-        for still in self._stills("look at mouths"):
+        for still in self._stills("look at mouths") if must_look(renderers) else ():
             with self._timed("look at mouths"):
                 for face in self._here(still.index):
                     renderers[face.track].offer(still.index, still.picture, face)
@@ -230,31 +256,55 @@ class _Film:
         """Write every picture that is not written yet, with its new lips and the text that is on screen."""
         rows = zip(*self.mouths.values(), strict=True)
         showing.choose([at for at, mouths in enumerate(rows) if any(mouth is not None for mouth in mouths)])
-        for still in self._stills("draw lips", segments.resume, segments.done):
-            before = still.picture.copy() if showing.wants(still.index) else None
+        for stills in together(self._stills("draw lips", segments.resume, segments.done), at_once(renderers)):
+            before = {still.index: still.picture.copy() for still in stills if showing.wants(still.index)}
             with self._timed("draw lips"):
-                areas, fate = self._drawn(still, renderers)
-            if captions is not None and (area := captions.draw(still.time, still.picture)) is not None:
-                areas.append(area)
-            if before is not None:
-                showing.show(still, before, list(self._here(still.index)))
-            fates.add(fate)
-            with self._timed("encode"):
-                segments.write(still.time, still.picture, still if still.stored is not None else None, areas)
+                drawn = self._drawn(stills, renderers)
+            for still, (areas, fate) in zip(stills, drawn, strict=True):
+                if captions is not None and (area := captions.draw(still.time, still.picture)) is not None:
+                    areas.append(area)
+                if still.index in before:
+                    showing.show(still, before[still.index], list(self._here(still.index)))
+                fates.add(fate)
+                with self._timed("encode"):
+                    segments.write(still.time, still.picture, still if still.stored is not None else None, areas)
 
-    def _drawn(self, still: Still, renderers: Mapping[int, Renderer]) -> tuple[list[Area], Fate]:
-        """The parts of a picture that were changed, and what became of it."""
+    def _drawn(self, stills: Sequence[Still], renderers: Mapping[int, Renderer]) -> list[tuple[list[Area], Fate]]:
+        """Of each picture the parts that were changed, and what became of it."""
         from ml.lips.types import put
 
-        areas: list[Area] = []
-        faces = list(self._here(still.index))
-        wanted = [(face, mouth) for face in faces if (mouth := self.mouths[face.track][still.index]) is not None]
-        for face, mouth in wanted:
-            patch = renderers[face.track].render(still.index, still.picture, face, mouth)
-            if patch is not None:
-                put(still.picture, patch)
-                areas.append((patch.x, patch.y, patch.mask.shape[1], patch.mask.shape[0]))
-        return areas, "moved" if areas else "kept" if wanted else "silent" if faces else "faceless"
+        faces = [list(self._here(still.index)) for still in stills]
+        wanted = [
+            [(face, mouth) for face in here if (mouth := self.mouths[face.track][still.index]) is not None]
+            for still, here in zip(stills, faces, strict=True)
+        ]
+        ready = drawn_at_once(stills, wanted, renderers)
+        found: list[tuple[list[Area], Fate]] = []
+        for still, here, ours in zip(stills, faces, wanted, strict=True):
+            areas: list[Area] = []
+            for face, mouth in ours:
+                if (one := (still.index, face.track)) in ready:
+                    patch = ready[one]
+                else:
+                    patch = renderers[face.track].render(still.index, still.picture, face, mouth)
+                if patch is not None:
+                    put(still.picture, patch)
+                    areas.append((patch.x, patch.y, patch.mask.shape[1], patch.mask.shape[0]))
+            found.append((areas, "moved" if areas else "kept" if ours else "silent" if here else "faceless"))
+        return found
+
+    def score(self, judge: Judge | None, film: Path, heard: Heard) -> tuple[SyncLine | None, tuple[str, ...]]:
+        """What a judge says of the finished film, of the face that says most; and a note where it can say nothing."""
+        if judge is None:
+            return None, ()
+        moved = {track: sum(mouth is not None for mouth in mouths) for track, mouths in self.mouths.items()}
+        track, found = max(moved, key=lambda one: moved[one], default=None), None
+        if track is not None:
+            self._progress("score lips", 0.0, None)
+            moves = [mouth is not None for mouth in self.mouths[track]]
+            with self._timed("score lips"):
+                found = judge.score(film, self.times, self._track(track).__getitem__, moves, heard)
+        return found, () if found else ("Lips are not scored: nowhere is a speaking face seen for a second on end.",)
 
     def _here(self, index: int) -> Iterator[Face]:
         """The faces of a picture whose lips are to move."""

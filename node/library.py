@@ -21,6 +21,7 @@ from ml.engines.isolated_worker import Recipe, recipe_of
 from ml.engines.protocols import MORE_TASKS, TASKS, EngineHome, EngineSpec
 from ml.engines.residency import quietly
 from ml.errors import EngineFailed, MlError, ModelDamaged, Unavailable
+from ml.lips.brought import BROUGHT
 from ml.models.catalogue import Catalogue
 from ml.models.entry import FolderSource, HubSource, ModelEntry
 from ml.models.fetch import USUAL, FetchOptions, NoRoom, NotHere, Progress, fetch, look_ahead, plan, quiet
@@ -266,6 +267,8 @@ class Library:
         """What is wrong with an entry; what is only a part of others needs no engine."""
         if any(entry.name in other.parts.values() for other in self.catalogue.model):
             return None
+        if entry.engine in BROUGHT:
+            return BROUGHT[entry.engine].fault(entry)
         return fault_of(entry, {one.engine for one in Catalogue.load().model})
 
     def _apart(
@@ -343,6 +346,8 @@ class Library:
     def _used_by(self, entry: ModelEntry) -> tuple[str, ...]:
         kind = KINDS.get(entry.engine)
         users = [f"the {kind.task} engine {entry.name}"] if kind else []
+        if entry.engine in BROUGHT:
+            users.append(f"{BROUGHT[entry.engine].option} {entry.name}")
         wholes = [other for other in self.catalogue.model if entry.name in other.parts.values()]
         users += [f"the model {other.name}" for other in wholes]
         return (*users, *(f"the setting {setting}" for setting, name in self.named if name == entry.name))

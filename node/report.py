@@ -75,6 +75,30 @@ class UtteranceLine:
 
 
 @dataclass(frozen=True)
+class WeightsLine:
+    """A user's own weights of lips: the model of the catalogue, or the file; and whether these are the published
+    bytes."""
+
+    name: str
+    file: str
+    sha256: str
+    published: bool
+
+
+@dataclass(frozen=True)
+class SyncLine:
+    """SyncNet's score of lips and sound in `seconds` from `start` on: `confidence` (LSE-C, more is better), `distance`
+    (LSE-D, less is better), and by how many pictures of 1/25 s the lips come after the sound."""
+
+    weights: WeightsLine
+    confidence: float
+    distance: float
+    offset: int
+    seconds: float
+    start: float
+
+
+@dataclass(frozen=True)
 class FilmFacts:
     """What was done: pictures by what became of their lips and by what was seen, and seconds of work per stage.
 
@@ -106,6 +130,10 @@ class FilmFacts:
     lost: int = 0
     captioned: int = 0
     """Pictures into which subtitles were drawn."""
+    weights: WeightsLine | None = None
+    """The user's own that drew lips."""
+    sync: SyncLine | None = None
+    """How lips and sound belong together, where that was asked for."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

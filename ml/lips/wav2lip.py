@@ -17,13 +17,13 @@ import numpy as np
 import torch
 
 from ml.device import Placement, ran_out
-from ml.errors import BadAudio, EngineFailed, OutOfMemory, Unavailable
+from ml.errors import EngineFailed, OutOfMemory, Unavailable
+from ml.lips.renderers import Heard
 from ml.lips.types import Face, Mouth, Patch, Picture
 from ml.lips.wav2lip_checkpoint import fitting, read_tensors
 from ml.lips.wav2lip_crop import SIDE, Crop, crop_of, laid_back, seen, smoothed
-from ml.lips.wav2lip_mel import BANDS, COLUMNS, Windows, log_mel, windows
+from ml.lips.wav2lip_mel import BANDS, COLUMNS, Mel, Windows, log_mel_of, windows
 from ml.lips.wav2lip_network import Generator, fused, layout
-from ml.types import SAMPLE_RATE, Audio
 
 NOTICE = (
     "Wav2Lip's published weights were trained on LRS2 and are for research, academic and personal use only: "
@@ -132,19 +132,16 @@ class Wav2Lip:
 
 
 class Wav2LipRenderer:
-    """`Renderer`, and `render_batch` for those who have many pictures at once. It keeps no picture."""
+    """`BatchRenderer`. It keeps no picture."""
 
     name = "wav2lip"
 
-    def __init__(self, network: Wav2Lip, sound: Audio, when: Callable[[int], float]) -> None:
-        """`sound` is what the faces shall say; `when` tells the second of it at which a picture is shown, by the
-        picture's number. Several, of one face each, may share `network`: whoever loaded it closes it. Raises BadAudio
-        for sound that is not at 16 kHz."""
-        if sound.rate != SAMPLE_RATE:
-            raise BadAudio(f"Wav2Lip hears sound at {SAMPLE_RATE} Hz, not at {sound.rate} Hz.", "Resample it first.")
+    def __init__(self, network: Wav2Lip, mel: Mel, when: Callable[[int], float]) -> None:
+        """`mel` is of what the faces shall say; `when` tells the second of it at which a picture is shown, by the
+        picture's number. Several, of one face each, may share `network`: whoever loaded it closes it."""
         self._network: Wav2Lip | None = network
-        self._when = when
-        self._mel = log_mel(sound.samples)
+        self._mel, self._when = mel, when
+        self.batch = max(1, network.options.batch)
         self._crops: list[Crop | None] = []
 
     def offer(self, index: int, picture: Picture, face: Face) -> None:
@@ -179,6 +176,12 @@ class Wav2LipRenderer:
         own = crop_of(face)
         planned = self._crops[index] if 0 <= index < len(self._crops) else None
         return planned if planned is not None and own is not None and planned.is_near(own) else own
+
+
+def of_film(network: Wav2Lip, heard: Heard) -> Callable[[], Wav2LipRenderer]:
+    """What makes a renderer for each face of a film that says this; they share the network and what it hears."""
+    mel = log_mel_of(heard.sound())
+    return lambda: Wav2LipRenderer(network, mel, heard.when)
 
 
 def _closed() -> EngineFailed:

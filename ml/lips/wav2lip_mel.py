@@ -8,7 +8,7 @@ published with Wav2Lip; those of R. Yamamoto's WaveNet vocoder). Knows no pictur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 import numpy as np
@@ -40,19 +40,47 @@ _BATCH = 1024
 def log_mel(samples: Samples) -> Mel:
     """The log-mel spectrum `[N // 200 + 1, 80]` of 16 kHz samples `[N]`; none of no samples. Column t is centred on
     sample 200 t."""
-    if not len(samples):
-        return np.empty((0, BANDS), np.float32)
-    sound = np.asarray(samples, np.float64)
-    sharp = np.append(sound[:1], sound[1:] - _PREEMPHASIS * sound[:-1])
-    padded = np.pad(sharp, N_FFT // 2, mode="reflect") if len(sharp) > 1 else np.pad(sharp, N_FFT // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP]
-    mel = np.empty((len(frames), BANDS), np.float32)
+    return log_mel_of([samples])
+
+
+def log_mel_of(blocks: Iterable[Samples]) -> Mel:
+    """The same of sound that comes in blocks, of which no more is kept than one of them."""
+    found = [np.empty((0, BANDS), np.float32)]
     window, filters = _hann(), mel_filters().T
-    for first in range(0, len(frames), _BATCH):
-        magnitude = np.abs(np.fft.rfft(frames[first : first + _BATCH] * window, axis=1))
-        level = 20 * np.log10(np.maximum(magnitude @ filters, _FLOOR)) - _REFERENCE
-        mel[first : first + _BATCH] = np.clip(-SILENCE * (2 * (level + _RANGE) / _RANGE - 1), SILENCE, -SILENCE)
-    return mel
+    for padded in _runs(blocks):
+        frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP]
+        for first in range(0, len(frames), _BATCH):
+            magnitude = np.abs(np.fft.rfft(frames[first : first + _BATCH] * window, axis=1))
+            level = 20 * np.log10(np.maximum(magnitude @ filters, _FLOOR)) - _REFERENCE
+            mel = np.clip(-SILENCE * (2 * (level + _RANGE) / _RANGE - 1), SILENCE, -SILENCE)
+            found.append(mel.astype(np.float32))
+    return np.concatenate(found)
+
+
+def _runs(blocks: Iterable[Samples]) -> Iterator[npt.NDArray[np.float64]]:
+    """The sharpened sound, reflected at both ends, in runs of 800 samples or more whose whole frames follow one another
+    without a gap."""
+    half = N_FFT // 2
+    rest, last, begun = np.empty(0), 0.0, False
+    for block in blocks:
+        if not len(block):
+            continue
+        sound = np.asarray(block, np.float64)
+        rest = np.concatenate([rest, sound - _PREEMPHASIS * np.append(last, sound[:-1])])
+        last = float(sound[-1])
+        if not begun and len(rest) > half:
+            rest, begun = np.concatenate([rest[half:0:-1], rest]), True
+        if begun and len(rest) >= N_FFT:
+            yield rest
+            rest = rest[((len(rest) - N_FFT) // HOP + 1) * HOP :]
+    if begun:
+        whole = np.concatenate([rest, rest[-2 : -half - 2 : -1]])
+    elif len(rest):
+        whole = np.pad(rest, half, mode="reflect") if len(rest) > 1 else np.pad(rest, half)
+    else:
+        return
+    if len(whole) >= N_FFT:
+        yield whole
 
 
 def windows(mel: Mel, seconds: Sequence[float] | npt.NDArray[np.float64], lead: float = 0.0) -> Windows:

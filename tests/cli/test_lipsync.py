@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cli.app import run
 from cli.errors import BadUsage
 from cli.lipsync import LipWishes, film_options
 from cli.render import film_line
-from node.report import FilmFacts
+from node.report import FilmFacts, SyncLine, WeightsLine
 
 
 def test_wishes_become_options() -> None:
@@ -19,6 +21,39 @@ def test_wishes_become_options() -> None:
     assert film_options(LipWishes(lips="off")) is None
     with pytest.raises(BadUsage, match="'-1' is no face"):
         film_options(LipWishes(face="-1"))
+
+
+def test_weights_of_ones_own_draw_and_score() -> None:
+    options = film_options(LipWishes(lips="wav2lip", wav2lip="mine", syncnet="sync.model"))
+    assert options is not None
+    assert (options.renderer, options.wav2lip, options.score, options.syncnet) == (
+        "wav2lip",
+        "mine",
+        True,
+        "sync.model",
+    )
+    assert not film_options(LipWishes()).score
+    assert film_options(LipWishes(score=True)).score
+    with pytest.raises(BadUsage, match="that --lips wav2lip draws with"):
+        film_options(LipWishes(wav2lip="mine"))
+    for asked in (LipWishes(lips="off", score=True), LipWishes(lips="off", syncnet="x")):
+        with pytest.raises(BadUsage, match="nothing to score"):
+            film_options(asked)
+
+
+def test_weights_and_scores_are_told_by_name() -> None:
+    sync = WeightsLine("syncnet_v2.model", "/x", "0" * 64, True)
+    facts = FilmFacts(10, 10, 0, 0, 0, 1, "wav2lip", "sound", "libx264", weights=WeightsLine("mine", "/y", "1", False))
+    assert film_line(facts) == "Lips: 10 of 10 pictures move (wav2lip with mine, by the sound alone)."
+    for offset, when in (
+        (-2, "2 pictures of 1/25 s before their sound"),
+        (0, "at the time of their sound"),
+        (1, "1 picture of 1/25 s after their sound"),
+    ):
+        scored = replace(facts, sync=SyncLine(sync, 6.254, 7.1, offset, 9.6, 0.4))
+        assert film_line(scored).endswith(
+            f" Scored by SyncNet (syncnet_v2.model; 9.6 s from 0.4 s on): confidence 6.25, distance 7.10, lips {when}."
+        )
 
 
 def test_what_became_of_pictures_is_one_sentence() -> None:
@@ -36,6 +71,8 @@ def test_what_became_of_pictures_is_one_sentence() -> None:
         (["a.mp4", "b.wav", "--lips", "off"], "Without lips there is nothing to do here."),
         (["a.mp4", "b.wav", "--text", "@no-such-file"], "no-such-file cannot be read as text"),
         (["a.mp4", "b.wav", "--lips", "magic"], "magic"),
+        (["a.mp4", "b.wav", "--wav2lip", "mine.pth"], "Say both: --lips wav2lip"),
+        (["a.mp4", "b.wav", "--lips", "off", "--score"], "nothing to score"),
     ],
 )
 def test_wrong_wishes_are_told(capsys, babelmesh_home, words, said) -> None:

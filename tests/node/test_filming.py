@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,16 @@ import av
 import numpy as np
 import pytest
 
+from ml.lips.renderers import Heard
+from ml.lips.syncnet import SyncScore
 from ml.lips.types import Curves, Face, Mouth, Patch, Picture
+from ml.types import Audio
 from ml.video.mux import Extras
 from ml.video.sound import Sound
+from node.drawing import Drawing
 from node.filming import AROUND, Filming, FilmOptions, Said
+from node.report import WeightsLine
+from node.scoring import Judge
 from node.showing import Shown
 from tests.ml.lips.portrait import portrait
 from tests.ml.video.clips import Recipe, Track, beep, make, packets
@@ -88,9 +95,56 @@ def said(*spans: tuple[float, float], start: float = 0.0) -> Said:
     return Said(Curves(np.full((300, 4), 0.3, np.float32), 100.0, "phonemes"), spans, start)
 
 
-def film(clip: Path, folder: Path, what: Said, painter: Painter, watcher: Watcher | None = None, **options):
-    job = Filming(FilmOptions(hardware=False, **options), watcher or Watcher(), lambda: painter, folder / "jobs")
-    sound = np.zeros(16_000, np.float32)
+class PainterAtOnce(Painter):
+    """One that paints several pictures at once."""
+
+    batch = 8
+
+    def __init__(self, harm: Sequence[int] = (), fails: int | None = None) -> None:
+        super().__init__(harm, fails)
+        self.batches: list[int] = []
+
+    def render_batch(
+        self, indices: Sequence[int], pictures: Sequence[Picture], faces: Sequence[Face]
+    ) -> list[Patch | None]:
+        self.batches.append(len(indices))
+        rows = zip(indices, pictures, faces, strict=True)
+        return [self.render(index, picture, face, Mouth(0, 0)) for index, picture, face in rows]
+
+
+class Listener:
+    """A scorer that says what it is told to, and keeps the sound that it heard."""
+
+    def __init__(self) -> None:
+        self.heard: list[Audio] = []
+        self.closed = 0
+
+    def score(self, squares: Iterator[Picture], sound: Audio) -> SyncScore:
+        self.heard.append(sound)
+        assert all(square.shape == (224, 224, 3) for square in squares)
+        return SyncScore(1, 7.0, 6.0, np.zeros(31, np.float32))
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+SILENCE = np.zeros(16_000, np.float32)
+WEIGHTS = WeightsLine("mine", "/x/wav2lip_gan.pth", "0" * 64, False)
+
+
+def film(
+    clip: Path,
+    folder: Path,
+    what: Said,
+    painter: Painter,
+    watcher: Watcher | None = None,
+    drawing: Drawing | None = None,
+    judge: Judge | None = None,
+    sound: np.ndarray = SILENCE,
+    **options,
+):
+    drawing = drawing or Drawing(lambda heard: lambda: painter)
+    job = Filming(FilmOptions(hardware=False, **options), watcher or Watcher(), drawing, folder / "jobs", judge)
     told: list[tuple[str, float]] = []
     facts = job.film(
         clip,
@@ -134,6 +188,94 @@ def test_lips_move_where_something_is_said_and_a_face_is_seen(clip: Path, tmp_pa
         assert done == sorted(done)
         assert done[-1] == pytest.approx(COUNT / RATE, abs=0.05)
     assert not list((tmp_path / "jobs").iterdir()), "nothing is kept of what is done"
+
+
+def test_those_that_draw_many_at_once_are_given_many_and_offered_none(clip: Path, tmp_path: Path) -> None:
+    painter, blind, harm = PainterAtOnce(harm=[30]), [20, 21], [30]
+    facts, told = film(clip, tmp_path, said((0.6, 1.4)), painter, Watcher(blind))
+    ours = [at for at in range(COUNT) if 0.6 - AROUND <= at / RATE < 1.4 + AROUND]
+    moved = [at for at in ours if at not in (*blind, *harm)]
+    assert reds(tmp_path / "b.mp4") == [at in moved for at in range(COUNT)]
+    assert (facts.moved, facts.kept, facts.faceless) == (len(moved), 1, 2)
+    assert painter.asked == [at for at in ours if at not in blind]
+    assert max(painter.batches) == 8
+    assert len(painter.batches) <= 1 + -(-len(ours) // 8)
+    assert painter.offered == []
+    assert "look at mouths" not in {stage for stage, _ in told}, "nor is the video read for it"
+    done = [at for stage, at in told if stage == "draw lips"]
+    assert done == sorted(done)
+    assert done[-1] == pytest.approx(COUNT / RATE, abs=0.05)
+
+
+def test_stopped_work_with_weights_goes_on_only_with_the_same_weights_and_sound(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ml.video import segments
+
+    real = segments.Segments.__init__
+
+    def short(self, folder, like, options=None, key="", seconds=0.4):
+        real(self, folder, like, options, key, seconds)
+
+    monkeypatch.setattr(segments.Segments, "__init__", short)
+
+    def run(weights: WeightsLine, sound: np.ndarray, fails: int | None = None) -> int:
+        drawing = Drawing(lambda heard: lambda: PainterAtOnce(fails=fails), weights)
+        facts, _ = film(clip, tmp_path, said((0.0, 2.4)), Painter(), drawing=drawing, sound=sound)
+        return facts.resumed
+
+    quiet, loud = np.zeros(16_000, np.float32), np.full(16_000, 0.1, np.float32)
+    for weights, sound, resumes in (
+        (WEIGHTS, loud, False),
+        (replace(WEIGHTS, sha256="1" * 64), quiet, False),
+        (WEIGHTS, quiet, True),
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            run(WEIGHTS, quiet, fails=40)
+        assert (run(weights, sound) > 0) is resumes
+        for left in (tmp_path / "jobs").iterdir():
+            shutil.rmtree(left)
+
+
+def test_what_draws_hears_the_sound_at_the_time_of_its_pictures(clip: Path, tmp_path: Path) -> None:
+    told: list[Heard] = []
+    closed: list[bool] = []
+
+    def brush(heard: Heard):
+        told.append(heard)
+        return Painter
+
+    drawing = Drawing(brush, WEIGHTS, "Not for money.", lambda: closed.append(True))
+    sound = np.arange(16_000, dtype=np.float32) / 16_000
+    facts, _ = film(clip, tmp_path, said((0.0, 1.0), start=0.5), Painter(), drawing=drawing, sound=sound)
+    (heard,) = told
+    assert [heard.when(index) for index in (0, 25)] == pytest.approx([-0.5, 0.5])
+    assert all(np.array_equal(np.concatenate(list(heard.sound())), sound) for _ in range(2)), "as often as is wanted"
+    assert facts.weights == WEIGHTS
+    assert facts.curves == "sound"
+    assert facts.notes[0] == "Not for money."
+    Filming(FilmOptions(), Watcher(), drawing, tmp_path).close()
+    assert closed == [True]
+
+
+def test_a_film_is_scored_when_that_is_asked_for(clip: Path, tmp_path: Path) -> None:
+    ear = Listener()
+    judge = Judge(ear, replace(WEIGHTS, name="syncnet_v2.model"))
+    facts, told = film(clip, tmp_path, said((0.0, 2.4)), Painter(), judge=judge)
+    assert facts.sync is not None
+    assert (facts.sync.confidence, facts.sync.offset, facts.sync.weights.name) == (6.0, 1, "syncnet_v2.model")
+    assert facts.sync.seconds == pytest.approx(COUNT / RATE)
+    assert len(ear.heard[0].samples) == COUNT * 640
+    assert facts.compute["score lips"] > 0
+    assert "score lips" in {stage for stage, _ in told}
+    nobody, _ = film(clip, tmp_path, said((0.0, 2.4)), Painter(), Watcher(range(COUNT)), judge=judge)
+    assert nobody.sync is None
+    assert any("not scored" in note for note in nobody.notes)
+    unasked, _ = film(clip, tmp_path, said((0.0, 2.4)), Painter())
+    assert unasked.sync is None
+    assert not any("scored" in note for note in unasked.notes)
+    Filming(FilmOptions(), Watcher(), Drawing(lambda heard: Painter), tmp_path, judge).close()
+    assert ear.closed == 1
 
 
 def test_the_sound_begins_where_it_is_told_and_lips_with_it(clip: Path, tmp_path: Path) -> None:
@@ -182,7 +324,8 @@ def test_all_faces_can_speak_each_with_a_renderer_of_its_own(clip: Path, tmp_pat
         made.append(Painter())
         return made[-1]
 
-    job = Filming(FilmOptions(face="all", hardware=False), Watcher(faces=2), another, tmp_path / "jobs")
+    drawing = Drawing(lambda heard: another)
+    job = Filming(FilmOptions(face="all", hardware=False), Watcher(faces=2), drawing, tmp_path / "jobs")
     facts = job.film(clip, tmp_path / "b.mp4", said((0, 1)), lambda: iter(()), Extras(source=clip), lambda *told: None)
     assert facts.faces == len(made) == 2
     assert made[0].asked == made[1].asked != []

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from ml.device import Placement
-from ml.errors import BadAudio, EngineFailed, ModelDamaged, OutOfMemory, Unavailable
+from ml.errors import EngineFailed, ModelDamaged, OutOfMemory, Unavailable
+from ml.lips.renderers import BatchRenderer, Heard
 from ml.lips.types import Face, Mouth, Patch, Picture, Renderer, put
-from ml.lips.wav2lip import MEMORY, NOTICE, Wav2Lip, Wav2LipOptions, Wav2LipRenderer, load_wav2lip
-from ml.lips.wav2lip_mel import windows
-from ml.types import Audio
+from ml.lips.wav2lip import MEMORY, NOTICE, Wav2Lip, Wav2LipOptions, Wav2LipRenderer, load_wav2lip, of_film
+from ml.lips.wav2lip_mel import log_mel, windows
 from tests.ml.lips.lively import FORMS, Form, written
 from tests.ml.lips.test_wav2lip_crop import FACE, moved
 from tests.ml.lips.test_wav2lip_network import network
@@ -34,8 +34,8 @@ def wav2lip() -> Wav2Lip:
     return Wav2Lip(copy.deepcopy(network()), Placement(), Wav2LipOptions(batch=2))
 
 
-def speech(seconds: float) -> Audio:
-    return Audio((np.random.default_rng(0).standard_normal(round(16000 * seconds)) * 0.1).astype(np.float32))
+def speech(seconds: float) -> np.ndarray:
+    return (np.random.default_rng(0).standard_normal(round(16000 * seconds)) * 0.1).astype(np.float32)
 
 
 def same(one: Patch | None, other: Patch | None, within: int = 1) -> bool:
@@ -135,7 +135,7 @@ def test_int8_is_refused() -> None:
 
 
 def renderer(wav2lip: Wav2Lip, seconds: float = 2.0) -> Wav2LipRenderer:
-    return Wav2LipRenderer(wav2lip, speech(seconds), lambda index: index / 25)
+    return Wav2LipRenderer(wav2lip, log_mel(speech(seconds)), lambda index: index / 25)
 
 
 def test_it_is_a_renderer_that_smooths_what_it_planned(wav2lip: Wav2Lip, astronaut: Picture) -> None:
@@ -169,9 +169,17 @@ def test_each_picture_hears_its_own_moment(wav2lip: Wav2Lip, astronaut: Picture)
     assert same(single, together[1])
 
 
-def test_a_renderer_needs_sound_at_16_khz_and_lists_that_fit(wav2lip: Wav2Lip) -> None:
-    with pytest.raises(BadAudio, match="44100"):
-        Wav2LipRenderer(wav2lip, Audio(np.zeros(9, np.float32), 44_100), lambda index: 0.0)
+def test_faces_of_a_film_share_what_it_says(wav2lip: Wav2Lip, astronaut: Picture) -> None:
+    made = of_film(wav2lip, Heard(lambda: iter(np.split(speech(2.0), 4)), lambda index: index / 25))
+    one, other = made(), made()
+    assert isinstance(one, BatchRenderer)
+    assert one.batch == 2
+    assert one._mel is other._mel
+    one.close()
+    assert same(other.render(10, astronaut, FACE, MOUTH), renderer(wav2lip).render(10, astronaut, FACE, MOUTH))
+
+
+def test_a_renderer_needs_lists_that_fit(wav2lip: Wav2Lip) -> None:
     with pytest.raises(ValueError, match="both lists"):
         renderer(wav2lip).plan([FACE], [])
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.lips.wav2lip_mel import BANDS, COLUMNS, SILENCE, log_mel, mel_filters, windows
+from ml.lips.wav2lip_mel import BANDS, COLUMNS, SILENCE, log_mel, log_mel_of, mel_filters, windows
 from tests.conftest import ROOT
 
 lengths = st.integers(1, 3000)
@@ -48,6 +48,14 @@ def test_a_column_every_200_samples_within_bounds(count: int) -> None:
     assert mel.dtype == np.float32
     assert mel.min() >= -4
     assert mel.max() <= 4
+
+
+@settings(deadline=None)
+@given(lengths, st.lists(st.integers(0, 3000), max_size=6))
+def test_sound_in_blocks_gives_what_the_whole_gives(count: int, cuts: list[int]) -> None:
+    whole = noise(count, count, 0.3)
+    blocks = np.split(whole, sorted(min(cut, count) for cut in cuts))
+    assert np.allclose(log_mel_of(blocks), log_mel(whole), atol=1e-5)
 
 
 def test_nothing_and_silence() -> None:
