@@ -7,14 +7,19 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 from ml.engines.choice import Wish
 from ml.engines.protocols import BatchMt
 from node.app import build
 from node.config import load
+from tests.conftest import ROOT
 from tests.ml.engines.tiny import checkpoint
 
 pytestmark = pytest.mark.slow
@@ -119,3 +124,39 @@ def test_in_a_process_of_its_own_it_says_the_same(home: Path) -> None:
         assert "engines.isolation: 'min' is no engine" in told.stderr
     finally:
         (home / "babelmesh.toml").unlink()
+
+
+def dubbed_while_killing(home: Path, when: Callable[[psutil.Process], bool]) -> tuple[dict[str, Any], str]:
+    """The report of a recording whose recogniser's process is killed once, as soon as `when` says so, and what was said
+    on standard error meanwhile."""
+    environment = {**os.environ, "BABELMESH_HOME": str(home), "BABELMESH_MODELS": str(home / "models")}
+    recording = ROOT / "examples" / "audio" / "demo.flac"
+    names = ["--asr", "ears", "--mt", "mine", "--isolate", "ears", "--no-own-voice", "--from", "en"]
+    command = [*NODE, "translate", str(recording), "--to", "es", "-o", str(home / "out.wav"), "--json", *names]
+    with subprocess.Popen(command, env=environment, stdout=-1, stderr=-1, text=True, cwd=home) as job:
+        watched = psutil.Process(job.pid)
+        while job.poll() is None:
+            workers = [one for one in watched.children() if "ml.engines.isolated_worker" in one.cmdline()]
+            if workers and when(workers[0]):
+                workers[0].kill()
+                break
+            time.sleep(0.005)
+        out, err = job.communicate(timeout=300)
+    assert job.returncode == 0, out + err
+    (report,) = json.loads(out)["reports"]
+    return report, err
+
+
+@pytest.mark.parametrize("moment", ["while it loads", "in the middle"])
+def test_a_recogniser_whose_process_is_killed_costs_no_utterance_and_is_told_once(home: Path, moment: str) -> None:
+    def loading(worker: psutil.Process) -> bool:
+        return worker.is_running()
+
+    def working(worker: psutil.Process) -> bool:
+        return (home / "jobs").is_dir() and any((home / "jobs").iterdir())
+
+    report, said = dubbed_while_killing(home, loading if moment == "while it loads" else working)
+    assert len(report["utterances"]) == 3
+    assert all(line["engines"]["asr"] == "ears" for line in report["utterances"])
+    (told,) = [warning for warning in report["warnings"] if "SIGKILL" in warning]
+    assert said.count(told) == 1
