@@ -125,7 +125,7 @@ class Filming:
             Showing(self._options.shown, info) as showing,
             Fates(self._folder / key / "fates", segments.done) as fates,
         ):
-            film = _Film(source, info.seconds, footage, progress)
+            film = _Film(source, info.end, footage, progress)
             sights = Sights(PRESETS[self._options.preset].most_yaw)
             resumed = segments.done
             film.find(self._tracker, self._options.face, sights)
@@ -169,7 +169,7 @@ class Filming:
             compute={stage: round(seconds, 3) for stage, seconds in film.seconds.items()},
             resumed=resumed,
             clipped=done.clipped,
-            notes=tuple(dict.fromkeys((*notice, *film.notes, *done.notes, *told))),
+            notes=tuple(dict.fromkeys((*notice, *film.notes, *showing.notes, *done.notes, *told))),
             weights=self._drawing.weights,
             sync=sync,
         )

@@ -75,13 +75,14 @@ def dub_video(
     """
     from ml.video.mux import Extras
     from ml.video.probe import probe, refuse_hdr
-    from ml.video.remux import remux
+    from ml.video.remux import check, remux
     from ml.video.sound import Sound
 
     began = time.perf_counter()
     info = probe(source)
     if screen is not None:  # pictures will be changed
-        refuse_hdr(info)  # before an hour of work, not after
+        refuse_hdr(info)
+    check(source, target, copied=screen is None)  # all of it before an hour of work, not after
     start = lead(info.heard.offset) if info.heard else 0.0
     burn = isinstance(screen, Burning) or (screen is not None and screen.burn)
     with tempfile.TemporaryDirectory(prefix="babelmesh-") as scratch:
@@ -146,10 +147,12 @@ def lipsync(
     from ml.lips.spoken import curves_of
     from ml.video.mux import Extras
     from ml.video.probe import probe, refuse_hdr
+    from ml.video.remux import check
     from ml.video.sound import Sound
 
     info = probe(source)
     refuse_hdr(info)
+    check(source, target, copied=False)
     audio: Audio = read(sound)
     if words is not None and not words.text.strip():
         raise BadText("The text of what is said is empty.", "Give the words, or leave --text out.")

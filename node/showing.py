@@ -67,10 +67,23 @@ class Showing:
 
             self._pairs.append((portrait(before, faces[0]), portrait(still.picture, faces[0])))
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of it there is not, as sentences; asked once all pictures were shown."""
+        missing = []
+        if self._preview is not None and not self._preview.count:
+            missing.append("preview")
+        if self._shown.sheet is not None and not self._pairs:
+            missing.append("sheet")
+        return (f"No lips are new, so there is no {' and no '.join(missing)}.",) if missing else ()
+
     def close(self) -> None:
-        """Write what is wanted. Raises CannotWrite."""
+        """Write what is wanted, where there is anything to look at. Raises CannotWrite."""
         if self._preview is not None:
-            self._preview.close()
+            if self._preview.count:
+                self._preview.close()
+            else:
+                self._preview.abort()
         if self._shown.sheet is not None and self._pairs:
             from ml.lips.sheet import png, sheet
 

@@ -68,6 +68,18 @@ def remux(
     return Remuxed(count, movie.clipped, tuple(movie.notes))
 
 
+def check(source: Path | str, target: Path | str, *, copied: bool) -> None:
+    """Raise what writing `target` would raise, for its name or folder, or where pictures are `copied` for their code:
+    to be asked before long work, not after. Nothing stays written. Raises BadVideo, CannotWrite."""
+    with Source(source) as file:
+        movie = Movie(target)
+        try:
+            if copied:
+                template(movie, file.video, Path(target))
+        finally:
+            movie.discard()
+
+
 def template(movie: Movie, video: av.VideoStream, target: Path) -> av.VideoStream:
     """A track of pictures like another one. Raises CannotWrite where the container does not hold that code."""
     try:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ml.errors import CannotWrite
 from ml.video.probe import probe
+from ml.video.read import VideoReader
 from node.showing import ON_SHEET, Showing, Shown
 from tests.ml.video.clips import Recipe, make
 
@@ -32,6 +33,17 @@ def test_a_sheet_is_taken_evenly_from_all_that_moves(clip: Path, count: int) -> 
     assert len(apart) <= 1
     showing.close()
     assert not Path("a.png").exists(), "nothing was shown"
+
+
+def test_where_nothing_was_shown_there_is_nothing_and_a_note(clip: Path, tmp_path: Path) -> None:
+    with Showing(Shown(tmp_path / "b.mp4", tmp_path / "b.png"), probe(clip)) as showing:
+        assert showing.notes == ("No lips are new, so there is no preview and no sheet.",)
+    assert not list(tmp_path.iterdir())
+    with Showing(Shown(tmp_path / "b.mp4"), probe(clip)) as showing, VideoReader(clip) as reader:
+        for still in reader:
+            showing.show(still, still.picture, ())
+        assert showing.notes == ()
+    assert probe(tmp_path / "b.mp4").width == 2 * probe(clip).width
 
 
 def test_nothing_is_wanted_where_nobody_asks_and_everything_for_a_preview(clip: Path, tmp_path: Path) -> None:
