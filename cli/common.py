@@ -40,10 +40,11 @@ class Common:
 
 
 @contextmanager
-def household(common: Common, isolate: tuple[str, ...] = ()) -> Iterator[Node]:
+def household(common: Common, isolate: tuple[str, ...] = (), *, own: bool = True) -> Iterator[Node]:
     """The node of this home, closed at the end. Threads are limited before anything numeric is imported.
 
-    The engines `isolate` run in processes of their own, beside those that the settings name.
+    The engines `isolate` run in processes of their own, beside those that the settings name. With `own` False the
+    home's own catalogues of models are left out.
     """
     from ml.threads import limit_threads
 
@@ -55,7 +56,7 @@ def household(common: Common, isolate: tuple[str, ...] = ()) -> Iterator[Node]:
     if isolate:
         _check_isolated(config, isolate)
         config = config.with_(engines={"isolation": tuple(dict.fromkeys((*config.engines.isolation, *isolate)))})
-    with build(config, lambda sentence: show_line(f"Note: {sentence}", error=True)) as node:
+    with build(config, lambda sentence: show_line(f"Note: {sentence}", error=True), own=own) as node:
         yield node
         for name in sorted(set(isolate) - set(node.registry.built())):
             show_line(f"Note: --isolate {name} had no effect: this job has not used it.", error=True)

@@ -5,6 +5,7 @@ Asks the household, prints. Knows nothing of what is looked at.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -26,10 +27,17 @@ def doctor(
         Also run every engine once on a small real job.
     """
     common = common or Common()
-    from node.doctor import examine, is_well
+    from node.doctor import Finding, examine, is_well
+    from node.errors import BadCatalogue
 
-    with household(common) as node:
-        findings = examine(node.config, node.registry, deep=deep, broken=node.broken)
+    findings: list[Finding] = []
+    with ExitStack() as stack:
+        try:
+            node = stack.enter_context(household(common))
+        except BadCatalogue as error:  # the rest can be looked at without
+            findings.append(Finding("engines", "catalogue", "broken", error.sentence, error.remedy))
+            node = stack.enter_context(household(common, own=False))
+        findings += examine(node.config, node.registry, deep=deep, broken=node.broken)
     if common.json:
         write_json({"well": is_well(findings), "findings": [finding.as_dict() for finding in findings]})
     else:

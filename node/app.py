@@ -123,13 +123,15 @@ class Node:
         return Filming(options, tracker, drawing, self.config.jobs, judge)
 
 
-def build(config: Config, tell: Callable[[str], None] | None = None) -> Node:
+def build(config: Config, tell: Callable[[str], None] | None = None, *, own: bool = True) -> Node:
     """A node that has loaded nothing yet. `tell` hears when an engine has to do with less memory than was planned;
-    without it the log does."""
+    without it the log does. With `own` False it leaves the home's own catalogues of models out.
+
+    Raises BadConfig."""
     broken: list[Unavailable] = []
     machine = partial(_machine, cast(Compiling, config.engines.compile))
     residency = Residency(machine, _bytes(config.engines.memory), tell or logging.getLogger("babelmesh").warning)
-    specs = (*discover(broken), *library_of(config).engines(machine, residency.tell))
+    specs = (*discover(broken), *library_of(config, own=own).engines(machine, residency.tell))
     best_first = sorted(specs, key=lambda spec: (-spec.rank, spec.name))
     registry = Registry(best_first, EngineHome(config.models), machine, residency, broken)
     results = ResultStore(config.jobs)

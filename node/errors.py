@@ -2,6 +2,7 @@
 
     NodeError
     +-- BadConfig            babelmesh.toml cannot be read, or says something that means nothing
+    |   +-- BadCatalogue     a list of models that cannot be used
     +-- BadRequest           what was asked for makes no sense; nothing was done
     +-- NotFound             a voice, a job or a file that is not here
     +-- HomeUnusable         the node's home cannot be read or written
@@ -31,6 +32,10 @@ class NodeError(Exception):
 
 class BadConfig(NodeError):
     """A configuration that cannot be used; names the file and the key."""
+
+
+class BadCatalogue(BadConfig):
+    """A list of models that cannot be used; names the file and the entry."""
 
 
 class BadRequest(NodeError):

@@ -28,13 +28,12 @@ from ml.models.fetch import USUAL, FetchOptions, NoRoom, NotHere, Progress, fetc
 from ml.models.hub import Unreachable
 from ml.models.programs import refuse_programs
 from ml.models.store import ModelStore, State
+from node.catalogues import catalogue_of
 from node.config import Config
 from node.errors import BadConfig, BadRequest
 
 PROCESS = 4_000_000_000
 """Bytes that a process may take beside its model: the libraries, an accelerator's too, and what it computes with."""
-OWN = "catalogue.toml"
-"""A user's own models, in the home."""
 
 
 class ModelLine(msgspec.Struct, frozen=True):
@@ -369,27 +368,19 @@ def _together(failed: Mapping[str, MlError], wanted: int, names: Sequence[str]) 
     return kind("\n  ".join([f"{len(failed)} of {wanted} models were not fetched.", *told]), "\n".join(remedies))
 
 
-def library_of(config: Config) -> Library:
-    """The library of a home: our catalogue, under those that its settings name and the home's own.
+def library_of(config: Config, *, own: bool = True) -> Library:
+    """The library of a home; with `own` False of our catalogue alone, and no engine in a process of its own.
 
-    Raises BadConfig naming a catalogue that cannot be used.
+    Raises BadCatalogue.
     """
-    own = [*config.catalogues]
-    if (config.home / OWN).is_file():
-        own.append(config.home / OWN)
-    try:
-        catalogue = Catalogue.load(own)
-    except FileNotFoundError as error:
-        raise BadConfig(f"There is no catalogue {error.filename}.", "Mend `catalogues` in babelmesh.toml.") from error
-    except (ValueError, OSError) as error:
-        raise BadConfig(f"A catalogue cannot be used: {error}.", "docs/models.md shows how one is written.") from error
+    catalogue = catalogue_of(config) if own else Catalogue.load()
     said = msgspec.to_builtins(config.engines)
     named = tuple(
         (f"engines.{task}", name)
         for task, name in said.items()
         if isinstance(name, str) and name and task in (*TASKS, *MORE_TASKS)
     )
-    isolated = config.engines.isolation
+    isolated = config.engines.isolation if own else ()
     return Library(ModelStore(config.models, catalogue), named, isolated)
 
 

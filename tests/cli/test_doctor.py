@@ -24,3 +24,15 @@ def test_json_holds_every_finding(capsys, models_dir, monkeypatch):
     wrong = [f for f in told["findings"] if f["state"] in ("missing", "broken")]
     assert told["well"] == (not wrong)
     assert all(finding["remedy"] for finding in wrong)
+
+
+def test_a_catalogue_that_is_wrong_is_a_finding_and_hides_no_other(capsys, babelmesh_home):
+    (babelmesh_home / "catalogue.toml").write_text('[[model]]\nname = "mine"\nrank = "high"\n')
+    (babelmesh_home / "babelmesh.toml").write_text('[engines]\nisolation = ["mine"]\n')
+    assert run(["doctor", "--json"]) == 2
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    assert (findings[0]["name"], findings[0]["state"]) == ("catalogue", "broken")
+    assert "the entry mine (line 1), rank" in findings[0]["detail"]
+    assert "docs/models.md" in findings[0]["remedy"]
+    assert {"jobs", "programs", "machine"} <= {finding["area"] for finding in findings}
+    assert run(["models", "list"]) == 2, "who would use it is stopped"
