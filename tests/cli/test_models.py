@@ -237,6 +237,24 @@ def test_what_is_fetched_is_told_in_lines_where_nobody_watches_a_bar(capsys) -> 
     assert len(told) == 1 + 1 + 11 + 1
 
 
+def test_what_is_mended_stays_to_be_read_above_the_bars(monkeypatch) -> None:
+    from cli.models import _bars
+    from ml.models.catalogue import Catalogue
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    screen = Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    with _bars() as of:
+        show = of(Catalogue.load().find("whisper-tiny"))
+        show("not as it was published, fetched again: model.safetensors")
+        show("checking")
+    assert "whisper-tiny: not as it was published, fetched again: model.safetensors\n" in screen.getvalue()
+
+
 def test_an_error_is_one_document_with_json(capsys, models) -> None:
     for command in (
         ["pull", "resemblyzer", "opus-mt-en-es", "--offline"],
