@@ -37,12 +37,14 @@ _DTYPES = tuple(MEMORY)
 @dataclass(frozen=True)
 class Wav2LipOptions:
     """`batch`: faces computed at once. Faces turned further than `yaw` or `pitch` degrees keep their own pixels.
-    `lead`: seconds from a picture to where its 0.2 s of sound begin; 0 as published, -0.04 as in its training."""
+    `lead`: seconds from a picture to where its 0.2 s of sound begin; 0 as published, -0.04 as in its training. Where
+    pictures keep their own lips before or after, drawn ones come and go over `fade` seconds."""
 
     batch: int = 8
     yaw: float = 40.0
     pitch: float = 40.0
     lead: float = 0.0
+    fade: float = 0.12
 
 
 class Wav2Lip:
@@ -143,15 +145,21 @@ class Wav2LipRenderer:
         self._mel, self._when = mel, when
         self.batch = max(1, network.options.batch)
         self._crops: list[Crop | None] = []
+        self._shares: list[float] = []
 
     def offer(self, index: int, picture: Picture, face: Face) -> None:
         """Nothing: the network needs no other picture than the one it draws on."""
 
     def plan(self, faces: Sequence[Face | None], mouths: Sequence[Mouth | None]) -> None:
-        """Smooth over time where the faces are cut out."""
+        """Smooth over time where the faces are cut out, and how drawn lips come and go. Raises EngineFailed after
+        `close`."""
+        if self._network is None:
+            raise _closed()
         if len(faces) != len(mouths):
             raise ValueError("every picture needs its place in both lists")
         self._crops = smoothed([None if face is None else crop_of(face) for face in faces])
+        times = [self._when(index) for index in range(len(mouths))]
+        self._shares = faded(times, [mouth is not None for mouth in mouths], self._network.options.fade)
 
     def render(self, index: int, picture: Picture, face: Face, mouth: Mouth) -> Patch | None:
         """The patch for picture number `index`. What `mouth` says is not heeded."""
@@ -165,17 +173,39 @@ class Wav2LipRenderer:
             raise _closed()
         sounds = windows(self._mel, [self._when(index) for index in indices], self._network.options.lead)
         crops = [self._crop(index, face) for index, face in zip(indices, faces, strict=True)]
-        return self._network.render_batch(pictures, faces, sounds, crops)
+        patches = self._network.render_batch(pictures, faces, sounds, crops)
+        return [self._shown(index, patch) for index, patch in zip(indices, patches, strict=True)]
 
     def close(self) -> None:
         """Let go of the network; a second call does nothing."""
         self._network = None
+
+    def _shown(self, index: int, patch: Patch | None) -> Patch | None:
+        """A patch as far as it has come."""
+        share = self._shares[index] if 0 <= index < len(self._shares) else 1.0
+        if patch is None or share >= 1:
+            return patch
+        return Patch(patch.x, patch.y, patch.pixels, np.round(patch.mask * share).astype(np.uint8))
 
     def _crop(self, index: int, face: Face) -> Crop | None:
         """The planned crop, where it is one of this face and not of another in the same picture; else its own."""
         own = crop_of(face)
         planned = self._crops[index] if 0 <= index < len(self._crops) else None
         return planned if planned is not None and own is not None and planned.is_near(own) else own
+
+
+def faded(times: Sequence[float], moves: Sequence[bool], seconds: float) -> list[float]:
+    """For pictures shown at `times` how much of new lips is seen, 0..1, where they move; near pictures that keep their
+    own the less. The first and the last picture of a film are no such edges."""
+    found = [1.0 if one else 0.0 for one in moves]
+    for order in (range(len(times)), range(len(times) - 1, -1, -1)):
+        edge: float | None = None
+        for at in order:
+            if not moves[at]:
+                edge = times[at]
+            elif edge is not None:
+                found[at] = min(found[at], abs(times[at] - edge) / (seconds or 1e-9))
+    return found
 
 
 def of_film(network: Wav2Lip, heard: Heard) -> Callable[[], Wav2LipRenderer]:

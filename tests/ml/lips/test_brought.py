@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from ml.lips.brought import BROUGHT, SYNCNET, WAV2LIP
+from ml.models.catalogue import Catalogue
 from ml.models.entry import FolderSource, ModelEntry, ModelFile
 from tests.ml.engines.published import facts
 
@@ -67,6 +70,20 @@ def test_wrong_entries_are_told_and_mended(wrong: dict[str, object], reason: str
     assert reason in fault.reason
     assert "entry mine" in fault.remedy
     assert remedy in fault.remedy
+
+
+def test_the_page_of_models_shows_right_entries_with_the_published_bytes(repository: Path, tmp_path: Path) -> None:
+    page = (repository / "docs" / "models.md").read_text(encoding="utf-8").partition("### Lips\n")[2]
+    (tmp_path / "catalogue.toml").write_text(page.partition("```toml\n")[2].partition("```")[0])
+    entries = Catalogue.read(tmp_path / "catalogue.toml").model
+    assert [one.engine for one in entries] == list(BROUGHT)
+    for one in entries:
+        kind = BROUGHT[one.engine]
+        assert kind.fault(one) is None
+        (file,) = one.files
+        assert kind.files[file.path] == (file.sha256, file.bytes)
+        assert all(name in page and str(size) in page for name, (_, size) in kind.files.items())
+    assert entries[0].use == "non-commercial"
 
 
 def test_right_entries_have_no_fault() -> None:

@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ml.device import Placement
 from ml.errors import EngineFailed, ModelDamaged, OutOfMemory, Unavailable
 from ml.lips.renderers import BatchRenderer, Heard
 from ml.lips.types import Face, Mouth, Patch, Picture, Renderer, put
-from ml.lips.wav2lip import MEMORY, NOTICE, Wav2Lip, Wav2LipOptions, Wav2LipRenderer, load_wav2lip, of_film
+from ml.lips.wav2lip import MEMORY, NOTICE, Wav2Lip, Wav2LipOptions, Wav2LipRenderer, faded, load_wav2lip, of_film
 from ml.lips.wav2lip_mel import log_mel, windows
 from tests.ml.lips.lively import FORMS, Form, written
 from tests.ml.lips.test_wav2lip_crop import FACE, moved
@@ -177,6 +179,36 @@ def test_faces_of_a_film_share_what_it_says(wav2lip: Wav2Lip, astronaut: Picture
     assert one._mel is other._mel
     one.close()
     assert same(other.render(10, astronaut, FACE, MOUTH), renderer(wav2lip).render(10, astronaut, FACE, MOUTH))
+
+
+def test_drawn_lips_come_and_go_beside_pictures_that_keep_their_own(wav2lip: Wav2Lip, astronaut: Picture) -> None:
+    made, plain = renderer(wav2lip), renderer(wav2lip)
+    moves = [False, *[True] * 9, False, True]
+    made.plan([FACE] * 12, [MOUTH if one else None for one in moves])
+    plain.plan([FACE] * 12, [MOUTH] * 12)
+    indices = [1, 2, 3, 5, 8, 9, 11]
+    coming = made.render_batch(indices, [astronaut] * 7, [FACE] * 7)
+    whole = plain.render_batch(indices, [astronaut] * 7, [FACE] * 7)
+    shares = [part.mask.max() / full.mask.max() for part, full in zip(coming, whole, strict=True) if part and full]
+    assert shares == pytest.approx([1 / 3, 2 / 3, 1, 1, 2 / 3, 1 / 3, 1 / 3], abs=0.01)
+    assert all(
+        np.array_equal(one.pixels, other.pixels) for one, other in zip(coming, whole, strict=True) if one and other
+    )
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.floats(0.01, 0.1), st.booleans()), max_size=40), st.sampled_from([0.0, 0.05, 0.2]))
+def test_nothing_pops_further_than_a_picture_s_share(pictures: list[tuple[float, bool]], fade: float) -> None:
+    times = np.cumsum([step for step, _ in pictures]).tolist()
+    moves = [move for _, move in pictures]
+    shares = faded(times, moves, fade)
+    assert [share > 0 for share in shares] == moves
+    assert all(0 <= share <= 1 for share in shares)
+    for at in range(1, len(times)):
+        apart = times[at] - times[at - 1]
+        assert fade == 0 or abs(shares[at] - shares[at - 1]) <= apart / fade + 1e-6
+    if all(moves) or fade == 0:
+        assert shares == [float(move) for move in moves]
 
 
 def test_a_renderer_needs_lists_that_fit(wav2lip: Wav2Lip) -> None:
