@@ -14,12 +14,12 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ml.audio.read import blocks
-from ml.errors import BadAudio
+from ml.errors import BadAudio, MlError
 from ml.types import SAMPLE_RATE, Audio, Samples
 from node.drawing import Drawing, at_once, drawn_at_once, must_look, together
 from node.footage import Footage, Track
@@ -176,8 +176,8 @@ class Filming:
 
     def _key(self, source: Path, said: Said, sound: Callable[[], Iterator[Samples]]) -> str:
         """A name for this work: of the source as it is, of what is said and of what was asked for."""
-        state = source.stat()
-        told = hashlib.sha256(f"{source.resolve()} {state.st_size} {state.st_mtime_ns} {self._options}".encode())
+        state, asked = source.stat(), replace(self._options, score=False, syncnet="")  # these change no picture
+        told = hashlib.sha256(f"{source.resolve()} {state.st_size} {state.st_mtime_ns} {asked}".encode())
         told.update(said.curves.values.tobytes())
         told.update(repr((said.spans, said.start, said.captions)).encode())
         if self._drawing.weights is not None:  # who draws with them listens to the sound itself
@@ -302,8 +302,11 @@ class _Film:
         if track is not None:
             self._progress("score lips", 0.0, None)
             moves = [mouth is not None for mouth in self.mouths[track]]
-            with self._timed("score lips"):
-                found = judge.score(film, self.times, self._track(track).__getitem__, moves, heard)
+            try:
+                with self._timed("score lips"):
+                    found = judge.score(film, self.times, self._track(track).__getitem__, moves, heard)
+            except MlError as error:  # the film is there, and worth more than its score
+                return None, (f"Lips are not scored: {error.whole}",)
         return found, () if found else ("Lips are not scored: nowhere is a speaking face seen for a second on end.",)
 
     def _here(self, index: int) -> Iterator[Face]:

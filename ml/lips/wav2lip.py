@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from ml.device import Placement, ran_out
+from ml.engines.halving import in_halves
 from ml.errors import EngineFailed, OutOfMemory, Unavailable
 from ml.lips.renderers import Heard
 from ml.lips.types import Face, Mouth, Patch, Picture
@@ -36,9 +37,9 @@ _DTYPES = tuple(MEMORY)
 
 @dataclass(frozen=True)
 class Wav2LipOptions:
-    """`batch`: faces computed at once. Faces turned further than `yaw` or `pitch` degrees keep their own pixels.
-    `lead`: seconds from a picture to where its 0.2 s of sound begin; 0 as published, -0.04 as in its training. Where
-    pictures keep their own lips before or after, drawn ones come and go over `fade` seconds."""
+    """`batch`: faces computed at once, or fewer where memory ends. Faces turned further than `yaw` or `pitch` degrees
+    keep their own pixels. `lead`: seconds from a picture to where its 0.2 s of sound begin; 0 as published, -0.04 as in
+    its training. Where pictures keep their own lips before or after, drawn ones come and go over `fade` seconds."""
 
     batch: int = 8
     yaw: float = 40.0
@@ -85,13 +86,17 @@ class Wav2Lip:
         if not len(pictures) == len(faces) == len(crops) == len(sounds) or sounds.shape[1:] != (BANDS, COLUMNS):
             raise ValueError("every picture needs one face, one window of sound [80, 16] and one crop")
         patches: list[Patch | None] = [None] * len(pictures)
-        wanted = [index for index, face in enumerate(faces) if crops[index] is not None and self._looks_ahead(face)]
-        for first in range(0, len(wanted), max(1, self.options.batch)):
-            part = wanted[first : first + max(1, self.options.batch)]
-            cut = [crop for index in part if (crop := crops[index]) is not None]
-            small = np.stack([seen(pictures[index], crop) for index, crop in zip(part, cut, strict=True)])
-            drawn = self.draw(small, sounds[part])
-            for index, crop, face in zip(part, cut, drawn, strict=True):
+        ahead = [index for index, face in enumerate(faces) if self._looks_ahead(face)]
+        wanted = [(index, crop) for index in ahead if (crop := crops[index]) is not None]
+
+        def drawn(part: Sequence[tuple[int, Crop]]) -> list[Picture]:
+            small = np.stack([seen(pictures[index], crop) for index, crop in part])
+            return list(self.draw(small, sounds[[index for index, _ in part]]))
+
+        size = max(1, self.options.batch)
+        for first in range(0, len(wanted), size):
+            part = wanted[first : first + size]
+            for (index, crop), face in zip(part, in_halves(drawn, part), strict=True):
                 patches[index] = laid_back(face, crop, faces[index], pictures[index].shape)
         return patches
 
@@ -110,7 +115,7 @@ class Wav2Lip:
                 if not torch.isfinite(drawn).all():
                     raise EngineFailed(
                         f"Wav2Lip drew no picture in {self._placement.dtype}: its numbers are not finite.",
-                        "Compute in float32.",
+                        "Compute in float32: say memory = { float32 = 420000000 } in its entry of your catalogue.",
                     )
                 return np.asarray((drawn * 255).round().to(torch.uint8).cpu().numpy())
         except (RuntimeError, MemoryError) as error:
@@ -127,7 +132,7 @@ class Wav2Lip:
         if ran_out(error):
             return OutOfMemory(
                 f"There is too little memory for Wav2Lip on {self._placement.where}.",
-                f"Give it fewer than {self.options.batch} pictures at once.",
+                "End what else computes there, or look which device the settings choose: node doctor.",
             )
         said = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
         return EngineFailed(f"Wav2Lip failed on {self._placement.where}: {said}", "Compute in float32 on the CPU.")

@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from ml.errors import OutOfMemory
 from ml.lips.renderers import Heard
 from ml.lips.syncnet import SyncScore
 from ml.lips.types import Curves, Face, Mouth, Patch, Picture
@@ -117,9 +118,11 @@ class Listener:
 
     def __init__(self) -> None:
         self.heard: list[Audio] = []
-        self.closed = 0
+        self.closed, self.fails = 0, False
 
     def score(self, squares: Iterator[Picture], sound: Audio) -> SyncScore:
+        if self.fails:
+            raise OutOfMemory("There is too little memory.", "Use the CPU.")
         self.heard.append(sound)
         assert all(square.shape == (224, 224, 3) for square in squares)
         return SyncScore(1, 7.0, 6.0, np.zeros(31, np.float32))
@@ -271,6 +274,10 @@ def test_a_film_is_scored_when_that_is_asked_for(clip: Path, tmp_path: Path) -> 
     nobody, _ = film(clip, tmp_path, said((0.0, 2.4)), Painter(), Watcher(range(COUNT)), judge=judge)
     assert nobody.sync is None
     assert any("not scored" in note for note in nobody.notes)
+    ear.fails = True
+    failed, _ = film(clip, tmp_path, said((0.0, 2.4)), Painter(), judge=judge)
+    assert (failed.moved, failed.sync) == (COUNT, None), "the film is there, and worth more than its score"
+    assert "Lips are not scored: There is too little memory. To mend: Use the CPU." in failed.notes
     unasked, _ = film(clip, tmp_path, said((0.0, 2.4)), Painter())
     assert unasked.sync is None
     assert not any("scored" in note for note in unasked.notes)

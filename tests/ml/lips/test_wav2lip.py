@@ -131,6 +131,29 @@ def test_too_little_memory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         made.draw(np.zeros((1, 96, 96, 3), np.uint8), sounds(1))
 
 
+def test_with_too_little_memory_for_many_it_draws_fewer_at_once(
+    monkeypatch: pytest.MonkeyPatch, wav2lip: Wav2Lip, astronaut: Picture
+) -> None:
+    made = Wav2Lip(copy.deepcopy(network()), Placement(), Wav2LipOptions(batch=7))
+    draw, tried = made.draw, []
+
+    def small_room(faces: np.ndarray, heard: np.ndarray) -> np.ndarray:
+        tried.append(len(faces))
+        if len(faces) > 2:
+            raise OutOfMemory("There is too little memory.")
+        return draw(faces, heard)
+
+    monkeypatch.setattr(made, "draw", small_room)
+    faces, heard = [moved(x=3.0 * i) for i in range(7)], sounds(7)
+    found = made.render_batch([astronaut] * 7, faces, heard)
+    assert tried == [7, 3, 1, 2, 4, 2, 2]
+    expected = wav2lip.render_batch([astronaut] * 7, faces, heard)
+    assert all(same(one, other) for one, other in zip(found, expected, strict=True))
+    monkeypatch.setattr(made, "draw", lambda faces, heard: (_ for _ in ()).throw(OutOfMemory("None at all.")))
+    with pytest.raises(OutOfMemory, match="None at all"):
+        made.render_batch([astronaut] * 2, faces[:2], heard[:2])
+
+
 def test_int8_is_refused() -> None:
     with pytest.raises(Unavailable, match="int8"):
         Wav2Lip(copy.deepcopy(network()), Placement(dtype="int8"))
