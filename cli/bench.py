@@ -67,7 +67,7 @@ def engines(*names: str, wishes: Wishes | None = None, common: Common | None = N
 
         wanted = _shapes(node, names, wishes) if wishes.shapes else _engines(node, names, wishes)
         lines = measure_all(
-            wanted, lambda line: show_line(f"{line.name} {line.dtype}: {line.trouble or 'measured'}", error=True)
+            wanted, lambda line: show_line(f"{_titled(line)}: {line.trouble or 'measured'}", error=True)
         )
         machine = _machine(wishes.threads)
     if common.json:
@@ -165,6 +165,10 @@ def _show(title: str, lines: list[Measured]) -> None:
         named = Text(line.name).append(f"\n  {where}" if where else "", "dim")
         table.add_row(named, *(Text(cell) for cell in _row(line)))
     console().print(table)
+
+
+def _titled(line: Measured) -> str:
+    return f"{line.name} {line.dtype}".rstrip()
 
 
 def _row(line: Measured) -> tuple[str, ...]:

@@ -54,7 +54,9 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False)
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")  # a name or a path that is cut off cannot be copied
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console().print(table)
@@ -128,7 +130,9 @@ def show_findings(findings: Sequence[Finding]) -> None:
     from rich.text import Text
 
     out = console()
-    table = Table("area", "what", "state", "detail", pad_edge=False)
+    table = Table(pad_edge=False)
+    for column in ("area", "what", "state", "detail"):
+        table.add_column(column, overflow="fold")
     for finding in findings:
         word, style = STATES[finding.state]
         table.add_row(finding.area, finding.name, Text(word, style), Text(finding.detail))

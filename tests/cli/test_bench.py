@@ -46,7 +46,9 @@ def test_engines_are_measured_in_each_dtype(apart, babelmesh_home, capsys):
         ("espeak-ng", "float32"),
         ("espeak-ng", "int8"),
     ]
-    shown = capsys.readouterr().out
+    told = capsys.readouterr()
+    shown = told.out
+    assert "espeak-ng int8: measured\n" in told.err
     assert "250 ms" in shown
     assert "x8.0" in shown
     assert "Random weights" not in shown

@@ -103,6 +103,16 @@ def test_findings_end_with_the_commands_that_mend(capsys):
     assert "Everything works." in capsys.readouterr().out
 
 
+def test_names_and_paths_are_whole_however_narrow_the_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    path = "/home/somebody/.local/share/babelmesh/models/whisper-large-v3-turbo/model.safetensors"
+    show_findings([Finding("data", "voices", "ok", path)])
+    show_table("Title", ("engine", "version"), [("whisper-large-v3-turbo" * 2, path)])
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    assert max(map(len, shown.splitlines())) <= 60
+
+
 def test_tables_take_text_as_it_is(capsys):
     show_table("Title", ("a", "b"), [("[red]x", "y")])
     assert "[red]x" in capsys.readouterr().out
