@@ -94,7 +94,7 @@ class Counted:
             return Spread()
         middle = len(self._bins) // 2
         p50, p95 = ((int(np.searchsorted(total, share * count)) - middle) * _BIN * 1000 for share in (0.5, 0.95))
-        return Spread(count, round(p50, 3), round(p95, 3), round(self._most * 1000, 3))
+        return Spread(count, round(p50, 3), round(p95, 3), round(self._most * 1000, 3) + 0.0)
 
 
 class Tally:

@@ -1,0 +1,60 @@
+"""Lips in live video: a file plays the camera, and each picture leaves a fifth of a second after it was taken, with
+lips that say what is said meanwhile: sentences that are given, or the live translation of the file's own sound.
+
+    python examples/live_lips.py talk.mp4 live.mp4 --text "Hola a todos. Esto es una prueba." --to es
+    python examples/live_lips.py talk.mp4 live.mp4 --from en --to es
+    ... --computed --slow 3 --json      as fast as may be, as it would be on a machine that is three times slower
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import re
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import platformdirs
+
+from ml.audio.read import read
+from ml.engines.protocols import EngineHome
+from ml.engines.registry import Registry, discover
+from ml.lips.live import LiveOptions
+from ml.lips.presets import PRESETS
+from ml.lips.renderers import renderer_at
+from ml.lips.tracker import tracker_at
+from node.live_file import Cast, LivePace, film_live
+from node.live_speech import interpreted, live_translator, recited
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("video", type=Path)
+parser.add_argument("result", type=Path)
+parser.add_argument("--text")
+parser.add_argument("--from", dest="source", default="en")
+parser.add_argument("--to", default="es")
+parser.add_argument("--lips", choices=("warp", "bank"), default="bank")
+parser.add_argument("--quality", choices=tuple(PRESETS), default="fast")
+parser.add_argument("--delay", type=float, default=0.2, help="seconds that each picture waits")
+parser.add_argument("--computed", action="store_true", help="on a computed clock, without waiting")
+parser.add_argument("--slow", type=float, default=1.0)
+parser.add_argument("--json", action="store_true")
+wishes = parser.parse_args()
+
+home = EngineHome(Path(platformdirs.user_cache_dir("babelmesh", appauthor=False)) / "models")
+with closing(Registry(discover(), home)) as registry, closing(tracker_at(home)) as tracker:
+    if wishes.text is not None:
+        talk = partial(recited, re.findall(r"[^.!?]+[.!?]*", wishes.text), wishes.to, registry.load("tts"))
+    else:
+        own = read(wishes.video)
+        translator = live_translator(registry, wishes.source, wishes.to, own)
+        talk = partial(interpreted, translator, [own.samples])
+    cast = Cast(tracker, partial(renderer_at, wishes.lips, PRESETS[wishes.quality]))
+    pace = LivePace(real=not wishes.computed, slow=wishes.slow)
+    report = film_live(wishes.video, wishes.result, cast, talk, LiveOptions(wishes.delay), pace)
+for name, value in dataclasses.asdict(report).items():
+    if not wishes.json and name != "seconds":
+        print(f"{name:12}", *(f"{k} {v:g}" for k, v in value.items()) if isinstance(value, dict) else (value,))
+if wishes.json:
+    print(json.dumps(dataclasses.asdict(report)))
