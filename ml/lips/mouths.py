@@ -23,6 +23,8 @@ LEAST_OPENING, MOST_OPENING = 0.12, 0.22
 """Eye-widths: bounds of a habit's opening. Below, speech could not be seen; above, it would be shouted."""
 USUAL_OPENING = 0.16
 """Eye-widths: the opening of somebody who was not seen to speak."""
+USUAL_WIDTH = 0.62
+"""Eye-widths: a mouth that is wider than this smiles."""
 
 _WIDEST = 1.4
 """Widest opening in parts of the 95th percentile: curves of speech have theirs at 0.7 (eleven languages), so that what
@@ -34,6 +36,8 @@ _ENOUGH = 5
 _LARGEST_SMILE = 0.08
 _SPREAD, _DRAWN_IN, _POUT = 0.20, 0.28, 0.05
 """Parts of its width that a mouth gains with WIDE at 1, loses with WIDE at -1, and loses with ROUND at 1."""
+_PURSED = 0.7
+"""What rounded lips take of a smile's width: nobody grins and says "oo"."""
 _SETTLE = 0.1
 """Seconds before and after the curves in which lips leave their rest and come back to it."""
 _TUCKED_PRESS = 0.7
@@ -96,7 +100,8 @@ def mouths(curves: Curves, times: Sequence[float], habit: Habit) -> list[Mouth]:
     wide, rounded, press = values[:, WIDE], np.clip(values[:, ROUND], 0, 1), np.clip(values[:, PRESS], 0, 1)
     resting = np.clip(1 - 4 * values[:, OPEN], 0, 1) * (1 - press) * (1 - rounded)
     widths = 1 + np.where(wide > 0, _SPREAD, _DRAWN_IN) * wide - _POUT * rounded
-    halves = (habit.width * widths + habit.smile * resting) / 2
+    smiling = max(0.0, habit.width - USUAL_WIDTH)
+    halves = (habit.width * widths + habit.smile * resting - _PURSED * smiling * rounded) / 2
     return [Mouth(*map(float, each)) for each in zip(gaps, halves, press, rounded, strict=True)]
 
 

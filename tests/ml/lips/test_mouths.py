@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.lips.geometry import Lips
-from ml.lips.mouths import LEAST_OPENING, MOST_OPENING, QUICKEST, USUAL_OPENING, Habit, mouths
+from ml.lips.mouths import LEAST_OPENING, MOST_OPENING, QUICKEST, USUAL_OPENING, USUAL_WIDTH, Habit, mouths
 from ml.lips.types import OPEN, PRESS, ROUND, WIDE, Curves
 
 HABIT = Habit(opening=0.2, width=0.6, smile=0.04)
@@ -104,6 +104,18 @@ def test_spread_lips_are_wider_and_rounded_ones_narrower() -> None:
     )
     assert 1.05 < spread.half_width / plain.half_width < 1.2
     assert 0.7 < pursed.half_width / plain.half_width < 0.8
+
+
+def test_rounded_lips_smile_less_than_others() -> None:
+    def narrower(width: float) -> float:
+        habit = Habit(0.2, width)
+        plain, pursed = (
+            mouths(curves_of(open=np.full(99, 0.4), round=np.full(99, r)), [0.5], habit)[0].half_width for r in (0, 1)
+        )
+        return 1 - pursed / plain
+
+    assert narrower(USUAL_WIDTH) == pytest.approx(narrower(0.5)) == pytest.approx(0.05)
+    assert narrower(0.73) > 0.05 + 0.08
 
 
 def test_a_habit_is_what_the_speaker_was_seen_to_do() -> None:
