@@ -49,6 +49,7 @@ class Track:
     language: str = ""
     title: str = ""
     codec: str = "aac"
+    default: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,8 @@ def _pictures(out: av.container.OutputContainer, recipe: Recipe) -> av.VideoStre
 def _sound(out: av.container.OutputContainer, track: Track) -> av.AudioStream:
     stream = out.add_stream(track.codec, rate=RATE, layout="mono")
     stream.codec_context.format = "s16" if track.codec == "pcm_s16le" else "fltp"
+    if track.default:
+        stream.disposition = Disposition.default
     if track.language:
         stream.metadata["language"] = track.language
     if track.title:

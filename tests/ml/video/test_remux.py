@@ -15,7 +15,7 @@ from ml.errors import BadVideo, CannotWrite
 from ml.video.mux import Extras
 from ml.video.probe import probe
 from ml.video.read import VideoReader
-from ml.video.remux import remux
+from ml.video.remux import check, remux
 from ml.video.sound import Sound
 from tests.ml.video.clips import Recipe, Subtitles, Track, beep, cues, make, packets, turned
 from tests.ml.video.test_sound import onset
@@ -89,6 +89,23 @@ def test_what_a_container_cannot_hold_is_refused_and_nothing_left(tmp_path):
         remux(source, tmp_path / "b.mp4")
     assert ".mkv" in caught.value.remedy
     assert not (tmp_path / "b.mp4").exists()
+
+
+def test_what_cannot_be_written_is_known_beforehand_and_nothing_is_left(tmp_path, clip):
+    old = make(tmp_path / "a.avi", Recipe(codec="msmpeg4v2", options={}, count=3, tick=Fraction(1, 25)))
+    before = set(tmp_path.iterdir())
+    for source, target, copied, said in (
+        (old, "b.mp4", True, "cannot hold pictures in msmpeg4v2"),
+        (clip, "nowhere/b.mp4", False, "nowhere"),
+        (clip, "b.webm", False, "'.webm' videos are not written here"),
+    ):
+        with pytest.raises(CannotWrite, match=said):
+            check(source, tmp_path / target, copied=copied)
+    with pytest.raises(BadVideo):
+        check(tmp_path / "no.mp4", tmp_path / "b.mp4", copied=False)
+    check(old, tmp_path / "b.mp4", copied=False)
+    check(old, tmp_path / "b.mkv", copied=True)
+    assert set(tmp_path.iterdir()) == before
 
 
 @pytest.fixture(scope="module")
