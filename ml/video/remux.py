@@ -86,7 +86,7 @@ def template(movie: Movie, video: av.VideoStream, target: Path) -> av.VideoStrea
         return movie.container.add_stream_from_template(video, opaque=True)
     except (ValueError, av.error.FFmpegError) as error:
         codec = video.codec_context.codec.canonical_name
-        remedy = "Try a name that ends in .mkv. " + CONVERT
+        remedy = CONVERT if target.suffix.lower() == ".mkv" else "Try a name that ends in .mkv. " + CONVERT
         raise CannotWrite(f"{target.name} cannot hold pictures in {codec}.", remedy) from error
 
 

@@ -104,7 +104,10 @@ def test_what_cannot_be_written_is_known_beforehand_and_nothing_is_left(tmp_path
     with pytest.raises(BadVideo):
         check(tmp_path / "no.mp4", tmp_path / "b.mp4", copied=False)
     check(old, tmp_path / "b.mp4", copied=False)
-    check(old, tmp_path / "b.mkv", copied=True)
+    check(clip, tmp_path / "b.mkv", copied=True)
+    with pytest.raises(CannotWrite, match="cannot hold") as caught:
+        check(old, tmp_path / "b.mkv", copied=True)
+    assert ".mkv" not in caught.value.remedy
     assert set(tmp_path.iterdir()) == before
 
 
