@@ -222,9 +222,9 @@ def test_stopped_work_with_weights_goes_on_only_with_the_same_weights_and_sound(
 
     monkeypatch.setattr(segments.Segments, "__init__", short)
 
-    def run(weights: WeightsLine, sound: np.ndarray, fails: int | None = None) -> int:
+    def run(weights: WeightsLine, sound: np.ndarray, fails: int | None = None, **options) -> int:
         drawing = Drawing(lambda heard: lambda: PainterAtOnce(fails=fails), weights)
-        facts, _ = film(clip, tmp_path, said((0.0, 2.4)), Painter(), drawing=drawing, sound=sound)
+        facts, _ = film(clip, tmp_path, said((0.0, 2.4)), Painter(), drawing=drawing, sound=sound, **options)
         return facts.resumed
 
     quiet, loud = np.zeros(16_000, np.float32), np.full(16_000, 0.1, np.float32)
@@ -235,7 +235,7 @@ def test_stopped_work_with_weights_goes_on_only_with_the_same_weights_and_sound(
     ):
         with pytest.raises(KeyboardInterrupt):
             run(WEIGHTS, quiet, fails=40)
-        assert (run(weights, sound) > 0) is resumes
+        assert (run(weights, sound, score=True, syncnet="sync.model") > 0) is resumes, "a score changes no picture"
         for left in (tmp_path / "jobs").iterdir():
             shutil.rmtree(left)
 
