@@ -13,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.lips.renderers import Heard
-from ml.lips.syncnet import SyncScore
+from ml.lips.syncnet import SyncScore, face_squares
 from ml.lips.types import Face, Picture
 from ml.types import SAMPLE_RATE, Audio
+from ml.video.read import VideoReader
 from node.report import WeightsLine
 from node.scoring import BRIDGED, LONGEST, SHORTEST, Judge, cut, stretch, ticks_of
 from tests.ml.lips.portrait import portrait
-from tests.ml.video.clips import Recipe, make
+from tests.ml.video.clips import Recipe, Track, make
 
 _, FACE = portrait(0.6)
 WEIGHTS = WeightsLine("syncnet_v2.model", "/x/syncnet_v2.model", "0" * 64, False)
@@ -124,6 +125,30 @@ def test_a_film_is_scored_with_the_sound_of_its_pictures(tmp_path: Path) -> None
     )
     judge.close()
     assert ear.closed == 1
+
+
+def test_pictures_that_come_unevenly_and_late_are_shown_at_their_times(tmp_path: Path) -> None:
+    times = [0.3 + at / 20 + 0.013 * (at % 3) for at in range(50)]
+    film = make(tmp_path / "a.mp4", Recipe(times=tuple(times), sounds=(Track(SOUND),)))
+    with VideoReader(film) as reader:
+        stills = list(reader)
+    assert [still.time for still in stills] == pytest.approx(times, abs=1e-3)
+    times = [still.time for still in stills]
+    ear = Ear()
+    seen = range(8, 50)
+    line = Judge(ear, WEIGHTS).score(
+        film, times, lambda index: FACE if index in seen else None, [False] * 50, heard(0.0, times)
+    )
+    assert line is not None
+    assert line.start == pytest.approx(times[8], abs=1e-3)
+    moments = [times[8] + tick / 25 for tick in range(len(ear.squares))]
+    shown = [max(at for at in range(50) if times[at] <= moment + 1e-3) for moment in moments]
+    assert len(shown) == int((times[49] - times[8]) * 25) + 1
+    expected = face_squares((stills[at].picture for at in shown), [FACE] * len(shown))
+    assert all(np.array_equal(one, other) for one, other in zip(ear.squares, expected, strict=True))
+    assert ear.sound is not None
+    begin = round(times[8] * SAMPLE_RATE)
+    assert np.array_equal(ear.sound.samples[:1000], SOUND[begin : begin + 1000])
 
 
 def test_where_no_face_is_seen_nothing_is_scored(tmp_path: Path) -> None:
