@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ml.audio.read import blocks
+from ml.errors import BadAudio
 from ml.types import SAMPLE_RATE
 from node.live_film import LiveFilm, Taken
 from node.live_speech import BLOCK, Answer, Line, StreamClock, WallClock, WorkClock
@@ -31,9 +33,12 @@ if TYPE_CHECKING:
     from ml.lips.rehearsal import Event
     from ml.lips.types import FaceTracker, Renderer
     from ml.types import Samples, Speech
+    from ml.video.probe import VideoInfo
     from ml.video.read import Still
     from ml.video.write import VideoWriter
 
+_PIECE = 0.02
+"""Seconds of the source's own sound that are heard at a time."""
 _NOTHING = np.zeros(0, np.float32)
 
 Answers = Callable[[StreamClock], Iterator[Answer]]
@@ -87,7 +92,7 @@ def film_live(
         )
         extras = Extras(sound=Sound(), tags=told.tags)
         writer = parts.enter_context(VideoWriter(target, reader.info, VideoOptions(quality="fast"), extras))
-        written = _Written(writer, reader)
+        written = _Written(writer, reader, _sound_of(source, reader.info))
         _warm(cast, source)
         run = _in_real_time if pace.real else partial(_computed, slow=pace.slow)
         run(lips, written, answers, line)
@@ -110,16 +115,22 @@ class _Line:
 
 
 class _Written:
-    """The pictures that are read, and written when they leave: an encoder is told what of each was changed."""
+    """The pictures that are read, with how loud it is, and written when they leave."""
 
-    def __init__(self, writer: VideoWriter, stills: Iterator[Still]) -> None:
-        self._writer, self._stills = writer, stills
+    def __init__(self, writer: VideoWriter, stills: Iterator[Still], sound: Iterator[Samples]) -> None:
+        from ml.lips.loud import Loud
+
+        self._writer, self._stills, self._sound = writer, stills, sound
+        self._heard, self._loud, self._level = 0.0, Loud(), 1.0
         self._waiting: deque[Still] = deque()
 
-    def __iter__(self) -> Iterator[Still]:
+    def __iter__(self) -> Iterator[tuple[Still, float]]:
         for still in self._stills:
             self._waiting.append(still)
-            yield still
+            while self._heard < still.time and (block := next(self._sound, None)) is not None:
+                self._heard += len(block) / SAMPLE_RATE
+                self._level = self._loud.hear(block)
+            yield still, self._level
 
     def leave(self, left: Left, sound: Samples) -> None:
         still = self._waiting.popleft()
@@ -135,9 +146,9 @@ def _in_real_time(lips: LiveLips, written: _Written, answers: Answers, line: _Li
     heard: deque[Samples] = deque()
 
     def taken() -> Iterator[Taken]:
-        for still in written:
+        for still, loud in written:
             clock.until(still.time)
-            yield Taken(still.time, still.picture)
+            yield Taken(still.time, still.picture, loud)
 
     def speak() -> None:
         for answer in answers(clock):
@@ -181,10 +192,25 @@ def _computed(lips: LiveLips, written: _Written, answers: Answers, line: _Line, 
         return (time.thread_time() - began) * slow
 
     clock = WorkClock(slow)
-    pictures = (Event(still.time, partial(lips.enter, time=still.time, picture=still.picture)) for still in written)
+    pictures = (
+        Event(still.time, partial(lips.enter, time=still.time, picture=still.picture, loud=loud))
+        for still, loud in written
+    )
     speech = (Event(answer.at, partial(said, answer=answer)) for answer in clock.running(answers(clock)))
     for left in rehearse(lips, _merged(pictures, speech), cost):
         written.leave(left, line.take(left.time))
+
+
+def _sound_of(source: Path, info: VideoInfo) -> Iterator[Samples]:
+    """The sound of a video on its time line, in short pieces, as far as it can be heard."""
+    if not info.audio:
+        return
+    yield np.zeros(round(max(0.0, info.audio[0].offset) * SAMPLE_RATE), np.float32)
+    try:
+        with blocks(source, _PIECE) as sound:
+            yield from sound
+    except BadAudio:
+        return  # it only helps to tell several faces apart
 
 
 def _merged(pictures: Iterator[Event], speech: Iterator[Event]) -> Iterator[Event]:

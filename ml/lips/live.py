@@ -48,7 +48,8 @@ class LiveOptions:
     """`delay` seconds lie between a picture's time and its leaving; at least 0.1 where sound is told as it is heard.
 
     `face` says whose lips move; `habit` is the speaker's, where it is known before the first picture, and then stays;
-    `pace` says when lips are given up for want of time. With `looking`, renderers are shown the pictures as they come.
+    `pace` says when lips are given up for want of time. With `looking`, renderers are shown the pictures as they
+    come, so that a bank of mouths grows.
     """
 
     delay: float = 0.2
@@ -220,7 +221,7 @@ class LiveLips:
                 if self._pace.expected("look") > left:
                     waiting.given_up = True
                     continue
-                return Work(waiting.index, "look", partial(self._look, waiting))
+                return Work(waiting.index, "look", partial(self._look, waiting, show=mode != "resting"))
             wanted = waiting.state == "known" or (waiting.state == "silent" and mode == "trying")
             if not waiting.faces or mode == "resting" or not wanted:
                 continue
@@ -298,14 +299,14 @@ class LiveLips:
             return "unknown" if hurried else "late"
         return "moved" if waiting.patches else "kept"
 
-    def _look(self, waiting: _Waiting) -> Found:
+    def _look(self, waiting: _Waiting, *, show: bool) -> Found:
         faces = self._tracker.follow(waiting.picture)
         chosen = self._attention.turn(waiting.time, faces, waiting.loud)
         here = tuple(face for face in faces if face.track in chosen)
         for face in here:
             speaker = self._speaker(face.track, waiting.time)
             speaker.learn(waiting.time, face)
-            if self.options.looking:
+            if show and self.options.looking:
                 speaker.renderer.offer(waiting.index, waiting.picture, face)
         return Found(faces=here)
 
