@@ -67,6 +67,8 @@ class MeshWarp:
         for number, triangle in enumerate(rounded):
             cv2.fillConvexPoly(self._numbers, triangle, number, cv2.LINE_8, _SHIFT)
         self._close_holes()
+        covered = self.covered.view(np.uint8)
+        self._inside = cv2.erode(covered, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
         # the way from a pixel to its share of each corner, [N, 3 corners, (x, y, 1)]
         first, second, third = corners[:, 0], corners[:, 1], corners[:, 2]
         shares = []
@@ -107,5 +109,7 @@ class MeshWarp:
             per_y *= y
             per_x += per_y
             per_x += start
+            # a single pixel that a sliver of a triangle sends far off goes with its neighbours
+            np.copyto(per_x, cv2.medianBlur(per_x, 3), where=self._inside)
             found.append(per_x)
         return found[0], found[1]

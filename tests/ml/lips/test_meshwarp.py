@@ -56,6 +56,15 @@ def test_a_sliver_leaves_its_pixels_to_its_neighbours() -> None:
     assert x[:41, :21].max() < 25
 
 
+def test_no_single_pixel_is_sent_far_off() -> None:
+    places = np.array([[0.0, 0], [40, 0], [40, 40], [0, 40], [20, 20], [21.4, 20], [20, 21.4]])
+    there = places + np.concatenate([np.zeros((4, 2)), np.full((3, 2), 200.0)])
+    triangles = np.concatenate([TWO, [[4, 5, 6]]]).astype(np.int32)
+    x, y = MeshWarp(places, triangles, Window(0, 0, 50, 50)).maps(there)
+    assert x.max() < 60
+    assert y.max() < 60
+
+
 def test_a_window_ends_where_the_picture_does() -> None:
     assert around(SQUARE, 2, 100, 100) == Window(8, 8, 45, 35)
     assert around(SQUARE, 20, 45, 52) == Window(0, 0, 52, 45)
