@@ -41,6 +41,7 @@ from ml.voice.profile import VoiceProfile, build_profile
 from node.engines import EngineNames, Engines, Languages, describe, source_language, spoken_language
 from node.files import write_text
 from node.jobs import Remembering, ResultStore, mishaps
+from node.laid import Laid
 from node.listening import Heard, speech_of
 from node.marking import Origin, check_unmarked, marked_from, marking
 from node.report import EngineLine, Report, Tally, UtteranceLine, VoiceLine, median_of, remarks, utterance_line
@@ -75,14 +76,6 @@ class DubOptions:
     def languages(self) -> Languages:
         """What it is from and to."""
         return Languages(self.source, self.target)
-
-
-@dataclass(frozen=True)
-class Laid:
-    """A dub for a video: its sound goes to the file `sound`, and of each utterance it is told what was laid when."""
-
-    sound: Path
-    utterances: list[Utterance] = field(default_factory=list)
 
 
 class Progress(Protocol):
@@ -144,7 +137,7 @@ class Dubbing:
         again = blocks(source) if self._options.keep_background else nullcontext()
         origin = Origin(self.source or "und", self._options.target, source, marked=self._options.watermark)
         marks = marking(origin)
-        writing = AudioWriter(laid.sound if laid else output, tags=marks.tags)
+        writing = AudioWriter(output if laid is None else laid.sound, tags=marks.tags)
         with writing as writer, blocks(source) as sound, again as background:
             timeline = Timeline(background)
 
@@ -158,7 +151,7 @@ class Dubbing:
                 lines.append(utterance_line(utterance, tally.by_utterance.get(utterance.index, {}), done))
                 captions_of(utterance, captions)
                 if laid is not None:
-                    laid.utterances.append(utterance)
+                    laid.add(utterance)
 
             asyncio.run(run(heard.through(sound), stages, lay, observe))
             if not lines:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,8 +22,9 @@ from ml.languages import find, known
 from ml.speech.items import Utterance
 from ml.types import Audio, Samples, Speech
 from node.burning import Burning
-from node.dubbing import Dubbing, Laid, captions_of
+from node.dubbing import Dubbing, captions_of
 from node.filming import Filming, Said, Span
+from node.laid import Laid
 from node.report import FilmFacts, Report
 
 if TYPE_CHECKING:
@@ -85,10 +86,12 @@ def dub_video(
     check(source, target, copied=screen is None)  # all of it before an hour of work, not after
     start = lead(info.heard.offset) if info.heard else 0.0
     burn = isinstance(screen, Burning) or (screen is not None and screen.burn)
-    with tempfile.TemporaryDirectory(prefix="babelmesh-") as scratch:
-        laid = Laid(Path(scratch, "sound.wav"))
+    with (
+        tempfile.TemporaryDirectory(prefix="babelmesh-") as scratch,
+        Laid(Path(scratch, "sound.wav")) as laid,
+    ):
         report = dubbing.dub(source, target, progress, cold_start, laid)
-        captions = _captions(laid.utterances, start)
+        captions = _captions(laid, start)
         told = Sound(
             start=start,
             language=_iso(report.target),
@@ -110,7 +113,7 @@ def dub_video(
             facts = screen.film(source, target, captions[1], sound, extras, progress)
             notes = facts.notes
         else:
-            said = _said(laid.utterances, report.input_seconds, start, screen.lay)
+            said = _said(laid, report.input_seconds, start, screen.lay)
             said = replace(said, captions=captions[1] if burn else ())
             facts = screen.filming.film(source, target, said, sound, extras, progress)
             notes = facts.notes
@@ -175,7 +178,7 @@ def _mismatch(info: VideoInfo, audio: Audio, of_words: Curves | None) -> Iterato
         yield f"The sound is {abs(audio.seconds - info.seconds):.1f} s {longer} than the pictures."
 
 
-def _said(utterances: Sequence[Utterance], seconds: float, start: float, lay: Callable[[str], Ways]) -> Said:
+def _said(utterances: Iterable[Utterance], seconds: float, start: float, lay: Callable[[str], Ways]) -> Said:
     """What a dub says, on the time line of its sound. `lay` is asked only for a voice that does not tell its sounds."""
     from ml.lips.placed import placed
     from ml.lips.spoken import curves_of
@@ -200,7 +203,7 @@ def _replaced(info: VideoInfo) -> int:
     return info.heard.index if info.heard else 0
 
 
-def _captions(utterances: Sequence[Utterance], start: float) -> tuple[tuple[Cue, ...], tuple[Cue, ...]]:
+def _captions(utterances: Iterable[Utterance], start: float) -> tuple[tuple[Cue, ...], tuple[Cue, ...]]:
     """Subtitles of what was heard and of what is said, on the pictures' time line."""
     captions: tuple[list[Cue], list[Cue]] = ([], [])
     for utterance in utterances:

@@ -12,8 +12,8 @@ from ml.lips.types import OPEN
 from ml.speech.items import Utterance
 from ml.types import Audio, Phoneme, Speech, Transcript, Translation
 from node.burning import Burning, BurnOptions
-from node.dubbing import Laid
 from node.filming import Filming, Said
+from node.laid import Laid
 from node.report import FilmFacts, Report
 from node.revoicing import Screen, Ways, Words, dub_video, is_video, lipsync
 from tests.ml.video.clips import Recipe, Track, beep, make, packets
@@ -31,7 +31,8 @@ class Dubber:
         from ml.audio.write import write
 
         write(laid.sound, Audio(beep(2.0, 0.5)))
-        laid.utterances.extend(self._utterances)
+        for utterance in self._utterances:
+            laid.add(utterance)
         return Report(str(source), str(output), "en", "es", 2.0, 1.0, 0.0, (), None, (), {}, subtitles=("a.srt",))
 
 
