@@ -6,6 +6,7 @@ thread. Knows no file, no camera and no words.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from ml.lips.live_report import LiveReport
     from ml.lips.types import Curves, Picture
 
+_BEHIND = 0.5
+"""Seconds by which whoever takes pictures back may be behind; then no more are taken, so that memory stays bounded."""
 _PATIENCE = 1.0
 """Seconds after which a thread looks whether it is still wanted; all that matters wakes it."""
 
@@ -80,8 +83,9 @@ class LiveFilm:
         """The pictures of a stream, each as it leaves, until there are no more. `pictures` is iterated on a thread of
         its own and waits for the next one itself.
 
-        Closing the generator ends the stream once the picture that is waited for has come. Raises what `pictures`, the
-        tracker and the renderers raise; ValueError for a second stream.
+        Whoever takes them half a second late makes `pictures` wait. Closing the generator ends the stream once the
+        picture that is waited for has come. Raises what `pictures`, the tracker and the renderers raise; ValueError for
+        a second stream.
         """
         if self._taken_all or self._stopped:
             raise ValueError("a live film runs once: make another")
@@ -101,7 +105,9 @@ class LiveFilm:
         """Waits for the next picture that leaves; None when the stream is over."""
         with self._changed:
             while True:
-                self._left.extend(self._lips.leave(self._clock()))
+                if not self._left and (gone := self._lips.leave(self._clock())):
+                    self._left.extend(gone)
+                    self._changed.notify_all()
                 if self._left:
                     return self._left.popleft()
                 for job in jobs:
@@ -112,13 +118,22 @@ class LiveFilm:
                     return None
                 self._changed.wait(_PATIENCE if due is None else max(0.0, due - self._clock()))
 
+    def _oldest(self) -> float:
+        """When the first picture that is not taken back yet was, or is, due."""
+        if self._left:
+            return self._left[0].time + self._lips.options.delay
+        due = self._lips.due
+        return math.inf if due is None else due
+
     def _take(self, pictures: Iterable[Taken]) -> None:
         try:
             for taken in pictures:
                 with self._changed:
+                    while not self._stopped and self._oldest() < self._clock() - _BEHIND:
+                        self._changed.wait(_PATIENCE)
                     if self._stopped:
                         break
-                    self._left.extend(self._lips.enter(self._clock(), taken.time, taken.picture, taken.loud))
+                    self._lips.enter(self._clock(), taken.time, taken.picture, taken.loud)
                     self._changed.notify_all()
         finally:
             with self._changed:

@@ -58,6 +58,11 @@ class LiveOptions:
     pace: PaceOptions = field(default_factory=PaceOptions)
     looking: bool = True
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for no delay."""
+        if not self.delay > 0:
+            raise ValueError("lips take time: give a delay above 0 seconds")
+
 
 @dataclass(frozen=True, eq=False)
 class Left:
@@ -172,9 +177,9 @@ class LiveLips:
         """Pictures that wait."""
         return len(self._queue)
 
-    def enter(self, now: float, time: float, picture: Picture, loud: float = 1.0) -> list[Left]:
-        """Take a picture of `time` seconds, to keep; the pictures that leave by that. `loud` 0..1 is how loud the
-        speaker's own voice is, where several faces are to be told apart. Raises ValueError where time does not grow."""
+    def enter(self, now: float, time: float, picture: Picture, loud: float = 1.0) -> None:
+        """Take a picture of `time` seconds, to keep until it leaves. `loud` 0..1 is how loud the speaker's own voice
+        is, where several faces are to be told apart. Raises ValueError where time does not grow."""
         if self._times and time <= self._times[-1]:
             raise ValueError(f"a picture at {time} s cannot follow one at {self._times[-1]} s")
         self._times.append(time)
@@ -183,7 +188,6 @@ class LiveLips:
             self._interval = median(after - before for before, after in pairwise(last))
         self._queue.append(_Waiting(self._count, time, picture, loud, self._saying.state(time), now))
         self._count += 1
-        return self.leave(now)
 
     def say(self, now: float, start: float, curves: Curves) -> None:
         """A whole piece is said from `start` seconds on, in the time of the pictures: it is heard as the picture of

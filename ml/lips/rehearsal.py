@@ -15,10 +15,10 @@ from ml.lips.live import Left, LiveLips, Work
 
 @dataclass(frozen=True, eq=False)
 class Event:
-    """Something that happens at `at` seconds: `act` is told the time, and gives the pictures that leave by it."""
+    """Something that happens at `at` seconds: `act` is told the time."""
 
     at: float
-    act: Callable[[float], list[Left] | None]
+    act: Callable[[float], None]
 
 
 def rehearse(lips: LiveLips, events: Iterable[Event], cost: Callable[[Work], float]) -> Iterator[Left]:
@@ -44,7 +44,7 @@ def rehearse(lips: LiveLips, events: Iterable[Event], cost: Callable[[Work], flo
         elif due <= now:
             yield from lips.leave(now)
         elif event is not None:
-            yield from event.act(now) or ()
+            event.act(now)
             event = next(coming, None)
         if busy is None and (work := lips.work(now)) is not None:
             seconds = cost(work)

@@ -67,6 +67,29 @@ def test_while_one_mouth_takes_for_ever_pictures_go_on_leaving_unchanged() -> No
     assert film.report().moved == 0
 
 
+def test_who_takes_pictures_back_too_slowly_makes_the_source_wait_and_nothing_is_lost() -> None:
+    moment = [0.0]
+    lips = LiveLips(Watcher(), Painter, LiveOptions(0.1))
+    film = LiveFilm(lips, lambda: moment[0])
+    most, given = 0, 0
+
+    def pictures() -> Iterator[Taken]:
+        nonlocal given
+        for index in range(200):
+            moment[0] = max(moment[0], index / 25)
+            given += 1
+            yield Taken(index / 25, plain(index))
+
+    left = []
+    for each in film.run(pictures()):
+        left.append(each.index)
+        most = max(most, given - len(left))
+        moment[0] += 0.1  # an encoder that is slower than the camera
+    assert left == list(range(200))
+    assert most <= 18, "(0.1 + 0.5 s) * 25 pictures, and those at the doors"
+    assert film.report().waited.most > 100
+
+
 def test_words_may_come_bit_by_bit_from_another_place() -> None:
     painter = Painter()
     film = live(painter=painter, delay=0.2)

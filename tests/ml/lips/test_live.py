@@ -283,6 +283,7 @@ def test_memory_stays_the_same_however_long_a_stream_is() -> None:
         if index % 50 == 0:
             lips.say(now, now + 0.3, speech(1.5))
         lips.enter(now, now, blank)
+        lips.leave(now)
         while (work := lips.work(now)) is not None:
             if work.kind == "draw":
                 work.found = None
@@ -294,6 +295,11 @@ def test_memory_stays_the_same_however_long_a_stream_is() -> None:
     assert most <= 6
     assert len(lips._saying) <= 3
     assert len(lips._times) <= 240
+
+
+def test_lips_take_time() -> None:
+    with pytest.raises(ValueError, match="delay"):
+        LiveOptions(0.0)
 
 
 def test_skew_is_told_against_the_sound_that_is_heard() -> None:
