@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ml.lips.geometry import CHEEKS, INNER_LOWER, INNER_UPPER, HeadFrame, head_frame, measure, turned
 from ml.lips.meshwarp import Window
-from ml.lips.topology import Places, smooth
+from ml.lips.topology import Places, Values, smooth
 from ml.lips.types import Picture, Points
 
 _SIDE, _REACH, _DOWN = 192, 0.42, 0.28
@@ -26,13 +26,18 @@ _SEEN = 0.02
 """Eye-widths: the least gap that shows teeth."""
 _BOTH_ROWS = 0.16
 """Eye-widths: from this gap on the lower part of an open mouth goes with the jaw."""
-_CAVITY, _TONGUE, _TEETH, _DARK = (46.0, 21.0, 20.0), (108.0, 56.0, 52.0), (205.0, 196.0, 182.0), (76.0, 40.0, 34.0)
+_CAVITY, _TONGUE, _TEETH, _DARK = (46.0, 21.0, 20.0), (108.0, 56.0, 52.0), (210.0, 196.0, 181.0), (76.0, 40.0, 34.0)
 """Levels in the light in which cheeks have the level `_LIGHT`."""
 _ABOVE = 0.07
 """Eye-widths above the upper lip's line in which teeth go on that the lip covered."""
 _LIT, _DIM = 0.08, 0.45
 """Eye-widths of gap at which light falls on teeth, and the share of it that falls into a slit."""
 _LIGHT = 160.0
+_TOOTH_EDGES, _SHORTER = (0.0, 0.088, 0.155, 0.235, 0.5), (0.0, 0.007, 0.002, 0.01)
+"""Eye-widths from the middle to the edges of an incisor, the next one, a canine and the rest, and by how much each is
+shorter than the first."""
+_SHOWN, _RAISED = 0.024, 0.22
+"""Eye-widths of teeth that are seen below a lip at rest, and what a gap adds to them."""
 
 Colours = npt.NDArray[np.float32]
 """Levels `[h, w, 3]`."""
@@ -102,8 +107,9 @@ class Interior:
         colours = _mix(np.array(_CAVITY) * gain, np.array(_TONGUE) * gain, tongue)
         pattern = self._pattern
         if pattern is None or pattern.gap < _SEEN:
-            row = smooth((top + 0.055 * (1 - 0.25 * aside**2) - y) / 0.012) * smooth((1.25 - np.abs(aside) * 1.3) / 0.4)
-            teeth = np.array(_TEETH) * np.minimum(gain, 1.1) * (0.62 + 0.38 * (1 - np.abs(aside)))[..., None]
+            teeth, row = _row_of_teeth(x - (upper[0, 0] + upper[-1, 0]) / 2, y - top, float(height.max()))
+            row *= smooth((1.25 - np.abs(aside) * 1.3) / 0.4)
+            teeth = teeth * _enamel(np.asarray(light) / _LIGHT) * (0.62 + 0.38 * (1 - np.abs(aside)))[..., None]
             colours = _mix(colours, teeth, row)
         else:
             gain = np.clip(np.asarray(light) / np.maximum(pattern.light, 1), 0.6, 1.6)
@@ -147,6 +153,23 @@ def light_of(picture: Picture, points: Points) -> npt.NDArray[np.float64]:
     height, width = picture.shape[:2]
     at = np.clip(points[list(CHEEKS), :2].astype(int), 0, [width - 1, height - 1])
     return np.asarray(picture[at[:, 1], at[:, 0]].mean(axis=0))
+
+
+def _row_of_teeth(aside: Values, below: Values, gap: float) -> tuple[Values, Values]:
+    """Colours `[h, w, 3]` of a plain row of upper teeth and how much of each pixel it covers, by eye-widths from its
+    middle and below the upper lip, which shows the more of it, the wider the gap is."""
+    edges = np.array(_TOOTH_EDGES)
+    number = np.clip(np.searchsorted(edges, np.abs(aside)) - 1, 0, len(edges) - 2)
+    width = edges[number + 1] - edges[number]
+    across = np.abs((np.abs(aside) - edges[number]) / width * 2 - 1)  # 0: the middle of a tooth, 1: its edge
+    length = _SHOWN + _RAISED * gap - np.array(_SHORTER)[number] - 0.008 * across**4
+    colours = np.array(_TEETH) * (1 - 0.16 * across**6 - 0.10 * smooth(below / np.maximum(length, 1e-3)))[..., None]
+    return colours, smooth((length - below) / 0.018 + 0.5)
+
+
+def _enamel(gain: Values) -> Values:
+    """What light makes of the colour of teeth `[3]`: much less of the skin's own colour than cheeks have."""
+    return np.asarray(np.clip(0.75 * gain.mean() + 0.25 * gain, 0.6, 1.1))
 
 
 def _drawn(outline: Places) -> npt.NDArray[np.uint8]:

@@ -20,7 +20,7 @@ from ml.lips.sampling import Sampler
 from ml.lips.sealed import sealed, shadow
 from ml.lips.shapes import Shapes
 from ml.lips.targets import targets
-from ml.lips.topology import Places, topology, with_ring
+from ml.lips.topology import Places, smooth, topology, with_ring
 from ml.lips.types import LANDMARKS, Face, Mask, Mouth, Patch, Picture, Points
 
 _SMALLEST = 16.0
@@ -31,6 +31,8 @@ _READ = (0.0, 0.020, 0.035, 0.050, 0.067, 0.080, 0.100, 0.122, 0.147, 0.160)
 _DRAWN = (0.0, 0.016, 0.028, 0.040, 0.053, 0.063, 0.080, 0.104, 0.140, 0.157)
 """Gaps in eye-widths as they are read, and as they were drawn: the mean of what the tracker and the second judge read
 (less what this reads of shut lips) on the still of the tests at 480p and 720p, before and after encoding."""
+_PARTED, _OWN = 0.03, 0.35
+"""Eye-widths of a gap from which on lips that shut need a shadow; how much of it those need that have their own."""
 _TUCKED = 0.008
 """Eye-widths by which lips are read within their inner lines, where teeth or shadow may be."""
 
@@ -152,7 +154,8 @@ class WarpRenderer:
         self._interior.learn(picture, face.points)
         pixels, mask = moved(laid, picture, self._sampler)
         light = light_of(picture, face.points)
-        shadow(pixels, laid.places[:LANDMARKS] - [laid.window.x, laid.window.y], laid.head, laid.strength)
+        new = _OWN + (1 - _OWN) * float(smooth(np.array(measure(face.points).gap / _PARTED)))
+        shadow(pixels, laid.places[:LANDMARKS] - [laid.window.x, laid.window.y], laid.head, new * laid.strength)
         fill_mouth(self._interior, laid, light, pixels, mask)
         return Patch(laid.window.x, laid.window.y, pixels, mask)
 

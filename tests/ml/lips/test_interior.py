@@ -90,3 +90,25 @@ def test_teeth_go_on_where_the_lip_covered_them() -> None:
     colours = interior.paint(WINDOW, HEAD, places, np.full(3, 160))
     column, row = np.round(places[13] + [0, 0.02 * HEAD.unit] - [WINDOW.x, WINDOW.y]).astype(int)
     assert colours[row, column].min() > 70, "a dark line along the lip looks drawn"
+
+
+def test_painted_teeth_are_whiter_than_the_skin_and_have_edges() -> None:
+    places = opened(0.2)
+    light = np.array([200.0, 140.0, 110.0])
+    colours = Interior().paint(WINDOW, HEAD, places, light)
+    middle = np.round((places[13] + [0, 0.03 * HEAD.unit]) - [WINDOW.x, WINDOW.y]).astype(int)
+    tooth = colours[middle[1], middle[0] + 3]
+    assert tooth[0] - tooth[2] < 0.6 * (light[0] - light[2])
+    across = colours[middle[1], middle[0] - 12 : middle[0] + 13].mean(axis=1)
+    assert across.max() > 1.05 * across.min(), "one white bar is no row of teeth"
+
+
+def test_a_raised_lip_shows_more_of_the_teeth() -> None:
+    def length(gap: float) -> int:
+        places = opened(gap)
+        column = round(float(places[13, 0])) - WINDOW.x + 3
+        colours = Interior().paint(WINDOW, HEAD, places, np.full(3, 160))
+        first, last = (round(float(places[at, 1])) - WINDOW.y for at in (13, 14))
+        return int((colours[first : last + 1, column].mean(axis=1) > 110).sum())
+
+    assert 0 < length(0.1) < length(0.25)
