@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import av
@@ -17,7 +19,7 @@ from ml.engines.protocols import EngineHome
 from ml.errors import Unavailable
 from ml.lips.tracker import tracker_at
 from ml.video.probe import probe
-from tests.ml.video.clips import Recipe, Track, make, packets
+from tests.ml.video.clips import Recipe, Track, make, packets, picture
 
 NODE = [sys.executable, "-c", "from cli.app import main; main()"]
 
@@ -95,6 +97,89 @@ def test_another_sound_with_its_words(environment, talk, repository, tmp_path):
     assert facts["renderer"] == "warp"
     assert facts["curves"] == ("alignment" if text else "sound")
     assert any("longer than the pictures" in note for note in facts["notes"])
+
+
+EMPTY, COVERED = range(12, 20), range(28, 36)
+
+
+def troubled(index: int, width: int, height: int) -> np.ndarray:
+    """The face, which is gone for a second, and behind a microphone for another."""
+    if index in EMPTY:
+        return np.full((height, width, 3), 90, np.uint8)
+    shown = picture(0, width, height).copy()
+    if index in COVERED:
+        y, x = np.ogrid[:height, :width]
+        shown[(x - 0.51 * width) ** 2 + (y - 0.7 * height) ** 2 < (0.075 * height) ** 2] = 20
+    return shown
+
+
+def test_a_face_that_is_gone_or_covered_keeps_its_own_pixels_and_is_counted(environment, repository, tmp_path):
+    sound = repository / "examples" / "audio" / "lj.flac"
+    source = make(tmp_path / "a.mp4", Recipe(count=48, width=320, height=240, rate=8, shows=troubled))
+    out = tmp_path / "b.mp4"
+    done = node(environment, "lipsync", source, sound, "-o", out, "--lips", "warp", "--no-hardware", "--json")
+    facts = json.loads(done.stdout)
+    assert (facts["pictures"], facts["found"], facts["turned"]) == (48, 32, 0)
+    assert (facts["covered"], facts["lost"]) == (8, 8)
+    assert (facts["moved"], facts["faceless"], facts["kept"], facts["silent"]) == (32, 16, 0, 0)
+    assert facts["untold"] == facts["left"] == 0
+    rows = zip(pictures(source), pictures(out), strict=True)
+    changed = [float(np.abs(one - other)[140:200, 120:210].mean()) for one, other in rows]
+    untouched = [changed[at] for at in (*EMPTY, *COVERED)]
+    assert max(untouched) < 2.5, "but for what the encoder does"
+    assert np.median([much for at, much in enumerate(changed) if at not in (*EMPTY, *COVERED)]) > 2 * max(untouched)
+
+
+@pytest.fixture(scope="module")
+def long_talk(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> tuple[Path, Path]:
+    """A minute of a face, and a minute of speech."""
+    from ml.audio.write import write
+    from ml.types import Audio
+
+    folder = tmp_path_factory.mktemp("long")
+    spoken = read(repository / "examples" / "audio" / "lj.flac").samples
+    write(folder / "speech.wav", Audio(np.tile(spoken, 10)[: 60 * 16_000]))
+    return make(folder / "talk.mp4", Recipe(count=480, width=320, height=240, rate=8)), folder / "speech.wav"
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_where_it_was(environment, babelmesh_home, long_talk, tmp_path):
+    out = tmp_path / "b.mp4"
+    line = ["lipsync", *map(str, long_talk), "-o", str(out), "--lips", "warp", "--no-hardware", "--json"]
+    with subprocess.Popen([*NODE, *line], env=environment, stdout=subprocess.DEVNULL) as running:
+        while running.poll() is None and not list(babelmesh_home.glob("jobs/film-*/0*.mp4")):
+            time.sleep(0.01)
+        running.send_signal(signal.SIGKILL)
+    assert running.returncode == -signal.SIGKILL, "it was not yet done"
+    assert not list(tmp_path.iterdir())
+    facts = json.loads(node(environment, *line).stdout)
+    assert facts["resumed"] >= 80, "the first ten seconds at least"
+    assert facts["moved"] + facts["kept"] + facts["silent"] + facts["faceless"] == facts["pictures"] == 480
+    assert facts["found"] + facts["turned"] + facts["covered"] + facts["lost"] == 480
+    assert len(packets(out)) == 480
+    whole = tmp_path / "whole.mp4"
+    undisturbed = json.loads(node(environment, *line[:3], "-o", whole, *line[5:]).stdout)
+    assert undisturbed["resumed"] == 0
+    assert [undisturbed[one] for one in ("moved", "silent")] == [facts[one] for one in ("moved", "silent")]
+    for one, other in zip(pictures(whole), pictures(out), strict=True):
+        assert np.abs(one - other).mean() < 0.5
+    assert not list(babelmesh_home.glob("jobs/film-*"))
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_video(environment, long_talk, tmp_path):
+    def peak(seconds: int) -> float:
+        """Megabytes that a run took at most."""
+        source = make(tmp_path / f"{seconds}.mp4", Recipe(count=8 * seconds, width=320, height=240, rate=8))
+        line = ["lipsync", str(source), str(long_talk[1]), "-o", str(tmp_path / f"{seconds}.out.mp4"), "--no-hardware"]
+        running = subprocess.Popen([*NODE, *line], env=environment, stdout=subprocess.DEVNULL)
+        _, status, used = os.wait4(running.pid, 0)
+        running.returncode = os.waitstatus_to_exitcode(status)
+        assert running.returncode == 0
+        return used.ru_maxrss / 1024
+
+    short, long = peak(30), peak(180)
+    assert long - short < 60, "1,200 more pictures are 276 MB"
 
 
 @pytest.mark.parametrize(

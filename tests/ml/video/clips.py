@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
@@ -73,6 +74,8 @@ class Recipe:
     metadata: dict[str, str] = field(default_factory=dict)
     chapters: tuple[tuple[float, float, str], ...] = ()
     cover: bool = False
+    shows: Callable[[int, int, int], np.ndarray] = picture
+    """A picture `[H, W, 3]` by its number, its width and its height."""
 
 
 def make(path: Path, recipe: Recipe | None = None) -> Path:
@@ -101,7 +104,7 @@ def make(path: Path, recipe: Recipe | None = None) -> Path:
         if stream is not None:
             times = recipe.times or tuple(at / recipe.rate for at in range(recipe.count))
             for index, time in enumerate(times):
-                rgb = av.VideoFrame.from_ndarray(picture(index, recipe.width, recipe.height), "rgb24")
+                rgb = av.VideoFrame.from_ndarray(recipe.shows(index, recipe.width, recipe.height), "rgb24")
                 level = 2 if recipe.full_range else 1
                 matrix = {1: 1, 6: 5, 9: 9}.get(recipe.colour[0]) if recipe.colour else None
                 frame = rgb.reformat(format=recipe.pixels, dst_colorspace=matrix, dst_color_range=level)
