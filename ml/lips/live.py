@@ -18,11 +18,11 @@ from typing import get_args
 
 from ml.lips.attention import Attention
 from ml.lips.dominance import Rows
-from ml.lips.geometry import Lips, measure
 from ml.lips.live_report import Fate, LiveReport, Tally
 from ml.lips.mouths import Habit, mouths
 from ml.lips.pace import Kind, Pace, PaceOptions
 from ml.lips.saying import AROUND, FORESIGHT, Saying, State
+from ml.lips.speakers import Speakers
 from ml.lips.speaking import Wanted
 from ml.lips.types import Curves, Face, FaceTracker, Mouth, Patch, Picture, Renderer, Source, put
 from ml.lips.warp import eased
@@ -36,11 +36,6 @@ _LAID_OUT, _MARGIN, _KEPT = 0.4, 0.5, 1.5
 those that are over are kept as long as that takes."""
 _TICK = 1e-9
 """Seconds by which a picture may leave early: the rounding of a sum."""
-_LIPS_KEPT, _LEARN_EVERY, _LEARN_SLOWLY = 1500, 10, 1.0
-"""Pictures from which a speaker's habit is learnt; after how many more it is learnt again; seconds over which it is
-then taken on."""
-_SPEAKERS = 6
-"""Renderers that are kept; the one that was not seen for longest goes."""
 
 
 @dataclass(frozen=True)
@@ -96,37 +91,6 @@ class _Waiting:
     """Its lips were drawn to try whether there is time."""
 
 
-@dataclass(eq=False)
-class _Speaker:
-    """One face's renderer, and how its lips stood."""
-
-    renderer: Renderer
-    habit: Habit
-    lips: deque[Lips] = field(default_factory=lambda: deque(maxlen=_LIPS_KEPT))
-    seen: float = 0.0
-    aim: Habit | None = None
-    count: int = 0
-    fixed: bool = False
-    """The habit was told, and stays."""
-
-    def learn(self, time: float, face: Face) -> None:
-        """Take account of one more picture."""
-        lasted, self.seen = max(0.0, time - self.seen), time
-        if self.fixed:
-            return
-        self.lips.append(measure(face.points))
-        self.count += 1
-        if self.count % _LEARN_EVERY == 1:
-            first, self.aim = self.aim is None, Habit.learnt(self.lips)
-            if first:
-                self.habit = self.aim
-        if self.aim is not None:
-            share = 1 - math.exp(-lasted / _LEARN_SLOWLY)
-            old, new = self.habit, self.aim
-            pairs = ((old.opening, new.opening), (old.width, new.width), (old.smile, new.smile))
-            self.habit = Habit(*(before + (after - before) * share for before, after in pairs))
-
-
 @dataclass(frozen=True, eq=False)
 class Found:
     """What work found: the faces whose lips are to move, or the patches with their mouths."""
@@ -157,13 +121,13 @@ class LiveLips:
         self, tracker: FaceTracker, renderer: Callable[[], Renderer], options: LiveOptions | None = None
     ) -> None:
         """`renderer` makes one for each face; they are closed with this, the tracker is not."""
-        self._tracker, self._make, self.options = tracker, renderer, options or LiveOptions()
+        self._tracker, self.options = tracker, options or LiveOptions()
         self._attention = Attention(self.options.face)
         self._saying, self._pace, self._tally = Saying(), Pace(self.options.pace), Tally()
         self._queue: deque[_Waiting] = deque()
         self._times: deque[float] = deque(maxlen=_RECENT)
         self._interval = _USUAL
-        self._speakers: dict[int, _Speaker] = {}
+        self._speakers = Speakers(renderer, self.options.habit)
         self._count = 0
         self._heard: float | None = None
         self._worst = 0
@@ -263,9 +227,7 @@ class LiveLips:
 
     def close(self) -> None:
         """Close the renderers; a second call does nothing."""
-        for speaker in self._speakers.values():
-            speaker.renderer.close()
-        self._speakers = {}
+        self._speakers.close()
 
     def _told(self, now: float, source: Source = "phonemes", start: float = math.inf) -> None:
         """What was drawn for other words is drawn anew."""
@@ -308,20 +270,11 @@ class LiveLips:
         chosen = self._attention.turn(waiting.time, faces, waiting.loud)
         here = tuple(face for face in faces if face.track in chosen)
         for face in here:
-            speaker = self._speaker(face.track, waiting.time)
+            speaker = self._speakers.meet(face.track, waiting.time)
             speaker.learn(waiting.time, face)
             if show and self.options.looking:
                 speaker.renderer.offer(waiting.index, waiting.picture, face)
         return Found(faces=here)
-
-    def _speaker(self, track: int, time: float) -> _Speaker:
-        if track not in self._speakers:
-            if len(self._speakers) >= _SPEAKERS:
-                oldest = min(self._speakers, key=lambda each: self._speakers[each].seen)
-                self._speakers.pop(oldest).renderer.close()
-            known = self.options.habit
-            self._speakers[track] = _Speaker(self._make(), known or Habit(), fixed=known is not None, seen=time)
-        return self._speakers[track]
 
     def _drawing(self, waiting: _Waiting, *, unseen: bool) -> Work:
         """The work of drawing the mouths of a picture, laid out as all is known now."""
@@ -329,7 +282,7 @@ class LiveLips:
         wanted = [
             (speaker.renderer, face, eased(self._mouth(waiting.time, speaker.habit), face.points, 1 - share))
             for face in waiting.faces or ()
-            if (speaker := self._speakers.get(face.track)) is not None
+            if (speaker := self._speakers.known(face.track)) is not None
         ]
         work = Work(waiting.index, "draw", partial(_drawn, waiting.index, waiting.picture, wanted))
         work.version, work.unseen = waiting.version, unseen
