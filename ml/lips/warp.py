@@ -32,7 +32,8 @@ _DRAWN = (0.0, 0.016, 0.028, 0.040, 0.053, 0.063, 0.080, 0.104, 0.140, 0.157)
 """Gaps in eye-widths as they are read, and as they were drawn: the mean of what the tracker and the second judge read
 (less what this reads of shut lips) on the still of the tests at 480p and 720p, before and after encoding."""
 _PARTED, _OWN = 0.03, 0.35
-"""Eye-widths of a gap from which on lips that shut need a shadow; how much of it those need that have their own."""
+"""Eye-widths of a gap from which on something is seen between lips, and a shadow is needed where they shut; how much of
+it those need that have their own."""
 _TUCKED = 0.008
 """Eye-widths by which lips are read within their inner lines, where teeth or shadow may be."""
 
@@ -95,13 +96,20 @@ def moved(scene: Scene, picture: Picture, sampler: Sampler) -> tuple[Picture, Ma
     """A face's own pixels carried to their new places, without what lay between the lips; and where they are others
     than before."""
     window = scene.window
-    x, y = scene.mesh.maps(tucked(scene.source, scene.head, scene.strength) - [window.x, window.y])
+    share = _parted(scene) * scene.strength
+    x, y = scene.mesh.maps(tucked(scene.source, scene.head, share) - [window.x, window.y])
     part, left, top = _read(picture, x, y, window)
     lips = scene.source[:LANDMARKS] - [window.x + left, window.y + top]
     part = sealed(part, lips, scene.head.unit, scene.strength)
     changed = _differs(x, np.arange(window.width)) | _differs(y, np.arange(window.height)[:, None])
     pixels = sampler.sample(part, x - np.float32(left), y - np.float32(top))
     return pixels, changed.view(np.uint8) * np.uint8(255)
+
+
+def _parted(scene: Scene) -> float:
+    """Whether something was seen between the lips of a face, 0..1."""
+    lips = scene.head.to_head(scene.source[[13, 82, 312, 14, 87, 317]])[:, 1]
+    return float(smooth((lips[3:].mean() - lips[:3].mean()) / _PARTED))
 
 
 def tucked(source: Places, head: HeadFrame, share: float = 1.0) -> Places:
@@ -154,8 +162,8 @@ class WarpRenderer:
         self._interior.learn(picture, face.points)
         pixels, mask = moved(laid, picture, self._sampler)
         light = light_of(picture, face.points)
-        new = _OWN + (1 - _OWN) * float(smooth(np.array(measure(face.points).gap / _PARTED)))
-        shadow(pixels, laid.places[:LANDMARKS] - [laid.window.x, laid.window.y], laid.head, new * laid.strength)
+        new = (_OWN + (1 - _OWN) * _parted(laid)) * laid.strength
+        shadow(pixels, laid.places[:LANDMARKS] - [laid.window.x, laid.window.y], laid.head, new)
         fill_mouth(self._interior, laid, light, pixels, mask)
         return Patch(laid.window.x, laid.window.y, pixels, mask)
 
