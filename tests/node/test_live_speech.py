@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,10 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ml.audio.read import read
+from ml.engines.protocols import EngineHome
+from ml.engines.registry import Registry, discover
+from ml.errors import Unavailable, UnsupportedLanguage
 from ml.lips.types import Curves
 from ml.speech.live import Caption, Said
 from ml.types import SAMPLE_RATE, Audio, Delivery, Phoneme, Speech, Transcript, Translation
-from node.live_speech import Answer, Line, WallClock, WorkClock, interpreted, recited
+from node.live_speech import Answer, Line, WallClock, WorkClock, interpreted, live_translator, recited
+from tests.conftest import ROOT
 
 
 class Time:
@@ -158,3 +164,25 @@ def test_a_wall_clock_waits_until_it_is_stopped() -> None:
     clock.stop()
     clock.until(clock.now() + 1e6)
     assert clock.stopped
+
+
+@pytest.mark.slow
+def test_the_live_translation_of_a_recording_is_followed(models_dir: Path) -> None:
+    registry = Registry(discover(), EngineHome(models_dir))
+    try:
+        own = read(ROOT / "examples/audio/lj.flac")
+        clock = WorkClock()
+        try:
+            translator = live_translator(registry, "en", "es", own)
+        except (Unavailable, UnsupportedLanguage) as missing:
+            pytest.skip(f"needs engines for English and Spanish: {missing.remedy}")
+        sound = [own.samples, np.zeros(2 * SAMPLE_RATE, np.float32)]
+        answers = list(clock.running(interpreted(translator, sound, clock)))
+    finally:
+        registry.close()
+    assert answers
+    assert all(each.at > 0 for each in answers)
+    for each in answers:
+        assert each.speech.language == "es"
+        assert each.curves.source == "phonemes"
+        assert abs(len(each.curves.values) / 100 - each.speech.audio.seconds) < 0.02
