@@ -98,6 +98,7 @@ class Copies:
         for attachment in source.streams.attachments:
             self._attach(attachment)
         self._chapters()
+        self._say_what_is_lost()
         self._container.metadata.update(_described(source.metadata))
 
     def _add_subtitle(self, stream: SubtitleStream, what: str) -> None:
@@ -141,6 +142,15 @@ class Copies:
 
     def _left_out(self, what: str, kind: str) -> None:
         self.notes.append(f"{what} ({kind}) is left out, because this container does not hold it; .mkv may.")
+
+    def _say_what_is_lost(self) -> None:
+        streams, chosen = self._source.container.streams, self._source.video.index
+        still = Disposition.attached_pic | Disposition.timed_thumbnails
+        others = [one for one in streams.video if one.index != chosen and not one.disposition & still]
+        if others:
+            self.notes.append(f"Of {len(others) + 1} tracks of pictures one is kept: the first, or the default one.")
+        if streams.data and not self._source.container.chapters():  # MP4 keeps chapters in one, too
+            self.notes.append("Tracks of data, such as time codes of a camera, are left out.")
 
     def _chapters(self) -> None:
         shifted = []

@@ -45,6 +45,22 @@ def test_of_subtitles_ours_is_shown_by_itself_or_none(tmp_path, name):
     assert not any(track.default for track in probe(tmp_path / "burnt.mkv").subtitles)
 
 
+def test_a_second_track_of_pictures_is_left_out_and_said(tmp_path, clip):
+    with av.open(clip) as source, av.open(tmp_path / "two.mkv", "w") as target:
+        copies = [target.add_stream_from_template(source.streams.video[0]) for _ in range(2)]
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                for copy in copies:
+                    again = av.Packet(bytes(packet))
+                    again.pts, again.dts, again.time_base, again.stream = packet.pts, packet.dts, packet.time_base, copy
+                    again.is_keyframe = packet.is_keyframe
+                    target.mux(again)
+    done = remux(tmp_path / "two.mkv", tmp_path / "one.mp4")
+    assert any("2 tracks of pictures one is kept" in note for note in done.notes)
+    assert done.pictures == 20
+    assert remux(clip, tmp_path / "whole.mp4").notes == (), "chapters are no data that is lost"
+
+
 def test_all_sound_is_kept_when_none_is_replaced(tmp_path, clip):
     remux(clip, tmp_path / "a.mp4")
     assert [t.language for t in probe(tmp_path / "a.mp4").audio] == ["eng", "deu"]
