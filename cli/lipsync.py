@@ -89,6 +89,13 @@ def film_options(wishes: LipWishes) -> FilmOptions | None:
     )
 
 
+def check_shown(options: FilmOptions, video: Path, result: Path) -> None:
+    """Raise BadUsage where what is to be looked at would overwrite the video or the result."""
+    for path in (options.shown.preview, options.shown.sheet):
+        if path is not None and path.resolve() in (video.resolve(), result.resolve()):
+            raise BadUsage(f"{path} cannot be both a video and what shows its lips.", "Give it another name.")
+
+
 def lipsync(
     video: Path,
     sound: Path,
@@ -122,6 +129,7 @@ def lipsync(
     target = output or video.with_name(f"{video.stem}.lips.mp4")
     if target.exists() and video.exists() and target.samefile(video):
         raise BadUsage(f"The result would overwrite its own input {video}.", "Name another file with -o.")
+    check_shown(options, video, target)
     with household(common) as node:
         from node.revoicing import lipsync as put
 

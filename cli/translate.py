@@ -16,7 +16,7 @@ from cyclopts import Parameter
 
 from cli.common import Common, household
 from cli.errors import BadUsage
-from cli.lipsync import LipWishes, film_options
+from cli.lipsync import LipWishes, check_shown, film_options
 from cli.render import progress_bars, show_error, show_line, show_report, write_json
 
 if TYPE_CHECKING:
@@ -231,6 +231,9 @@ def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, asked: _Pi
             _check_burn(options.target, (output for _, output in jobs.pairs))
         if asked.lips is not None and asked.lips.shown != Shown() and len(jobs.pairs) > 1:
             raise BadUsage("A preview or a sheet is of one video.", "Translate the videos one by one.")
+        if asked.lips is not None:
+            for source, output in jobs.pairs:
+                check_shown(asked.lips, source, output)
         if common.json and jobs.to_stdout:
             raise BadUsage("Sound and JSON cannot both go to standard output.", "Name a file with -o.")
         aloud = node.registry.listen()

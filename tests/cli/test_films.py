@@ -338,6 +338,8 @@ def test_high_dynamic_range_is_refused_before_any_work_but_where_pictures_are_co
         (("--text", "hello", "--burn"), "--burn is for recordings, and not for --text."),
         (("TALK", "--burn", "--to", "ja"), "No font on this machine has letters for \u3042"),
         (("TALK", "--lips", "off", "--preview", "b.mp4"), "With --lips off there is no before and after"),
+        (("TALK", "--preview", "TALK"), "cannot be both a video and what shows its lips"),
+        (("TALK", "-o", "b.mp4", "--preview", "b.mp4"), "cannot be both a video and what shows its lips"),
         (("TALK", "-o", "nowhere/b.mp4"), "nowhere"),
         (("TALK", "-o", "b.webm"), "b.webm"),
     ],
