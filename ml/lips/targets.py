@@ -77,12 +77,11 @@ def moves(places: Places, mouth: Mouth) -> Places:
     beside = np.maximum(0, np.abs(aside) - 1)
     away = np.maximum(0, np.maximum(above - y, y - below))
     wider = float(np.clip(mouth.half_width / half, _NARROWEST, _WIDEST)) - 1
-    moved_x = wider * np.clip(x - middle, -half, half) * np.exp(-((beside / 0.6) ** 2) - (away / 0.16) ** 2)
+    moved_x = wider * np.clip(x - middle, -half, half) * np.exp(-((beside / 0.22) ** 2) - (away / 0.2) ** 2)
     smile = float(seam[_UPPER_MIDDLE] - (places[_INNER_CORNERS[0], 1] + places[_INNER_CORNERS[1], 1]) / 2)
     flatter = _FLATTER * mouth.round * max(0.0, smile)
-    moved_y = moved_y + flatter * np.minimum(np.abs(aside), 1) ** 2 * np.exp(
-        -((beside / 0.5) ** 2) - (away / 0.16) ** 2
-    )
+    near = np.exp(-((beside / 0.5) ** 2) - (away / 0.16) ** 2)
+    moved_y = moved_y + flatter * np.minimum(np.abs(aside), 1) ** 2 * near
     at_corner = (np.abs(aside) > 0.8) & (away < 0.02)
     moved_y = moved_y + np.where(at_corner, 0.18 * jaw * np.exp(-((np.abs(np.abs(aside) - 1) / 0.4) ** 2)), 0)
     return np.asarray(np.stack([moved_x, moved_y], axis=1) * smooth((y - _TOP) / _FADE)[:, None])
