@@ -67,7 +67,7 @@ class Burning:
             return _facts(remux(source, target, extras, sound()), "copied", ("There are no words to draw.",))
         info = probe(source)
         refuse_hdr(info)
-        captions = Captions(cues, info.width, info.height)
+        captions = Captions(cues, info.width, info.height, aspect=float(info.aspect))
         options = VideoOptions(quality=self._options.quality, hardware="auto" if self._options.hardware else "off")
         key = self._key(source, cues)
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -114,7 +114,8 @@ class Filming:
 
         info = probe(source)
         options = VideoOptions(quality=self._options.preset, hardware="auto" if self._options.hardware else "off")
-        captions = Captions(said.captions, info.width, info.height) if said.captions else None
+        aspect = float(info.aspect)
+        captions = Captions(said.captions, info.width, info.height, aspect=aspect) if said.captions else None
         key = self._key(source, said, sound)
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._options.shown != Shown():

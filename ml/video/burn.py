@@ -42,8 +42,11 @@ _LETTERS = {
 class Captions:
     """Draws the texts of a video of one size, each while it is on screen."""
 
-    def __init__(self, cues: Sequence[Cue], width: int, height: int, font: Path | None = None) -> None:
-        """`font` is a TrueType or OpenType file; None: one of this machine that has all letters.
+    def __init__(
+        self, cues: Sequence[Cue], width: int, height: int, font: Path | None = None, aspect: float = 1.0
+    ) -> None:
+        """`font` is a TrueType or OpenType file; None: one of this machine that has all letters. A pixel is `aspect`
+        times as wide as high where it is shown, and letters are drawn to look right there.
 
         Raises Unavailable where no font has them, or the scripts cannot be laid out here.
         """
@@ -52,10 +55,11 @@ class Captions:
         self._cues = sorted((cue for cue in cues if cue.text.strip()), key=lambda cue: cue.start)
         self._reach = list(accumulate((cue.end for cue in self._cues), max))
         """For each text when it and all before are over."""
-        self._width, self._height = width, height
+        self._width, self._height = max(1, round(width * aspect)), height
+        self._squeeze = width / self._width
         text = "".join(cue.text for cue in cues)
         _check_layout(text)
-        self._size = max(_LEAST, round(_SIZE * min(width, height)))
+        self._size = max(_LEAST, round(_SIZE * min(self._width, height)))
         self._font = ImageFont.truetype(str(font_for(text, font)), self._size)
         self._drawn: tuple[Cue, tuple[int, int, npt.NDArray[np.uint8]] | None] | None = None
 
@@ -110,7 +114,10 @@ class Captions:
         box = layer.getbbox()
         if box is None:
             return None
-        return box[0], box[1], np.asarray(layer.crop(box), np.uint8)
+        text_layer = layer.crop(box)
+        if self._squeeze != 1:
+            text_layer = text_layer.resize((max(1, round(text_layer.width * self._squeeze)), text_layer.height))
+        return round(box[0] * self._squeeze), box[1], np.asarray(text_layer, np.uint8)
 
     def _wrapped(self, text: str) -> Iterable[str]:
         """Lines that fit; a word that does not is broken."""

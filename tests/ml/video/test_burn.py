@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import features
+from PIL import Image, features
 
 from ml.errors import Unavailable
 from ml.languages import languages
@@ -71,6 +71,18 @@ def test_a_long_line_is_broken_and_stays_in_the_picture():
         assert x >= 0.03 * 320
         assert wide <= 0.95 * 320
         assert high > 2 * 12
+
+
+@pytest.mark.parametrize("aspect", [16 / 11, 0.5])
+def test_where_pixels_are_not_square_letters_look_as_they_should(aspect):
+    square, stored = np.zeros((240, 480, 3), np.uint8), np.zeros((240, round(480 / aspect), 3), np.uint8)
+    cues = [Cue(0, 1, "word " * 12)]
+    there = Captions(cues, 480, 240).draw(0, square)
+    here = Captions(cues, stored.shape[1], 240, aspect=aspect).draw(0, stored)
+    assert (here[1], here[3]) == (there[1], there[3])
+    assert (here[0] * aspect, here[2] * aspect) == pytest.approx((there[0], there[2]), abs=2 * aspect)
+    shown = np.asarray(Image.fromarray(stored).resize((480, 240)), int)
+    assert np.corrcoef(shown.ravel(), square.ravel())[0, 1] > 0.8
 
 
 def test_the_same_text_is_drawn_the_same_each_time():
