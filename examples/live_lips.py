@@ -6,8 +6,6 @@ lips that say what is said meanwhile: sentences that are given, or the live tran
     ... --computed --slow 3 --json      as fast as may be, as it would be on a machine that is three times slower
 """
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import json
@@ -25,13 +23,14 @@ from ml.lips.live import LiveOptions
 from ml.lips.presets import PRESETS
 from ml.lips.renderers import renderer_at
 from ml.lips.tracker import tracker_at
+from ml.threads import limit_threads
 from node.live_file import Cast, LivePace, film_live
 from node.live_speech import interpreted, live_translator, recited
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("video", type=Path)
 parser.add_argument("result", type=Path)
-parser.add_argument("--text")
+parser.add_argument("--text", help="what is said; without it the sound is translated")
 parser.add_argument("--from", dest="source", default="en")
 parser.add_argument("--to", default="es")
 parser.add_argument("--lips", choices=("warp", "bank"), default="bank")
@@ -41,15 +40,14 @@ parser.add_argument("--computed", action="store_true", help="on a computed clock
 parser.add_argument("--slow", type=float, default=1.0)
 parser.add_argument("--json", action="store_true")
 wishes = parser.parse_args()
-
+limit_threads()
 home = EngineHome(Path(platformdirs.user_cache_dir("babelmesh", appauthor=False)) / "models")
 with closing(Registry(discover(), home)) as registry, closing(tracker_at(home)) as tracker:
     if wishes.text is not None:
         talk = partial(recited, re.findall(r"[^.!?]+[.!?]*", wishes.text), wishes.to, registry.load("tts"))
     else:
         own = read(wishes.video)
-        translator = live_translator(registry, wishes.source, wishes.to, own)
-        talk = partial(interpreted, translator, [own.samples])
+        talk = partial(interpreted, live_translator(registry, wishes.source, wishes.to, own), [own.samples])
     cast = Cast(tracker, partial(renderer_at, wishes.lips, PRESETS[wishes.quality]))
     pace = LivePace(real=not wishes.computed, slow=wishes.slow)
     report = film_live(wishes.video, wishes.result, cast, talk, LiveOptions(wishes.delay), pace)

@@ -67,6 +67,7 @@ def test_lips_move_with_the_sound_that_is_heard(pace: LivePace, clip: Path, tmp_
     assert report.pictures == COUNT
     assert report.moved + report.silent + report.late + report.unknown + report.audio_only == COUNT
     assert report.moved > 10
+    assert abs(report.skew.p50) < 1000 * DELAY / 2, "pictures are seen with the sound that is heard"
     assert np.allclose(times(target), times(clip), atol=1e-3)
     found, before = levels(target), levels(clip)
     heard = read(target)

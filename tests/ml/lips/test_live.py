@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.lips.curves import CurveStream, curves
+from ml.lips.geometry import measure
 from ml.lips.live import LiveLips, LiveOptions, Work
 from ml.lips.mouths import Habit, mouths
 from ml.lips.pace import PaceOptions
@@ -214,10 +215,79 @@ def test_lips_do_not_come_and_go_however_long_work_takes(cost: float, look: floa
 def test_new_words_take_the_place_of_those_that_were_drawn() -> None:
     lips, _ = painting(LiveOptions(0.4, habit=HABIT))
     loud, quiet = speech(2.0), replace(speech(2.0), values=np.zeros_like(speech(2.0).values))
-    left = Stream(even(3), [(0.0, 0.5, loud), (1.0, 1.0, quiet)]).run(lips, 0.001)
+    left = Stream(even(3), [(0.0, 0.5, loud), (1.3, 1.0, quiet)]).run(lips, 0.001)
     later = [each for each in left if each.time >= 1.1]
     assert all(box(each.picture).max() <= 100 for each in later if each.fate == "moved")
     assert any(box(each.picture).max() > 130 for each in left if 0.6 < each.time < 0.95)
+
+
+def test_what_is_being_drawn_while_other_words_come_is_not_shown() -> None:
+    lips, painters = painting(LiveOptions(habit=HABIT))
+    lips.say(0.0, 0.0, speech(1.0))
+    lips.enter(0.25, 0.25, np.zeros((40, 60, 3), np.uint8))
+    for kind in ("look", "draw"):
+        work = lips.work(0.25)
+        assert work is not None
+        assert work.kind == kind
+        work.run()
+        if kind == "draw":
+            lips.say(0.26, 0.0, replace(speech(1.0), values=np.full((101, 4), 0.7, np.float32)))
+        lips.done(0.27, work, 0.02)
+    again = lips.work(0.27)
+    assert again is not None
+    again.run()
+    lips.done(0.28, again, 0.01)
+    assert [mouth.gap > 0.1 for _, mouth in painters[0].drawn] == [False, True]
+    (left,) = lips.leave(0.45)
+    assert left.fate == "moved"
+    assert box(left.picture).max() > 150
+
+
+def test_words_that_come_too_late_for_the_pictures_that_wait_are_no_want_of_time() -> None:
+    lips, _ = painting()
+    said = [(at, at - 0.19, speech(0.6)) for at in (1.0, 2.5, 4.0, 5.5)]
+    Stream(even(7), said).run(lips, lambda work: 0.035 if work.kind == "draw" else 0.001)
+    report = lips.report()
+    assert report.late == report.spells == report.audio_only == 0
+    assert 1 <= report.unknown <= 12
+    assert report.moved > 4 * 0.5 * 25
+
+
+def test_no_work_is_begun_that_would_come_too_late() -> None:
+    lips, _ = painting()
+    work, begun = lips.work, []
+
+    def watched(now: float) -> Work | None:
+        found = work(now)
+        if found is not None and lips._pace.expected(found.kind) > 0:
+            begun.append((lips.due or 0.0) + (found.index - lips._queue[0].index) / 25 - now)
+            assert lips._pace.expected(found.kind) <= begun[-1] + 1e-6
+        return found
+
+    lips.work = watched  # type: ignore[method-assign]
+    Stream(even(6), [(0.0, 0.1, speech(5.5))]).run(lips, lambda work: 0.07 if work.kind == "draw" else 0.001)
+    assert len(begun) > 100
+    assert lips.report().spells
+
+
+def test_lips_come_back_from_the_own_mouth_to_the_new_one() -> None:
+    lips, painters = painting(LiveOptions(habit=HABIT))
+    times = even(10)
+    wide = replace(speech(10), values=np.tile(np.array([1.0, 0, 0, 0], np.float32), (1001, 1)))
+    slow = lambda work: 0.3 if 2.0 < times[work.index] < 3.0 and work.kind == "draw" else 0.004  # noqa: E731
+    left = Stream(times, [(0.0, 0.0, wide)]).run(lips, slow)
+    back = next(each.index for each in left if each.time > 3.0 and each.fate == "moved")
+    last = {}
+    for index, mouth in painters[0].drawn:
+        last[index] = mouth.gap
+    own = max(0.0, measure(FACE.points).gap)
+    assert last[back] == pytest.approx(own, abs=1e-6)
+    steps = np.diff([last[index] for index in range(back, back + 6)])
+    assert (steps > 0).all()
+    assert last[back + 6] == pytest.approx(HABIT.opening, rel=0.01)
+    seen = {each.index for each in left if each.fate == "audio only"}
+    assert seen - set(painters[0].offered), "while lips rest, nobody looks at mouths"
+    assert {each.index for each in left if each.fate == "moved"} <= set(painters[0].offered)
 
 
 def test_what_would_only_do_harm_keeps_its_pixels() -> None:

@@ -93,6 +93,16 @@ def test_what_work_takes_is_the_median_of_the_last_and_not_its_one_slow_beginnin
     assert pace.expected("look") == 0
 
 
+def test_what_work_took_under_load_is_forgotten_when_it_is_tried_again() -> None:
+    pace = Pace()
+    for _ in range(9):
+        pace.took("draw", 1.0)
+    run(pace, [False] * 3)
+    assert pace.expected("draw") == 1.0
+    assert pace.mode(1.1) == "trying"
+    assert pace.expected("draw") == 0
+
+
 def test_lips_come_back_gently() -> None:
     pace = Pace(PaceOptions(ease=0.2))
     assert pace.share(0.0) == 1
