@@ -70,7 +70,7 @@ class Burning:
         captions = Captions(cues, info.width, info.height, aspect=float(info.aspect))
         options = VideoOptions(quality=self._options.quality, hardware="auto" if self._options.hardware else "off")
         key = self._key(source, cues)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         spent: defaultdict[str, float] = defaultdict(float)
         with Segments(self._folder / key, info, options, key) as segments:
             resumed, codec = segments.done, segments.coding.codec

@@ -117,7 +117,7 @@ class Filming:
         aspect = float(info.aspect)
         captions = Captions(said.captions, info.width, info.height, aspect=aspect) if said.captions else None
         key = self._key(source, said, sound)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self._options.shown != Shown():
             shutil.rmtree(self._folder / key, ignore_errors=True)
         with (

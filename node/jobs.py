@@ -6,6 +6,7 @@ version and options): equal key, equal result. A finished job drops its results.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -110,11 +111,14 @@ class ResultStore:
             (self._folder / key).unlink(missing_ok=True)
 
     def prune(self) -> int:
-        """Forget what unfinished jobs left more than `KEPT_DAYS` ago; gives how many."""
+        """Forget what unfinished jobs left more than `KEPT_DAYS` ago, files and the folders of films; gives how many."""
         horizon = time.time() - KEPT_DAYS * 86_400
         stale = [path for path in self._folder.glob("*") if path.stat().st_mtime < horizon]
         for path in stale:
-            path.unlink(missing_ok=True)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
         return len(stale)
 
 

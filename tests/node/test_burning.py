@@ -67,6 +67,7 @@ def test_texts_are_in_the_pictures_while_they_are_said(clip: Path, tmp_path: Pat
     assert {stage for stage, _, _ in told} == {"draw subtitles"}
     assert told[-1][1:] == (pytest.approx(COUNT / RATE, abs=0.05), pytest.approx(COUNT / RATE, abs=0.05))
     assert not list((tmp_path / "jobs").iterdir()), "nothing is kept of what is done"
+    assert (tmp_path / "jobs").stat().st_mode & 0o077 == 0, "unfinished work shows the video: it is the owner's alone"
 
 
 def test_an_upright_video_gets_upright_texts(tmp_path: Path) -> None:

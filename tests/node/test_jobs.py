@@ -114,10 +114,16 @@ def test_prune_forgets_only_what_is_old(tmp_path: Path):
     assert ResultStore(tmp_path / "not there").prune() == 0
     store.put("old", b"1")
     store.put("new", b"1")
-    os.utime(tmp_path / "old", (0, 0))
-    assert store.prune() == 1
+    for film in ("film-old", "film-new"):
+        (tmp_path / film).mkdir()
+        (tmp_path / film / "00000000-0.mp4").write_bytes(b"pictures")
+    for old in ("old", "film-old"):
+        os.utime(tmp_path / old, (0, 0))
+    assert store.prune() == 2
     assert store.get("new") == b"1"
     assert store.get("old") is None
+    assert not (tmp_path / "film-old").exists(), "a film that nobody finished keeps no node from starting"
+    assert (tmp_path / "film-new" / "00000000-0.mp4").exists()
 
 
 class Falling(Counting):
