@@ -111,7 +111,7 @@ class ResultStore:
             (self._folder / key).unlink(missing_ok=True)
 
     def prune(self) -> int:
-        """Forget what unfinished jobs left more than `KEPT_DAYS` ago, files and the folders of films; gives how many."""
+        """Forget what unfinished jobs left more than `KEPT_DAYS` ago, files and folders of films; gives how many."""
         horizon = time.time() - KEPT_DAYS * 86_400
         stale = [path for path in self._folder.glob("*") if path.stat().st_mtime < horizon]
         for path in stale:
