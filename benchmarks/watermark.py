@@ -1,26 +1,31 @@
 """The watermark of synthetic speech: whether it is heard, what it outlives, how often it is seen where it is not.
 
-python benchmarks/watermark.py [--json FILE] [--picture FILE] [--seconds 5] [--clips 24] [--minutes 30]
+python benchmarks/watermark.py [--json FILE] [--picture FILE] [--seconds 5] [--clips 24] [--minutes 30] [--quick]
 
-Real speech: ../shared/data where it is there, examples/audio otherwise. Every clip is marked with a number of its own,
-goes through one attack, is cut at an odd sample, and is searched alone. Codecs are libav's, through PyAV, and 8 kHz
-telephone is 300 to 3400 Hz with A-law. Audibility is by measures, not by listeners: noise-to-mask ratio with the model
-that the writer uses, on frames that the writer does not use; and by STOI.
+Real speech: ../shared/data where it is there, examples/audio otherwise; and what espeak-ng says. Every clip is marked
+with a number of its own, goes through one attack, is cut at an odd sample, and is searched alone. Codecs are libav's,
+through PyAV, and 8 kHz telephone is 300 to 3400 Hz with A-law. Audibility is by measures, not by listeners:
+noise-to-mask ratio with the model that the writer uses, on frames that the writer does not use; and by STOI.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
 import av
 import numpy as np
+import platformdirs
 import soxr
 from rich.console import Console
 from rich.table import Table
@@ -32,7 +37,9 @@ from ml.audio.masking import critical_starts, noise_to_tone
 from ml.audio.read import read
 from ml.audio.watermark import watermark
 from ml.audio.watermark_search import WatermarkSearch
-from ml.types import SAMPLE_RATE, Audio, Samples
+from ml.engines.espeak import SPEC
+from ml.engines.protocols import EngineHome
+from ml.types import SAMPLE_RATE, Audio, Delivery, Samples
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
@@ -123,39 +130,96 @@ ATTACKS: dict[str, Attack] = {
 }
 
 
-def clips(seconds: float, count: int, paths: list[Path]) -> Iterator[Samples]:
-    """`count` pieces of speech, each `seconds` and 1.5 more, from one recording after another."""
+LENGTHS = (1, 2, 3, 5, 10, 30)
+"""Seconds that are heard."""
+LENGTHS_AFTER = (
+    *("none", "AAC 64 kbit/s", "Opus 24 kbit/s", "telephone, 8 kHz A-law", "Opus 12 kbit/s"),
+    *("noise at 20 dB", "noise at 10 dB", "room, T60 0.3 s"),
+)
+PITCHES = (95, 120, 165, 210)
+"""Hz of the synthetic voice."""
+AT_ONCE = 4
+"""Sentences that are said at one pitch."""
+MOST = 4
+"""Clips that are taken of one recording."""
+
+
+def clips(seconds: float, count: int, sounds: Iterable[Samples]) -> list[Samples]:
+    """`count` pieces of speech, each `seconds` and 1.5 more: one of every sound that is long enough, then a second of
+    every one, up to `MOST`; fewer where that is not enough."""
     size = round((seconds + 1.5) * SAMPLE_RATE)
-    waiting = np.zeros(0, np.float32)
-    for path in paths:
-        waiting = np.concatenate([waiting, read(path).samples])
-        while len(waiting) >= size and count:
-            yield waiting[:size]
-            waiting, count = waiting[size:], count - 1
+    rounds: list[list[Samples]] = [[] for _ in range(MOST)]
+    for sound in sounds:
+        for number in range(min(MOST, len(sound) // size)):
+            rounds[number].append(sound[number * size : (number + 1) * size].copy())
+        if len(rounds[0]) == count:
+            break
+    return list(chain(*rounds))[:count]
 
 
-def outlives(seconds: float, count: int, search: WatermarkSearch) -> dict[str, dict[str, float]]:
+def recorded(words: bool = False) -> Iterator[Samples]:
+    """Read sentences, with `words` single words into telephones and laptops too; in an order drawn by chance, the same
+    each time, so that a few of them are of many people."""
+    paths = [path for path in recordings("speech", "speakers", "genesis") if words or not path.name.startswith("asc-")]
+    for at in np.random.default_rng(21).permutation(len(paths)):
+        yield read(paths[at]).samples
+
+
+def spoken(home: EngineHome, language: str = "es") -> Iterator[Samples]:
+    """The sentences of the translation benchmark, as the synthesiser that comes with the project says them."""
+    rows = (ROOT / "benchmarks" / "data" / "mt_reference.tsv").read_text(encoding="utf-8").splitlines()
+    column = rows[0].split("\t").index(language)
+    texts = [row.split("\t")[column].split(" || ")[0] for row in rows[1:]]
+    with closing(SPEC.factory(home)) as tts:
+        for at in range(0, len(texts), AT_ONCE):
+            delivery = Delivery(f0_hz=PITCHES[at // AT_ONCE % len(PITCHES)])
+            said = [tts.speak(text, language, delivery).audio.samples for text in texts[at : at + AT_ONCE]]
+            yield np.concatenate(said)
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A clip with a mark of its own; it is heard from sample `start` on."""
+
+    mark: Mark
+    sound: Samples
+    start: int
+
+
+def marked(seconds: float, count: int, sounds: Iterable[Samples]) -> list[Marked]:
     rng = np.random.default_rng(6)
-    marked = []
-    for clip in clips(seconds, count, recordings("speech")):
+    made = []
+    for clip in clips(seconds, count, sounds):
         mark = Mark(int(rng.integers(1 << 20)))
-        marked.append((mark, watermark(Audio(clip), mark).samples, int(rng.integers(1, SAMPLE_RATE))))
-    rows = {}
-    for name, attack in ATTACKS.items():
-        found = []
-        for mark, sound, start in marked:
-            heard = attack(sound)[start : start + round(seconds * SAMPLE_RATE)]
-            result = search.detect(Audio(heard))
-            found.append((result.score, result.found, result.mark == mark, result.mark not in (None, mark)))
-        score, seen, right, wrong = np.array(found, float).T
-        rows[name] = {
-            "clips": len(found),
-            "score_p50": float(np.median(score)),
-            "score_least": float(score.min()),
-            "found": float(seen.mean()),
-            "read": float(right.mean()),
-            "misread": float(wrong.mean()),
-        }
+        made.append(Marked(mark, watermark(Audio(clip), mark).samples, int(rng.integers(1, SAMPLE_RATE))))
+    return made
+
+
+def outlived(made: list[Marked], seconds: float, attack: Attack, search: WatermarkSearch) -> dict[str, float]:
+    found = []
+    for clip in made:
+        part = attack(clip.sound)[clip.start : clip.start + round(seconds * SAMPLE_RATE)]
+        result = search.detect(Audio(part))
+        found.append((result.score, result.found, result.mark == clip.mark, result.mark not in (None, clip.mark)))
+    score, seen, right, wrong = np.array(found, float).T
+    return {
+        "clips": len(found),
+        "score_p50": float(np.median(score)),
+        "score_least": float(score.min()),
+        "found": float(seen.mean()),
+        "read": float(right.mean()),
+        "misread": float(wrong.mean()),
+    }
+
+
+def lengths(count: int, search: WatermarkSearch) -> dict[str, dict[str, float]]:
+    """The share of clips in which the mark is found, by attack and by how many seconds are heard."""
+    rows: dict[str, dict[str, float]] = {name: {} for name in ("clips", *LENGTHS_AFTER)}
+    for seconds in LENGTHS:
+        made = marked(seconds, count, recorded())
+        rows["clips"][f"{seconds} s"] = len(made)
+        for name in LENGTHS_AFTER:
+            rows[name][f"{seconds} s"] = outlived(made, seconds, ATTACKS[name], search)["found"] if made else math.nan
     return rows
 
 
@@ -168,7 +232,7 @@ def heard(count: int) -> dict[str, float]:
         lasts, ratios, snr, intelligible = round(rate * 0.0213), [], [], []
         window = np.hanning(lasts)
         starts = critical_starts(rate / lasts, lasts // 2 + 1)
-        for number, clip in enumerate(clips(8.5, count, recordings("speech"))):
+        for number, clip in enumerate(clips(8.5, count, recorded())):
             plain = resampled(clip, 16_000, rate)
             marked = watermark(Audio(plain, rate), Mark(number)).samples
             added = marked.astype(np.float64) - plain
@@ -198,7 +262,7 @@ def heard(count: int) -> dict[str, float]:
 def unmarked(minutes: float, seconds: float, search: WatermarkSearch) -> dict[str, float]:
     """Scores and alarms on speech that was never marked."""
     scores, alarms, listened = [], 0, 0.0
-    for clip in clips(seconds - 1.5, round(minutes * 60 / seconds), recordings("speakers", "genesis", "speech")):
+    for clip in clips(seconds - 1.5, round(minutes * 60 / seconds), recorded(words=True)):
         result = search.detect(Audio(clip))
         scores.append(result.score)
         alarms += result.found
@@ -214,7 +278,7 @@ def unmarked(minutes: float, seconds: float, search: WatermarkSearch) -> dict[st
 
 def other_keys(keys: int, seconds: float) -> dict[str, float]:
     """Marked speech searched with other keys: each key is one more draw of the false-alarm lottery."""
-    sound = [watermark(Audio(clip), Mark(1)) for clip in clips(seconds - 1.5, 4, recordings("speech"))]
+    sound = [watermark(Audio(clip), Mark(1)) for clip in clips(seconds - 1.5, 4, recorded())]
     scores, chances = [], []
     for number in range(keys):
         result = WatermarkSearch(key=number.to_bytes(4, "big")).detect(sound[number % len(sound)])
@@ -234,7 +298,7 @@ def other_keys(keys: int, seconds: float) -> dict[str, float]:
 
 def cost(search: WatermarkSearch) -> dict[str, float]:
     """Least CPU milliseconds per second of sound of three runs."""
-    clip = next(clips(18.5, 1, recordings("speech")))
+    clip = np.resize(clips(5, 1, recorded())[0], 20 * SAMPLE_RATE)
     result = {}
     for rate in (16_000, 48_000):
         audio = Audio(resampled(clip, 16_000, rate), rate)
@@ -269,21 +333,34 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=24)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--keys", type=int, default=1000)
+    parser.add_argument("--quick", action="store_true", help="only show that it runs")
     options = parser.parse_args()
+    if options.quick:
+        options.clips, options.minutes, options.keys = 2, 0.5, 5
     search = WatermarkSearch()
-    attacks = outlives(options.seconds, options.clips, search)
+    home = EngineHome(platformdirs.user_cache_path("babelmesh") / "models")
+    seconds = options.seconds
+    survived = {
+        name: {attack: outlived(made, seconds, work, search) for attack, work in ATTACKS.items()}
+        for name, sounds in (("attacks", recorded()), ("attacks, synthetic voice", spoken(home)))
+        if (made := marked(seconds, options.clips, sounds))
+    }
+    longer = lengths(options.clips // 2, search)
     single = {
-        "heard": heard(8),
+        "heard": heard(options.clips),
         "unmarked speech": unmarked(options.minutes, 10, search),
         "other keys": other_keys(options.keys, 5),
         "cost": cost(search),
     }
-    console = Console(width=140)
-    console.print(table(f"Found in {options.seconds:g} s of marked speech after", attacks))
+    console = Console(width=118)
+    voices = {"attacks": "recorded", "attacks, synthetic voice": "synthetic (espeak-ng, Spanish)"}
+    for name, rows in survived.items():
+        console.print(table(f"Found in {seconds:g} s of marked {voices[name]} speech after", rows))
+    console.print(table("Share of clips of recorded speech in which it is found, by seconds heard", longer))
     for name, values in single.items():
         console.print(table(name, {key: {"value": value} for key, value in values.items()}))
     if options.json:
-        options.json.write_text(strict({"attacks": attacks, **single}, 2) + "\n")
+        options.json.write_text(strict({**survived, "lengths": longer, **single}, 2) + "\n")
     if options.picture:
         draw(ROOT / "examples" / "audio" / "lj.flac", options.picture)
 

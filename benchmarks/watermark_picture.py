@@ -25,7 +25,7 @@ RANGE = 70.0
 SOUND, MASKED, ADDED = "#2c6fbb", "#8a8a8a", "#d9822b"
 
 
-def draw(recording: Path, path: Path, start: float = 1.0, job: int = 20_261_121 % (1 << 20)) -> None:
+def draw(recording: Path, path: Path, start: float = 1.0, job: int = 70_707) -> None:
     """Mark a recording, and draw one period of it from `start` seconds on."""
     import matplotlib
 
@@ -114,5 +114,5 @@ def _fewer_colours(path: Path) -> None:
     from PIL import Image
 
     with Image.open(path) as picture:
-        small = picture.convert("RGB").quantize(128)
+        small = picture.convert("RGB").quantize(128, dither=Image.Dither.NONE)
     small.save(path, optimize=True)
