@@ -26,7 +26,7 @@ from ml.lips.types import Face, Picture
 from ml.lips.wav2lip_checkpoint import fitting, read_tensors
 from ml.types import SAMPLE_RATE, Audio, Samples
 
-MEMORY = {"float32": 400_000_000}
+MEMORY = {"float32": 300_000_000}
 """Bytes, loaded, with the pictures and windows that it computes at once."""
 PICTURE_RATE = 25
 """Pictures a second that SyncNet was trained on."""
