@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from threading import Event as Flag
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 import numpy as np
 
@@ -188,24 +188,27 @@ class Line:
         return out
 
 
-def live_translator(registry: Registry, source: str, target: str, own: Audio) -> LiveTranslator:
-    """A translator of whole sentences, in the manner of the voice that is heard in `own`. Raises Unavailable,
-    UnsupportedLanguage."""
+def live_translator(
+    registry: Registry, source: str, target: str, own: Audio, turns: Literal["fast", "safe"] = "fast"
+) -> LiveTranslator:
+    """A translator in the manner of the voice that is heard in `own`; of clauses, or of whole sentences as far as
+    silence tells ("safe"). Raises Unavailable, UnsupportedLanguage."""
     from ml.audio.vad import SileroActivity, SileroNetwork
-    from ml.audio.webrtc import WebRtcEndpoint
+    from ml.audio.webrtc import WebRtcEndpoint, voice_judge
     from ml.engines.protocols import AsrOptions
     from ml.speech.live import Interpreter, LiveTranslator
-    from ml.speech.turn import SafeTurn
+    from ml.speech.turn import FastTurn, SafeTurn
     from ml.voice.match import VoiceMatcher
     from ml.voice.profile import build_profile
 
     asr, mt, tts = (registry.load(task) for task in ("asr", "mt", "tts"))
     matcher = VoiceMatcher(build_profile([own], None, None, target), cast("Tts", tts), target)
+    safe = turns == "safe"
     return LiveTranslator(
         cast("Asr", asr),
         AsrOptions(),
         SileroActivity(SileroNetwork.load()),
-        SafeTurn(WebRtcEndpoint(0.27, 0.8), WebRtcEndpoint(0.36, 0.9)),
+        SafeTurn(WebRtcEndpoint(0.27, 0.8), WebRtcEndpoint(0.36, 0.9)) if safe else FastTurn(voice_judge(3)),
         Interpreter(cast("Mt", mt), cast("Tts", tts), matcher, source, target),
         finish=False,
         captions=False,

@@ -167,13 +167,14 @@ def test_a_wall_clock_waits_until_it_is_stopped() -> None:
 
 
 @pytest.mark.slow
-def test_the_live_translation_of_a_recording_is_followed(models_dir: Path) -> None:
+@pytest.mark.parametrize("turns", ["fast", "safe"])
+def test_the_live_translation_of_a_recording_is_followed(turns, models_dir: Path) -> None:
     registry = Registry(discover(), EngineHome(models_dir))
     try:
         own = read(ROOT / "examples/audio/lj.flac")
         clock = WorkClock()
         try:
-            translator = live_translator(registry, "en", "es", own)
+            translator = live_translator(registry, "en", "es", own, turns)
         except (Unavailable, UnsupportedLanguage) as missing:
             pytest.skip(f"needs engines for English and Spanish: {missing.remedy}")
         sound = [own.samples, np.zeros(2 * SAMPLE_RATE, np.float32)]
