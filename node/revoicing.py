@@ -121,7 +121,7 @@ def dub_video(
         report,
         seconds=round(time.perf_counter() - began, 3),
         film=facts,
-        warnings=(*report.warnings, *notes),
+        warnings=tuple(dict.fromkeys((*report.warnings, *notes))),  # what was said aloud, the dub has heard
     )
 
 

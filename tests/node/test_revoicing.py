@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,16 @@ def utterance(start: float, end: float, said: float, phonemes: tuple[Phoneme, ..
         translation=Translation("ama", "loves", "en", "es", "mt", ("en", "es")),
         dub=speech,
     )
+
+
+def test_a_warning_that_both_have_is_told_once(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dubber, camera = Dubber([utterance(0.2, 0.9, 0.6, sounds(("a", 0.0, 0.6)))]), Camera()
+    dub, film = dubber.dub, camera.film
+    monkeypatch.setattr(dubber, "dub", lambda *told: replace(dub(*told), warnings=("Not for money.", "Too quiet.")))
+    monkeypatch.setattr(camera, "film", lambda *told: replace(film(*told), notes=("Not for money.", "Cut off.")))
+    screen = Screen(camera, lambda language: Ways())
+    report = dub_video(dubber, screen, clip, tmp_path / "b.mp4", lambda *told: None)
+    assert report.warnings == ("Not for money.", "Too quiet.", "Cut off.")
 
 
 def sounds(*at: tuple[str, float, float]) -> tuple[Phoneme, ...]:
