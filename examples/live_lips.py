@@ -51,8 +51,8 @@ with closing(Registry(discover(), home)) as registry, closing(tracker_at(home)) 
         translator = live_translator(registry, wishes.source, wishes.to, own, wishes.turns)
         talk = partial(interpreted, translator, [own.samples])
     cast = Cast(tracker, partial(renderer_at, wishes.lips, PRESETS[wishes.quality]))
-    pace = LivePace(real=not wishes.computed, slow=wishes.slow)
-    report = film_live(wishes.video, wishes.result, cast, talk, LiveOptions(wishes.delay), pace)
+    options = LiveOptions(wishes.delay, rest=wishes.text is None)
+    report = film_live(wishes.video, wishes.result, cast, talk, options, LivePace(not wishes.computed, wishes.slow))
 for name, value in dataclasses.asdict(report).items():
     if not wishes.json and name != "seconds":
         print(f"{name:12}", *(f"{k} {v:g}" for k, v in value.items()) if isinstance(value, dict) else (value,))

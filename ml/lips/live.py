@@ -20,7 +20,7 @@ from ml.lips.attention import Attention
 from ml.lips.dominance import Rows
 from ml.lips.live_report import Fate, LiveReport, Tally
 from ml.lips.mouths import Habit, mouths
-from ml.lips.pace import Kind, Pace, PaceOptions
+from ml.lips.pace import Kind, Mode, Pace, PaceOptions
 from ml.lips.saying import AROUND, FORESIGHT, Saying, State
 from ml.lips.speakers import Speakers
 from ml.lips.speaking import Wanted
@@ -43,14 +43,16 @@ class LiveOptions:
     """`delay` seconds lie between a picture's time and its leaving; at least 0.1 where sound is told as it is heard.
 
     `face` says whose lips move; `habit` is the speaker's, where it is known before the first picture, and then stays;
-    `pace` says when lips are given up for want of time. With `looking`, renderers are shown the pictures as they
-    come, so that a bank of mouths grows.
+    `pace` says when lips are given up for want of time. With `rest`, lips are shut where nothing is said, for
+    somebody who speaks and is not heard; without, they stay their own. With `looking`, renderers are shown the pictures
+    as they come, so that a bank of mouths grows.
     """
 
     delay: float = 0.2
     face: Wanted = "speaking"
     habit: Habit | None = None
     pace: PaceOptions = field(default_factory=PaceOptions)
+    rest: bool = False
     looking: bool = True
 
     def __post_init__(self) -> None:
@@ -190,8 +192,7 @@ class LiveLips:
                     waiting.given_up = True
                     continue
                 return Work(waiting.index, "look", partial(self._look, waiting, show=mode != "resting"))
-            wanted = waiting.state == "known" or (waiting.state == "silent" and mode == "trying")
-            if not waiting.faces or mode == "resting" or not wanted:
+            if not waiting.faces or mode == "resting" or not (self._wanted(waiting) or self._tried(waiting, mode)):
                 continue
             if self._pace.expected("draw") > left:
                 waiting.given_up = True
@@ -254,16 +255,25 @@ class LiveLips:
         mode = self._pace.mode(now)
         due = waiting.time + self.options.delay
         hurried = waiting.patches is None and due - waiting.since < self.options.delay / 2
-        if not hurried and (waiting.state == "known" or (mode == "trying" and waiting.state == "silent")):
+        if not hurried and (self._wanted(waiting) or self._tried(waiting, mode)):
             ready = waiting.patches is not None
             self._pace.passed(now, waiting.since, ready=ready, interval=self._interval)
-        if waiting.state != "known":
+        if waiting.state != "known" and not self._wanted(waiting):
             return waiting.state
         if mode != "lips" or waiting.unseen:
             return "audio only"
         if waiting.patches is None:
             return "unknown" if hurried else "late"
         return "moved" if waiting.patches else "kept"
+
+    def _wanted(self, waiting: _Waiting) -> bool:
+        """Whether a picture shall have lips of ours."""
+        return waiting.state == "known" or (self.options.rest and waiting.state == "silent")
+
+    @staticmethod
+    def _tried(waiting: _Waiting, mode: Mode) -> bool:
+        """Whether lips are drawn where none are wanted, to see how long it takes."""
+        return mode == "trying" and waiting.state == "silent"
 
     def _look(self, waiting: _Waiting, *, show: bool) -> Found:
         faces = self._tracker.follow(waiting.picture)

@@ -290,6 +290,18 @@ def test_lips_come_back_from_the_own_mouth_to_the_new_one() -> None:
     assert {each.index for each in left if each.fate == "moved"} <= set(painters[0].offered)
 
 
+def test_lips_rest_where_nothing_is_said_if_that_is_wanted() -> None:
+    lips, painters = painting(LiveOptions(habit=HABIT, rest=True))
+    times = even(4)
+    left = Stream(times, [(1.0, 1.5, speech(1.0))]).run(lips, 0.002)
+    assert {each.fate for each in left} == {"moved"}
+    film = mouths(placed([(1.5, speech(1.0))], 4.0), times, HABIT)
+    last = dict(painters[0].drawn)
+    for index in range(90):
+        assert last[index].gap == pytest.approx(film[index].gap, abs=1e-6)
+    assert last[10].gap == 0
+
+
 def test_what_would_only_do_harm_keeps_its_pixels() -> None:
     painter = Painter(harm=range(30, 35))
     lips = LiveLips(Watcher(), lambda: painter)
