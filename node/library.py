@@ -22,6 +22,7 @@ from ml.engines.protocols import MORE_TASKS, TASKS, EngineHome, EngineSpec
 from ml.engines.residency import quietly
 from ml.errors import EngineFailed, MlError, ModelDamaged, Unavailable
 from ml.lips.brought import BROUGHT
+from ml.lips.brought import TASK as LIPS
 from ml.models.catalogue import Catalogue
 from ml.models.entry import FolderSource, HubSource, ModelEntry
 from ml.models.fetch import USUAL, FetchOptions, NoRoom, NotHere, Progress, fetch, look_ahead, plan, quiet
@@ -259,7 +260,7 @@ class Library:
             if spec is not None:
                 spec = replace(spec, needs=(*spec.needs, *conditions(entry, states, self.store.accepted)))
             fault = self._fault(entry)
-            found.append(spec if fault is None else unusable(entry, fault, spec))
+            found.append(spec if fault is None or entry.task == LIPS else unusable(entry, fault, spec))
         return tuple(spec for spec in found if spec is not None)
 
     def _fault(self, entry: ModelEntry) -> Fault | None:
@@ -268,7 +269,7 @@ class Library:
             return None
         if entry.engine in BROUGHT:
             return BROUGHT[entry.engine].fault(entry)
-        return fault_of(entry, {one.engine for one in Catalogue.load().model})
+        return fault_of(entry, {*BROUGHT, *(one.engine for one in Catalogue.load().model)})
 
     def _apart(
         self, spec: EngineSpec, place: Callable[[ModelEntry], Placement], tell: Callable[[str], None]

@@ -31,7 +31,7 @@ def fault_of(entry: ModelEntry, others: Collection[str] = (), kinds: Mapping[str
     if entry.engine not in kinds:
         if entry.engine in others:
             return None
-        near = difflib.get_close_matches(entry.engine, kinds, 3, 0.5)
+        near = difflib.get_close_matches(entry.engine, [*kinds, *others], 3, 0.5)
         told = f"engine = {' or '.join(map(repr, near))}?" if near else "its `engine` is one of docs/models.md."
         return Fault(f"there is no kind of engine {entry.engine!r}", f"{where}: {told}")
     if entry.task != kinds[entry.engine].task:

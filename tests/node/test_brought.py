@@ -107,8 +107,12 @@ def test_a_wrong_entry_and_another_file_than_was_published_are_refused(tmp_path:
 
 
 def test_the_catalogue_knows_its_kinds_and_their_faults(tmp_path: Path) -> None:
-    shelf = library(tmp_path, in_folder(tmp_path), entry(name="other", task="tts"))
-    mine, other = shelf.lines()
+    odd = entry(name="odd", engine="wav2lipp")
+    shelf = library(tmp_path, in_folder(tmp_path), entry(name="other", task="tts"), odd)
+    mine, other, strange = shelf.lines()
+    assert "no kind of engine 'wav2lipp'" in strange.fault
+    with pytest.raises(Unavailable, match="no weights on this machine"):
+        find(library(tmp_path, odd), WAV2LIP)
     assert (mine.state, mine.fault, mine.used_by) == ("present", "", ("--wav2lip mine",))
     assert "for the task lips" in other.fault
     assert [spec.name for spec in shelf.engines(lambda: ROOMY)] == ["other"], "who asks for it hears what is wrong"

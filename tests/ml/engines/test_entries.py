@@ -25,6 +25,12 @@ def test_nothing_is_wrong_with_the_entries_that_come_with_babelmesh() -> None:
     assert {one.name for one in OURS.model if fault_of(one, OTHERS)} == set()
 
 
+def test_engines_with_doors_of_their_own_are_thought_of_too() -> None:
+    fault = fault_of(entry("x1", "lips", "mediapipe-faces"), OTHERS)
+    assert fault is not None
+    assert "'mediapipe-face'" in fault.remedy
+
+
 @pytest.mark.parametrize(
     ("wrong", "reason", "remedy"),
     [
