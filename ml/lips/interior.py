@@ -30,7 +30,7 @@ _CAVITY, _TONGUE, _TEETH, _DARK = (46.0, 21.0, 20.0), (108.0, 56.0, 52.0), (210.
 """Levels in the light in which cheeks have the level `_LIGHT`."""
 _ABOVE = 0.07
 """Eye-widths above the upper lip's line in which teeth go on that the lip covered."""
-_LIT, _DIM = 0.08, 0.45
+_LIT, _DIM = 0.07, 0.52
 """Eye-widths of gap at which light falls on teeth, and the share of it that falls into a slit."""
 _LIGHT = 160.0
 _TOOTH_EDGES, _SHORTER = (0.0, 0.088, 0.155, 0.235, 0.5), (0.0, 0.007, 0.002, 0.01)
