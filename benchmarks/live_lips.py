@@ -45,7 +45,7 @@ TEXTS = (
     "Mañana vamos a beber un buen vino.",
     "El tiempo pasa y nunca vuelve.",
 )
-SLOW = (1, 2, 4, 8)
+SLOW = (1, 3, 6)
 Run = tuple[Path, RendererName, LivePace]
 
 
@@ -64,7 +64,7 @@ def clips(scratch: Path, seconds: float, quick: bool) -> Iterator[tuple[Path, tu
 
 
 def runs(scratch: Path, quick: bool) -> Iterator[Run]:
-    for path, names in clips(scratch, 3.0 if quick else 10.0, quick):
+    for path, names in clips(scratch, 3.0 if quick else 8.0, quick):
         for name in names:
             yield path, name, LivePace(real=True)
             for slow in SLOW[:1] if quick else SLOW:

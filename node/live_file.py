@@ -169,11 +169,12 @@ def _in_real_time(lips: LiveLips, written: _Written, answers: Answers, line: _Li
     with ThreadPoolExecutor(2, "live-sound") as threads:
         jobs = [threads.submit(speak), threads.submit(sound)]
         try:
-            for left in film.run(taken()):
-                written.leave(left, np.concatenate([heard.popleft() for _ in range(len(heard))] or [_NOTHING]))
-                for job in jobs:
-                    if job.done():
-                        job.result()
+            with closing(film.run(taken())) as stream:
+                for left in stream:
+                    written.leave(left, np.concatenate([heard.popleft() for _ in range(len(heard))] or [_NOTHING]))
+                    for job in jobs:
+                        if job.done():
+                            job.result()
         finally:
             clock.stop()
     for job in jobs:
