@@ -7,7 +7,7 @@ own mouth differs from the wanted one, the more of the lower face comes along, t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -71,24 +71,22 @@ class BankRenderer:
 
     def plan(self, faces: Sequence[Face | None], mouths: Sequence[Mouth | None]) -> None:
         """See `Renderer`. Raises ValueError where there are not as many mouths as faces."""
-        wanted = [
-            (index, face, mouth)
-            for index, (face, mouth) in enumerate(zip(faces, mouths, strict=True))
-            if face is not None and mouth is not None and abs(face.yaw) < self._options.most_yaw
-        ]
+        if len(faces) != len(mouths):
+            raise ValueError(f"{len(faces)} faces and {len(mouths)} mouths: one of them is shorter than the other")
         self._picks = {}
         if not len(self._crops):
             return
         kept, numbers = self._crops.features, self._crops.numbers
-        path = cheapest(
-            (
-                fits(self._wanted(face, mouth, self._lights.get(index)), kept, self._weights)
-                for index, face, mouth in wanted
-            ),
-            changes(kept, numbers, self._weights),
-        )
-        picks = faded(path, numbers, self._options.crossfade)
-        self._picks = {index: pick for (index, _, _), pick in zip(wanted, picks, strict=True)}
+        planned: list[int] = []
+
+        def costs() -> Iterator[Values]:  # faces may lie on the disk, one by one: they are not held here
+            for index, (face, mouth) in enumerate(zip(faces, mouths, strict=True)):
+                if face is not None and mouth is not None and abs(face.yaw) < self._options.most_yaw:
+                    planned.append(index)
+                    yield fits(self._wanted(face, mouth, self._lights.get(index)), kept, self._weights)
+
+        path = cheapest(costs(), changes(kept, numbers, self._weights))
+        self._picks = dict(zip(planned, faded(path, numbers, self._options.crossfade), strict=True))
 
     def render(self, index: int, picture: Picture, face: Face, mouth: Mouth) -> Patch | None:
         """See `Renderer`. Pictures that were not planned get the mouth that fits best after the last one."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -71,6 +73,30 @@ def test_the_nearest_mouth_is_shown_planned_or_not() -> None:
     renderer.plan([FACE, FACE, None, FACE], [Mouth(0.0, HALF), None, Mouth(0.1, HALF), Mouth(0.16, HALF)])
     assert greener(rendered(renderer, 0, 0.0), 0.0) == pytest.approx(greener(live, 0.0), abs=15)
     assert greener(rendered(renderer, 3, 0.16), 0.16) < greener(live, 0.0) - 40
+
+
+class Seldom(Sequence[Face | None]):
+    """Faces that are made when they are asked for; `held` counts those that somebody still has."""
+
+    def __init__(self, count: int) -> None:
+        self._count, self._made, self.held = count, weakref.WeakSet(), 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, at):
+        if not 0 <= at < self._count:
+            raise IndexError(at)
+        self.held = max(self.held, len(self._made))
+        face = replace(FACE)
+        self._made.add(face)
+        return face
+
+
+def test_a_plan_holds_no_faces() -> None:
+    faces = Seldom(50)
+    bank(shown(0.1)).plan(faces, [Mouth(0.1, HALF)] * 50)
+    assert faces.held <= 3, "those of an hour are half a gigabyte"
 
 
 def test_a_plan_needs_a_mouth_for_each_face() -> None:
