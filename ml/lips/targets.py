@@ -33,6 +33,9 @@ _UPPER_MIDDLE, _LOWER_MIDDLE = 13, 14
 _INNER_CORNERS = (78, 308)
 _MEASURED = (13, 14, 82, 87, 312, 317)
 """Where a gap is measured (`geometry.measure`)."""
+_NOSTRIL, _FADE_ACROSS = 0.02, 0.16
+"""Eye-widths below the nose from which on, and over which, a narrower mouth draws in what is beside it: folds that
+begin at the nose would break."""
 _TOP, _FADE = -0.02, 0.1
 """Eye-widths below the nose above which nothing moves, and over which movement begins."""
 
@@ -77,7 +80,9 @@ def moves(places: Places, mouth: Mouth) -> Places:
     beside = np.maximum(0, np.abs(aside) - 1)
     away = np.maximum(0, np.maximum(above - y, y - below))
     wider = float(np.clip(mouth.half_width / half, _NARROWEST, _WIDEST)) - 1
-    moved_x = wider * np.clip(x - middle, -half, half) * np.exp(-((beside / 0.22) ** 2) - (away / 0.2) ** 2)
+    low = smooth((y - _NOSTRIL) / _FADE_ACROSS)
+    low = np.minimum(1, low / max(0.3, float(low[list(CORNERS)].min())))
+    moved_x = wider * np.clip(x - middle, -half, half) * np.exp(-((beside / 0.3) ** 2) - (away / 0.2) ** 2) * low
     smile = float(seam[_UPPER_MIDDLE] - (places[_INNER_CORNERS[0], 1] + places[_INNER_CORNERS[1], 1]) / 2)
     flatter = _FLATTER * mouth.round * max(0.0, smile)
     near = np.exp(-((beside / 0.5) ** 2) - (away / 0.16) ** 2)
