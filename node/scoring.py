@@ -85,13 +85,12 @@ class Judge:
 
 def stretch(times: Sequence[float], seen: Sequence[bool], moves: Sequence[bool]) -> tuple[int, int] | None:
     """The first and last number of the pictures to look at: of all stretches in which the face is seen, the one in
-    which its lips move most, from a moment before they do, for `LONGEST` seconds at most."""
+    which its lips move most, from a moment before they do to one after, for `LONGEST` seconds at most."""
     best: tuple[int, float, int, int] | None = None
     for first, last in _stretches(times, seen):
         moving = [at for at in range(first, last + 1) if moves[at]]
-        before = bisect_right(times, times[moving[0]] - BRIDGED + 1e-6) - 1 if moving else first
-        for begin in (next(at for at in range(max(first, before), last + 1) if seen[at]), first):
-            end = min(last, bisect_right(times, times[begin] + LONGEST) - 1)
+        for begin, after in (*_around(times, seen, moving, first), (first, last)):
+            end = min(last, after, bisect_right(times, times[begin] + LONGEST) - 1)
             if (long := times[end] - times[begin]) >= SHORTEST:
                 break
         else:
@@ -100,6 +99,17 @@ def stretch(times: Sequence[float], seen: Sequence[bool], moves: Sequence[bool])
         if best is None or (weight, long) > best[:2]:
             best = (weight, long, begin, end)
     return None if best is None else best[2:]
+
+
+def _around(
+    times: Sequence[float], seen: Sequence[bool], moving: Sequence[int], first: int
+) -> Iterator[tuple[int, int]]:
+    """From a picture with a face a moment before the first of some, and not before `first`, to one a moment after the
+    last of them; nothing of none."""
+    if moving:
+        before = max(first, bisect_right(times, times[moving[0]] - BRIDGED + 1e-6) - 1)
+        begin = next(at for at in range(before, moving[0] + 1) if seen[at])
+        yield begin, bisect_right(times, times[moving[-1]] + BRIDGED + 1e-6) - 1
 
 
 def _stretches(times: Sequence[float], seen: Sequence[bool]) -> Iterator[tuple[int, int]]:

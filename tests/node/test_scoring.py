@@ -66,7 +66,8 @@ def test_a_stretch_is_long_enough_without_a_break_and_not_too_long(pictures: lis
 def test_the_stretch_is_where_lips_move_most() -> None:
     times = [at / 10 for at in range(100)]
     seen = [at < 40 or at >= 50 for at in range(100)]
-    assert stretch(times, seen, [at in range(5, 12) for at in range(100)]) == (1, 39)
+    assert stretch(times, seen, [at in range(5, 12) for at in range(100)]) == (1, 15)
+    assert stretch(times, seen, [at == 5 for at in range(100)]) == (0, 39), "so little is not enough for a score"
     assert stretch(times, seen, [at in range(5, 12) or at >= 80 for at in range(100)]) == (76, 99)
     assert stretch(times, seen, [False] * 100) == (50, 99), "nothing moves: the longest"
     assert stretch(times[:8], seen[:8], [True] * 8) is None, "less than a second"
