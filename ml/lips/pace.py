@@ -26,10 +26,10 @@ _LAST, _LEAST = 9, 3
 
 @dataclass(frozen=True)
 class PaceOptions:
-    """More than `spared` late pictures within a second make lips rest for `rest` seconds, and longer each time, up to
-    `longest`; once they were in time for `longest` seconds, the next rest is short again. They are tried unseen for
-    `trial` seconds, and come back where a picture's work takes no more than `room` of the time between two. They come
-    back over `ease` seconds."""
+    """More than `spared` late pictures within a second make lips rest for `rest` seconds. Then they are tried unseen
+    for `trial` seconds: they come back, over `ease` seconds, where no more are late and a picture's work takes no more
+    than `room` of the time between two; else they rest twice as long, up to `longest`. Once none was late for `longest`
+    seconds, the next rest is short again."""
 
     spared: int = 2
     rest: float = 1.0
@@ -51,6 +51,7 @@ class Pace:
         self._since = -math.inf
         self._rest = self._options.rest
         self._trials = 0
+        self._good: float | None = None
         self._back: float | None = -math.inf
         self.spells = 0
 
@@ -75,23 +76,21 @@ class Pace:
         mode = self.mode(now)
         if since < self._since:
             return
-        if mode == "lips" and not ready:
+        if not ready:
             self._late.append(now)
-            while self._late[0] < now - _RECENT:
-                self._late.popleft()
-            if len(self._late) > self._options.spared:
-                self.spells += 1
-                self._turn("resting", now)
-        elif mode == "lips" and now >= self._since + self._options.longest and not self._late:
-            self._rest = self._options.rest
-        elif mode == "lips" and self._late and now >= self._late[-1] + self._options.longest:
-            self._late.clear()
-            self._rest = self._options.rest
-        elif mode == "trying" and not ready:
-            self._rest = min(2 * self._rest, self._options.longest)
-            self._turn("resting", now)
+        while self._late and self._late[0] < now - _RECENT:
+            self._late.popleft()
+        if len(self._late) > self._options.spared and mode != "resting":
+            self.spells += mode == "lips"
+            self._give_up(now, longer=mode == "trying")
+        elif mode == "lips" and ready:
+            self._good = now if self._good is None else self._good
+            if now >= self._good + self._options.longest:
+                self._rest = self._options.rest
+        elif mode == "lips":
+            self._good = None
         elif mode == "trying":
-            self._trials += 1
+            self._trials += ready
             if now >= self._since + self._options.trial and self._trials > 2:
                 self._judge(now, interval)
 
@@ -106,11 +105,15 @@ class Pace:
             self._back = None
             self._turn("lips", now)
         else:
+            self._give_up(now, longer=True)
+
+    def _give_up(self, now: float, *, longer: bool) -> None:
+        if longer:
             self._rest = min(2 * self._rest, self._options.longest)
-            self._turn("resting", now)
+        self._turn("resting", now)
 
     def _turn(self, mode: Mode, now: float) -> None:
-        self._mode, self._since, self._trials = mode, now, 0
+        self._mode, self._since, self._trials, self._good = mode, now, 0, None
         self._late.clear()
         if mode == "trying":
             self._costs["draw"].clear()  # what it was under load says nothing of now

@@ -42,6 +42,13 @@ def test_after_a_rest_lips_are_tried_and_come_back_when_they_are_in_time_with_ti
     assert pace.spells == 1
 
 
+def test_a_trial_forgives_what_lips_that_are_shown_are_forgiven() -> None:
+    pace = Pace()
+    run(pace, [False] * 3)
+    assert pace.mode(1.1) == "trying"
+    assert run(pace, [False, True, False, *[True] * 12], 1.1)[-1] == "lips"
+
+
 def test_a_trial_that_is_in_time_but_leaves_none_to_spare_ends_in_a_longer_rest() -> None:
     pace = Pace()
     run(pace, [False] * 3)
@@ -63,7 +70,8 @@ def test_rests_double_up_to_the_longest_and_are_short_again_after_a_good_time() 
         while pace.mode(now) == "resting":
             now += 0.01
         rests.append(round(now - began))
-        pace.passed(now, now, ready=False, interval=STEP)
+        for _ in range(3):
+            pace.passed(now, now, ready=False, interval=STEP)
     assert rests == [1, 2, 4, 4]
     while pace.mode(now) != "lips":
         pace.passed(now, now, ready=True, interval=STEP)
