@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 from tests.ml.video.clips import Recipe, make
 
 
-@pytest.mark.parametrize("shown", ["table", "json"])
+@pytest.mark.parametrize("shown", [pytest.param("table", marks=pytest.mark.slow), "json"])
 def test_a_face_says_a_sentence(shown: str, models_dir: Path, tmp_path: Path) -> None:
     home = EngineHome(models_dir)
     try:
