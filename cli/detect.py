@@ -33,7 +33,8 @@ def detect(recording: Path, /, *, common: Common | None = None) -> int:
         job = "" if found.job is None else f", job {found.job}"
         spans = ", ".join(f"{start:.1f} to {end:.1f} s" for start, end in found.spans)
         show_line(f"Synthetic speech by Babelmesh{job}: the watermark is there ({spans}).")
-        show_line(f"Speech without it looks like this at most once in {1 / max(found.chance, 1e-300):.0g} recordings.")
+        often = f"{1 / found.chance:,.0f}" if found.chance > 1e-9 else "a thousand million"
+        show_line(f"Speech without it looks like this at most once in {often} recordings.")
     else:
         show_line("No watermark of Babelmesh was found.")
     if found.said:

@@ -94,7 +94,7 @@ class Dubbing:
         if engines.tts is None:
             raise ValueError("a dubbing needs a mouth")
         if not options.watermark:
-            check_unmarked(options.voice)
+            check_unmarked(options.voice if options.own_voice else None)
         self._options, self._engines, self._voices, self._store = options, engines, voices, store
         self._tts = engines.tts
         self._finished: list[str] = []

@@ -81,7 +81,7 @@ def say_text(node: Node, text: str, options: DubOptions, output: Path) -> TextRe
         matcher = voice_matcher(node.voices.get(options.voice), engines, options)
     result = _result(text, *_translated(engines, text, options))
     if not options.watermark:
-        check_unmarked(options.voice)
+        check_unmarked(options.voice if options.own_voice else None)
     marks = marking(Origin(result.source, result.target, text=text, marked=options.watermark))
     with MarkedWriter(output, marks) as writer:
         for line in result.text.splitlines():

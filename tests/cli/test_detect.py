@@ -18,6 +18,7 @@ def test_it_tells_marked_from_unmarked(babelmesh_home, repository: Path, tmp_pat
     assert run(["detect", str(tmp_path / "a.flac")]) == 0
     shown = capsys.readouterr().out
     assert f"Synthetic speech by Babelmesh, job {made.mark.job}" in shown
+    assert "once in a thousand million recordings." in " ".join(shown.split())
     assert "The file says: synthetic speech: translated from en to es" in shown
     assert run(["detect", str(speech), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from ml.audio.read import read
 from ml.engines.protocols import Capabilities
 from ml.errors import BadText, EngineCrashed, EngineFailed, UnsupportedLanguage
+from ml.voice.profile import build_profile
 from node.dubbing import DubOptions
+from node.errors import BadRequest
 from node.texts import BATCH, LONGEST, SAMPLE, say_text, text_language, translate_text
 from tests.fakes import ManyMt, UpperMt, fake_node
 
@@ -37,6 +39,20 @@ def test_text_is_spoken(tmp_path):
     result = say_text(fake_node(tmp_path), "hello\nworld", OPTIONS, tmp_path / "out.wav")
     assert result.text == "HELLO\nWORLD"
     assert read(tmp_path / "out.wav").seconds == pytest.approx(result.seconds, abs=0.01) == pytest.approx(1.4, abs=0.01)
+
+
+@pytest.mark.parametrize(("voice", "own_voice"), [(None, True), ("me", False)])
+def test_a_stock_voice_bears_the_watermark_also_where_a_voice_is_named(tmp_path, repository, voice, own_voice):
+    options = DubOptions("es", voice=voice, own_voice=own_voice, watermark=False)
+    with pytest.raises(BadRequest, match="own enrolled voice"):
+        say_text(fake_node(tmp_path), "hello", options, tmp_path / "out.wav")
+    node = fake_node(tmp_path)
+    if voice is not None:
+        speech = read(repository / "examples" / "audio" / "lj.flac")
+        node.voices.put(voice, build_profile([speech], None, None, "es"))
+    with pytest.raises(BadRequest, match="own enrolled voice"):
+        node.dubbing(options)
+    assert not list(tmp_path.glob("*.wav"))
 
 
 def test_lines_are_translated_together_and_come_out_as_one_by_one(tmp_path):
