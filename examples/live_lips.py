@@ -1,9 +1,8 @@
-"""Lips in live video: a file plays the camera, and each picture leaves a fifth of a second after it was taken, with
-lips that say what is said meanwhile: sentences that are given, or the live translation of the file's own sound.
+"""Lips in live video: a file plays the camera, and says sentences or the live translation of its own sound.
 
-    python examples/live_lips.py talk.mp4 live.mp4 --text "Hola a todos. Esto es una prueba." --to es
-    python examples/live_lips.py talk.mp4 live.mp4 --from en --to es
-    ... --computed --slow 3 --json      as fast as may be, as it would be on a machine that is three times slower
+python examples/live_lips.py talk.mp4 live.mp4 --text "Hola a todos. Esto es una prueba." --to es
+python examples/live_lips.py talk.mp4 live.mp4 --from en --to es
+... --computed --slow 3 --json      as fast as may be, as it would be on a machine that is three times slower
 """
 
 import argparse
@@ -48,9 +47,11 @@ with closing(Registry(discover(), home)) as registry, closing(tracker_at(home)) 
         talk = partial(recited, re.findall(r"[^.!?]+[.!?]*", wishes.text), wishes.to, registry.load("tts"))
     else:
         own = read(wishes.video)
-        translator = live_translator(registry, wishes.source, wishes.to, own, wishes.turns)
-        talk = partial(interpreted, translator, [own.samples])
-    cast = Cast(tracker, partial(renderer_at, wishes.lips, PRESETS[wishes.quality]))
+        talk = partial(
+            interpreted, live_translator(registry, wishes.source, wishes.to, own, wishes.turns), [own.samples]
+        )
+    make = partial(renderer_at, wishes.lips, PRESETS[wishes.quality])
+    cast = Cast(tracker, make, (wishes.source if wishes.text is None else "und", wishes.to))
     options = LiveOptions(wishes.delay, rest=wishes.text is None)
     report = film_live(wishes.video, wishes.result, cast, talk, options, LivePace(not wishes.computed, wishes.slow))
 for name, value in dataclasses.asdict(report).items():

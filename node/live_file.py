@@ -57,10 +57,12 @@ class LivePace:
 
 @dataclass(frozen=True)
 class Cast:
-    """What finds faces, and what makes a renderer for each; both stay their owner's."""
+    """What finds faces, and what makes a renderer for each; both stay their owner's. `languages` (ISO 639-1): of what
+    is heard in the source, and of what is said, for the note in the file."""
 
     tracker: FaceTracker
     renderer: Callable[[], Renderer]
+    languages: tuple[str, str] = ("und", "und")
 
 
 def film_live(
@@ -83,7 +85,7 @@ def film_live(
     pace = pace or LivePace()
     with ExitStack() as parts:
         reader = parts.enter_context(VideoReader(source))
-        told = marking(Origin("und", "und", source))
+        told = marking(Origin(*cast.languages, source))
         lips = LiveLips(cast.tracker, cast.renderer, options)
         parts.callback(lips.close)
         line = _Line(

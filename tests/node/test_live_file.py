@@ -63,7 +63,7 @@ def times(path: Path) -> list[float]:
 def test_lips_move_with_the_sound_that_is_heard(pace: LivePace, clip: Path, tmp_path: Path) -> None:
     target = tmp_path / "b.mp4"
     painter = Painter()
-    report = film_live(clip, target, Cast(Watcher(), lambda: painter), once, LiveOptions(DELAY), pace)
+    report = film_live(clip, target, Cast(Watcher(), lambda: painter, ("en", "es")), once, LiveOptions(DELAY), pace)
     assert report.pictures == COUNT
     assert report.moved + report.silent + report.late + report.unknown + report.audio_only == COUNT
     assert report.moved > 10
@@ -83,7 +83,7 @@ def test_lips_move_with_the_sound_that_is_heard(pace: LivePace, clip: Path, tmp_
     assert abs(widest - middle) <= 1 / RATE, "within a picture of the sound"
     silent = [at for at in range(COUNT) if at / RATE < loud.min() - TONE[0] - 0.25]
     assert all(abs(found[at] - before[at]) < 12 for at in silent)
-    assert "synthetic" in comment_of(target)
+    assert "synthetic speech: translated from en to es" in comment_of(target)
 
 
 def test_on_a_computed_clock_a_slow_machine_is_told_as_such(clip: Path, tmp_path: Path) -> None:
