@@ -27,10 +27,11 @@ from node.live_file import Cast, LivePace, film_live
 from node.live_speech import interpreted, live_translator, recited
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("video", type=Path)
-parser.add_argument("result", type=Path)
-parser.add_argument("--text", help="what is said; without it the sound is translated")
-parser.add_argument("--from", dest="source", default="en")
+parser.add_argument("files", type=Path, nargs=2, metavar=("VIDEO", "RESULT"))
+parser.add_argument(
+    "--text", default="Hola a todos. Esto es una prueba.", help="what is said, one sentence after another"
+)
+parser.add_argument("--from", dest="source", help="translate what is heard in this language instead")
 parser.add_argument("--to", default="es")
 parser.add_argument("--turns", choices=("fast", "safe"), default="fast", help="clauses, or whole sentences")
 parser.add_argument("--lips", choices=("warp", "bank"), default="bank")
@@ -43,17 +44,16 @@ wishes = parser.parse_args()
 limit_threads()
 home = EngineHome(Path(platformdirs.user_cache_dir("babelmesh", appauthor=False)) / "models")
 with closing(Registry(discover(), home)) as registry, closing(tracker_at(home)) as tracker:
-    if wishes.text is not None:
+    if wishes.source is None:
         talk = partial(recited, re.findall(r"[^.!?]+[.!?]*", wishes.text), wishes.to, registry.load("tts"))
     else:
-        own = read(wishes.video)
-        talk = partial(
-            interpreted, live_translator(registry, wishes.source, wishes.to, own, wishes.turns), [own.samples]
-        )
+        own = read(wishes.files[0])
+        translator = live_translator(registry, wishes.source, wishes.to, own, wishes.turns)
+        talk = partial(interpreted, translator, [own.samples])
     make = partial(renderer_at, wishes.lips, PRESETS[wishes.quality])
-    cast = Cast(tracker, make, (wishes.source if wishes.text is None else "und", wishes.to))
-    options = LiveOptions(wishes.delay, rest=wishes.text is None)
-    report = film_live(wishes.video, wishes.result, cast, talk, options, LivePace(not wishes.computed, wishes.slow))
+    cast = Cast(tracker, make, (wishes.source or "und", wishes.to))
+    options = LiveOptions(wishes.delay, rest=wishes.source is not None)
+    report = film_live(*wishes.files, cast, talk, options, LivePace(not wishes.computed, wishes.slow))
 for name, value in dataclasses.asdict(report).items():
     if not wishes.json and name != "seconds":
         print(f"{name:12}", *(f"{k} {v:g}" for k, v in value.items()) if isinstance(value, dict) else (value,))
