@@ -54,8 +54,5 @@ with closing(Registry(discover(), home)) as registry, closing(tracker_at(home)) 
     cast = Cast(tracker, make, (wishes.source or "und", wishes.to))
     options = LiveOptions(wishes.delay, rest=wishes.source is not None)
     report = film_live(*wishes.files, cast, talk, options, LivePace(not wishes.computed, wishes.slow))
-for name, value in dataclasses.asdict(report).items():
-    if not wishes.json and name != "seconds":
-        print(f"{name:12}", *(f"{k} {v:g}" for k, v in value.items()) if isinstance(value, dict) else (value,))
-if wishes.json:
-    print(json.dumps(dataclasses.asdict(report)))
+facts = dataclasses.asdict(report)
+print(json.dumps(facts) if wishes.json else "\n".join(f"{name:12}{value}" for name, value in list(facts.items())[:-1]))
