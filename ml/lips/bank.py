@@ -37,7 +37,7 @@ _LOWER_FACE = (*JAW[4:17], 425, 327, 2, 98, 205)
 """The outline of the lower face."""
 _TOO_SHUT = 0.025
 """Eye-widths by which a mouth may be pulled open further than it was; beyond, its inside is painted."""
-_TEETH, _SQUEEZED = 0.006, 0.3
+_TEETH, _SQUEEZED = 0.006, 0.4
 """Eye-widths of the least gap in which teeth are seen; the share of its gap that a mouth may lose before they would
 show as specks."""
 _SAME_MOUTH = 0.1
