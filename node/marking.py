@@ -18,7 +18,7 @@ import numpy as np
 
 from ml.audio.markcode import JOB_BITS, Mark
 from ml.audio.markgrid import FRAMES, HOP_SECONDS
-from ml.audio.provenance import Provenance, provenance
+from ml.audio.provenance import Provenance, lips_provenance, provenance
 from ml.audio.read import read
 from ml.audio.tags import comment_of
 from ml.audio.watermark import Watermarker, watermark
@@ -81,6 +81,11 @@ def converted(original: Path) -> Marking:
     assert made.mark is not None  # noqa: S101 - it is asked for
     told = f"synthetic speech: said again in another voice by Babelmesh {version('babelmesh')}; job {made.mark.job}"
     return Marking(made.mark, {**made.tags, "comment": told})
+
+
+def lips_changed(sound: Path) -> dict[str, str]:
+    """What a video says of itself whose lips were made to say this sound."""
+    return lips_provenance(version("babelmesh"), time.strftime("%Y-%m-%d"), comment_of(sound))
 
 
 def check_unmarked(voice: str | None) -> None:

@@ -25,6 +25,7 @@ from node.burning import Burning
 from node.dubbing import Dubbing, captions_of
 from node.filming import Filming, Said, Span
 from node.laid import Laid
+from node.marking import lips_changed
 from node.report import FilmFacts, Report
 
 if TYPE_CHECKING:
@@ -164,7 +165,8 @@ def lipsync(
     ways = words.ways if words else Ways()
     made = curves_of(speech, ways.aligner, ways.voice)
     said = Said(made, ((0.0, audio.seconds),))
-    extras = Extras(sound=Sound(language=_iso(language), replaces=_replaced(info)), source=source)
+    told = Sound(language=_iso(language), replaces=_replaced(info))
+    extras = Extras(sound=told, source=source, tags=combined(info.metadata, lips_changed(sound)))
     facts = filming.film(source, target, said, partial(_pieces, sound), extras, progress)
     return replace(facts, notes=(*_mismatch(info, audio, made if words else None), *facts.notes))
 

@@ -16,6 +16,7 @@ SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmic
 """IPTC's name for media that a trained model made."""
 
 _BEGINNING = "synthetic speech: translated from "
+_LIPS = "synthetic lips, where a face was seen: made to say another sound by Babelmesh "
 _SENTENCE = re.compile(
     r"synthetic speech: translated from (\S+) to (\S+) by Babelmesh (\S+) on (\d{4}-\d\d-\d\d)"
     r"(?:; source sha256:([0-9a-f]{64}))?(?:; watermark job (\d+))?"
@@ -66,12 +67,21 @@ def provenance(made: Provenance) -> dict[str, str]:
     }
 
 
+def lips_provenance(version: str, date: str, heard: str = "") -> dict[str, str]:
+    """Container tags of a video whose lips were changed, and whose sound nobody here made. `heard` is the comment of
+    the sound's own file; what that says of synthetic speech is kept."""
+    comment = f"{_LIPS}{version} on {date}"
+    if heard.startswith(_BEGINNING):
+        comment += "\n" + heard.split("\n", 1)[0]
+    return {"comment": comment, "software": f"Babelmesh {version}", "digital_source_type": SOURCE_TYPE}
+
+
 def combined(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
     """The tags of an original with those of provenance over them; an own comment is kept behind the new one."""
     result = {name: text for name, text in old.items() if name.lower() not in new}
     result.update(new)
     own = next((text for name, text in old.items() if name.lower() == "comment"), "")
-    if own and "comment" in new and not own.startswith(_BEGINNING):
+    if own and "comment" in new and not own.startswith((_BEGINNING, _LIPS)):
         result["comment"] = f"{new['comment']}\n{own}"
     return result
 

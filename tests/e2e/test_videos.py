@@ -123,6 +123,9 @@ def test_a_face_that_is_gone_or_covered_keeps_its_own_pixels_and_is_counted(envi
     assert (facts["covered"], facts["lost"]) == (8, 8)
     assert (facts["moved"], facts["faceless"], facts["kept"], facts["silent"]) == (32, 16, 0, 0)
     assert facts["untold"] == facts["left"] == 0
+    seen = json.loads(node(environment, "detect", out, "--json").stdout)
+    assert seen["said"].startswith("synthetic lips, where a face was seen: made to say another sound by Babelmesh")
+    assert seen["marked"] is False, "the sound was given"
     rows = zip(pictures(source), pictures(out), strict=True)
     changed = [float(np.abs(one - other)[140:200, 120:210].mean()) for one, other in rows]
     untouched = [changed[at] for at in (*EMPTY, *COVERED)]

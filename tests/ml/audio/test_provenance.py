@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.audio.provenance import Provenance, combined, provenance, read_provenance
+from ml.audio.provenance import Provenance, combined, lips_provenance, provenance, read_provenance
 
 MADE = Provenance("en", "es", "0.1.0", "2026-11-21", "0a" * 32, 4711)
 languages = st.from_regex(r"[a-z]{2,3}(-[A-Z]{2})?", fullmatch=True)
@@ -71,6 +71,16 @@ def test_an_own_comment_is_kept_and_never_doubled():
     assert "Software" not in once
     other = Provenance("en", "fr", "0.1.0", "2026-11-22")
     assert combined(provenance(MADE), provenance(other))["comment"] == provenance(other)["comment"]
+
+
+def test_changed_lips_are_told_and_so_is_what_the_sound_says_of_itself():
+    told = lips_provenance("0.1.0", "2026-11-21")
+    assert told["comment"].startswith("synthetic lips")
+    assert combined(told, told)["comment"] == told["comment"]
+    assert combined({"comment": "mine"}, told)["comment"] == f"{told['comment']}\nmine"
+    dubbed = combined({"comment": "mine"}, provenance(MADE))["comment"]
+    assert lips_provenance("0.1.0", "2026-11-21", dubbed)["comment"] == f"{told['comment']}\n{dubbed[:-5]}"
+    assert lips_provenance("0.1.0", "2026-11-21", "mine") == told
 
 
 @pytest.mark.parametrize("tags", [{}, {"comment": "synthetic speech"}, {"title": provenance(MADE)["comment"]}])
