@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -21,24 +21,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml.audio.read import blocks
+from ml.audio.watermark import Watermarker
 from ml.errors import BadAudio
 from ml.types import SAMPLE_RATE
 from node.live_film import LiveFilm, Taken
 from node.live_speech import BLOCK, Answer, Line, StreamClock, WallClock, WorkClock
-from node.marking import Origin, marked_from, marking
+from node.marking import Origin, marking
 
 if TYPE_CHECKING:
+    from ml.audio.markcode import Mark
     from ml.lips.live import Left, LiveLips, LiveOptions, Work
     from ml.lips.live_report import LiveReport
     from ml.lips.rehearsal import Event
     from ml.lips.types import FaceTracker, Renderer
-    from ml.types import Samples, Speech
+    from ml.types import Samples
     from ml.video.probe import VideoInfo
     from ml.video.read import Still
     from ml.video.write import VideoWriter
 
 _PIECE = 0.02
 """Seconds of the source's own sound that are heard at a time."""
+_MARKED = 0.04
+"""Seconds of sound that a mark needs ahead, and a little more."""
 _NOTHING = np.zeros(0, np.float32)
 
 Answers = Callable[[StreamClock], Iterator[Answer]]
@@ -88,10 +92,7 @@ def film_live(
         told = marking(Origin(*cast.languages, source))
         lips = LiveLips(cast.tracker, cast.renderer, options)
         parts.callback(lips.close)
-        line = _Line(
-            Line(lips.options.delay, pace.lead),
-            lambda speech, start: replace(speech, audio=marked_from(speech.audio, told.mark, start)),
-        )
+        line = _Marked(Line(lips.options.delay, pace.lead), told.mark)
         extras = Extras(sound=Sound(), tags=told.tags)
         writer = parts.enter_context(VideoWriter(target, reader.info, VideoOptions(quality="fast"), extras))
         written = _Written(writer, reader, _sound_of(source, reader.info))
@@ -101,19 +102,26 @@ def film_live(
         return lips.report()
 
 
-class _Line:
-    """A `Line` for several threads."""
+class _Marked:
+    """A `Line` for several threads, whose sound is marked as it is taken: no answer waits for its mark."""
 
-    def __init__(self, line: Line, change: Callable[[Speech, float], Speech]) -> None:
-        self._line, self._change, self._lock = line, change, Lock()
+    def __init__(self, line: Line, mark: Mark | None) -> None:
+        self._line, self._lock = line, Lock()
+        self._marker = Watermarker(SAMPLE_RATE, mark) if mark is not None else None
+        self._ready, self._taken = _NOTHING, 0
 
     def lay(self, answer: Answer) -> float:
         with self._lock:
-            return self._line.lay(answer, self._change)
+            return self._line.lay(answer)
 
     def take(self, until: float) -> Samples:
+        count = max(0, round(until * SAMPLE_RATE) - self._taken)
         with self._lock:
-            return self._line.take(until)
+            sound = self._line.take(until + (_MARKED if self._marker else 0.0))
+        self._ready = np.concatenate([self._ready, self._marker.process(sound) if self._marker else sound])
+        taken, self._ready = self._ready[:count], self._ready[count:]
+        self._taken += len(taken)
+        return taken
 
 
 class _Written:
@@ -142,7 +150,7 @@ class _Written:
             self._writer.write_sound(sound)
 
 
-def _in_real_time(lips: LiveLips, written: _Written, answers: Answers, line: _Line) -> None:
+def _in_real_time(lips: LiveLips, written: _Written, answers: Answers, line: _Marked) -> None:
     clock = WallClock()
     film = LiveFilm(lips, clock.now)
     heard: deque[Samples] = deque()
@@ -183,7 +191,7 @@ def _in_real_time(lips: LiveLips, written: _Written, answers: Answers, line: _Li
         job.result()
 
 
-def _computed(lips: LiveLips, written: _Written, answers: Answers, line: _Line, slow: float) -> None:
+def _computed(lips: LiveLips, written: _Written, answers: Answers, line: _Marked, slow: float) -> None:
     from ml.lips.rehearsal import Event, rehearse
 
     def said(now: float, answer: Answer) -> None:

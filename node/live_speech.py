@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from threading import Event as Flag
 from typing import TYPE_CHECKING, Literal, Protocol, cast
@@ -118,7 +118,8 @@ def recited(
 
     for text in texts:
         speech = trim(tts.speak(text, language, Delivery()))
-        answer = Answer(clock.now(), speech, curves_of(speech, voice=tts))
+        made = curves_of(speech, voice=tts)
+        answer = Answer(clock.now(), speech, made)
         yield answer
         clock.until(answer.at + speech.audio.seconds + pause)
 
@@ -161,16 +162,12 @@ class Line:
         self._sounds: deque[tuple[int, Samples]] = deque()
         self._written = 0
 
-    def lay(self, answer: Answer, change: Callable[[Speech, float], Speech] | None = None) -> float:
-        """When an answer is heard. `change` is told its speech and that time, and gives it as it shall sound.
-
-        Raises ValueError for an answer that is not at 16 kHz.
-        """
+    def lay(self, answer: Answer) -> float:
+        """When an answer is heard. Raises ValueError for one that is not at 16 kHz."""
         if answer.speech.audio.rate != SAMPLE_RATE:
             raise ValueError(f"what is said comes at {SAMPLE_RATE} Hz, not at {answer.speech.audio.rate}")
         start = max(answer.at - self._delay + self._lead, self._free, self._written / SAMPLE_RATE)
-        speech = change(answer.speech, start) if change else answer.speech
-        self._sounds.append((round(start * SAMPLE_RATE), speech.audio.samples))
+        self._sounds.append((round(start * SAMPLE_RATE), answer.speech.audio.samples))
         self._free = start + answer.speech.audio.seconds + self._pause
         return start
 
