@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar, get_args
@@ -118,7 +118,7 @@ def cast(wish: Wish, cut: Cut) -> Cast:
     compression = _compression(wish.compression)
     start = genesis()
     threads = cut.threads or os.cpu_count() or 1
-    crowd, speech = _crowd(wish)
+    people = _people(wish)
     pull = PULLS.get(wish.algorithm, TrainOptions.pull)
     training = TrainOptions(epochs=wish.epochs, batch=wish.batch, rate=wish.rate, pull=pull)
     settings = SimulationSettings(
@@ -137,11 +137,14 @@ def cast(wish: Wish, cut: Cut) -> Cast:
     beside = wish.control and not keeps_control(method, settings)
     plays = [(method, settings), *([(control, _quiet(settings))] if beside else [])]
     first = Ground(
-        Cohort(start.autoencoder, [crowd[0]]), flat(start.weights, start.autoencoder.layout), training, wish.seed
+        Cohort(start.autoencoder, [people.some(1)[0]]),
+        flat(start.weights, start.autoencoder.layout),
+        training,
+        wish.seed,
     )
-    room = room_for_speech(need(first, plays), len(crowd), cut.disk)
-    ground = replace(first, cohort=Cohort(start.autoencoder, crowd, CohortOptions(room=room)))
-    return Cast(ground, method, control, settings, compression, chosen, _engine(cut, threads), speech)
+    room = room_for_speech(need(first, plays), people.count, cut.disk)  # before anything is drawn for each of them
+    ground = replace(first, cohort=Cohort(start.autoencoder, people.some(people.count), CohortOptions(room=room)))
+    return Cast(ground, method, control, settings, compression, chosen, _engine(cut, threads), people.told)
 
 
 def _quiet(settings: SimulationSettings) -> SimulationSettings:
@@ -170,7 +173,17 @@ def _knock(address: str) -> None:
         ) from error
 
 
-def _crowd(wish: Wish) -> tuple[Sequence[Person] | Crowd, str]:
+@dataclass(frozen=True)
+class _People:
+    """How many take part, whoever the first of them are, and where they are from, in a sentence."""
+
+    count: int
+    some: Callable[[int], Sequence[Person] | Crowd]
+    """The first so many of them: the first one is the same however many are asked for."""
+    told: str
+
+
+def _people(wish: Wish) -> _People:
     if wish.speech is not None and not (wish.speech / "manifest.json").is_file():
         what = "There is no folder" if not wish.speech.is_dir() else "There is no manifest.json in"
         raise BadRequest(
@@ -178,10 +191,11 @@ def _crowd(wish: Wish) -> tuple[Sequence[Person] | Crowd, str]:
         )
     real = recorded(wish.speech) if wish.speech is not None else ()
     if real and wish.peers in (None, len(real)):
-        return real, f"{len(real)} real speakers from {wish.speech}."
+        return _People(len(real), lambda count: real[:count], f"{len(real)} real speakers from {wish.speech}.")
     if 2 <= (wish.peers or 0) < len(real):
         chosen = [real[round(at)] for at in np.linspace(0, len(real) - 1, wish.peers or 0)]
-        return chosen, f"{len(chosen)} of {len(real)} real speakers from {wish.speech}."
+        told = f"{len(chosen)} of {len(real)} real speakers from {wish.speech}."
+        return _People(len(chosen), lambda count: chosen[:count], told)
     spoken = [(*one.speech.train, *one.speech.held_out) for one in real]
     voices = [one for one in spoken if sum(map(len, one)) >= LEAST_FRAMES] or None
     if real and voices is None:
@@ -189,11 +203,13 @@ def _crowd(wish: Wish) -> tuple[Sequence[Person] | Crowd, str]:
             f"Nobody in {wish.speech} has spoken long enough to make other people of.",
             f"Give --peers {len(real)} or fewer, or record {LEAST_FRAMES * HOP_SECONDS:.0f} s or more of each.",
         )
-    made = imagined(voices, wish.peers or PEOPLE, wish.seed, ImaginedOptions(seconds=wish.seconds))
+    count = wish.peers or PEOPLE
     source = f"the {len(real)} speakers in {wish.speech}" if real else "two short recordings that ship with Babelmesh"
-    return made, (
-        f"These {wish.peers or PEOPLE} people are made, from {source}, through other throats, rooms and telephones: "
-        "how methods compare can be seen on them, how much anybody gains cannot."
+    return _People(
+        count,
+        lambda count: imagined(voices, count, wish.seed, ImaginedOptions(seconds=wish.seconds)),
+        f"These {count} people are made, from {source}, through other throats, rooms and telephones: "
+        "how methods compare can be seen on them, how much anybody gains cannot.",
     )
 
 
@@ -202,9 +218,8 @@ def _topology(name: str) -> Topology:
 
 
 def _compression(name: str) -> Compression | None:
-    if name == "none":
-        return None
-    return _named(COMPRESSIONS, "int4" if name == "node" else name, "compression")
+    known: dict[str, Compression | None] = {**COMPRESSIONS, "none": None, "node": COMPRESSIONS["int4"]}
+    return _named(known, name, "compression")
 
 
 def _traces(wish: Wish) -> Traces | None:

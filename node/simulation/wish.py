@@ -14,6 +14,8 @@ from node.errors import BadRequest
 TOPOLOGIES = ("gossip", "ring", "full", "mean")
 MOST_IN_FULL = 128
 LEAST_SPEECH = 2.0
+MOST_HOSTILE = 0.9
+HOSTILE = f"Give a share up to {MOST_HOSTILE} and an attack of docs/robustness.md, for instance --hostile 0.2:flip"
 ENGINES = ("local", "ray", "flower")
 
 
@@ -70,7 +72,7 @@ class Cut:
     chunk: int = 16
     "People that are trained at a time."
     disk: Path | None = None
-    "Folder on whose disk everybody's models are held in place of memory, for very many nodes; slower."
+    "Folder that is there, on whose disk everybody's models are held in place of memory, for very many nodes; slower."
 
 
 def hostile_share(wish: Wish) -> tuple[float, str]:
@@ -80,13 +82,14 @@ def hostile_share(wish: Wish) -> tuple[float, str]:
     share, _, attack = wish.hostile.partition(":")
     try:
         value = float(share)
-    except ValueError:
-        value = -1.0
-    if not (0 <= value <= 0.9 and attack):
-        raise BadRequest(
-            f"--hostile {wish.hostile} says neither how many nor what they do.",
-            "Give a share up to 0.9 and an attack, for instance --hostile 0.2:flip",
-        )
+    except ValueError as error:
+        if attack:
+            raise BadRequest(f"--hostile {wish.hostile}: {share!r} is no share of the nodes.", HOSTILE) from error
+        raise BadRequest(f"--hostile {wish.hostile} does not say how many nodes are hostile.", HOSTILE) from error
+    if not 0 <= value <= MOST_HOSTILE:
+        raise BadRequest(f"--hostile {wish.hostile}: the share {share} is not within 0 and {MOST_HOSTILE}.", HOSTILE)
+    if not attack:
+        raise BadRequest(f"--hostile {wish.hostile} does not say what these nodes do.", HOSTILE)
     return value, attack
 
 
@@ -121,6 +124,11 @@ def _objections(wish: Wish, cut: Cut) -> Iterator[tuple[bool, str, str]]:
     )
     yield cut.chunk < 1, "--chunk is less than 1.", "Give 1 or more; 16 is usual."
     yield cut.threads is not None and cut.threads < 1, "--threads is less than 1.", "Give 1 or more."
+    yield (
+        cut.disk is not None and not cut.disk.is_dir(),
+        f"There is no folder {cut.disk}.",
+        f"Name one that is there, or make it: mkdir -p '{cut.disk}'",
+    )
     yield cut.engine not in ENGINES, f"There is no engine {cut.engine}.", f"Take one of: {', '.join(ENGINES)}."
     yield (
         cut.address is not None and cut.engine != "ray",

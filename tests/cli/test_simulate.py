@@ -49,6 +49,8 @@ def test_without_a_control_nothing_is_said_of_being_alone(capsys: pytest.Capture
         (["--peers", "1"], "One node alone"),
         (["--peers", "many"], "many"),
         (["--speech", "/nowhere/at/all"], "/nowhere/at/all"),
+        (["--disk", "/nowhere/at/all"], "/nowhere/at/all"),
+        (["--peers", "100000000"], "100,000,000 nodes"),
         (["--engine", "cloud"], "cloud"),
     ],
 )

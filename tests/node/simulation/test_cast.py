@@ -33,6 +33,13 @@ def test_a_name_that_does_not_exist_is_refused_with_those_that_do(change: dict[s
     assert "Take one of" in caught.value.remedy
 
 
+def test_the_compressions_that_are_named_are_all_that_are_taken() -> None:
+    with pytest.raises(BadRequest) as told:
+        cast(replace(SMALL, compression="zip"), Cut())
+    names = told.value.remedy.removeprefix("Take one of: ").rstrip(".").split(", ")
+    assert {"node", "none", *COMPRESSIONS} == set(names)
+
+
 def test_the_node_does_what_a_node_does() -> None:
     made = cast(SMALL, Cut(threads=1))
     assert isinstance(made.method, NodeDefault)

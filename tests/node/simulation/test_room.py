@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from ml.federated.crowd import SHARE
+from ml.federated.imagined import Imagined, imagined
 from node.errors import BadRequest
 from node.simulation import room
 from node.simulation.cast import cast
@@ -68,3 +71,27 @@ def test_the_default_holds_its_control_already(free: Callable[[int], None]) -> N
     assert cast(SMALL, Cut(threads=1)).people == 4
     with pytest.raises(BadRequest, match="4 nodes"):
         cast(replace(SMALL, bandwidth=64.0), Cut(threads=1))
+
+
+def test_too_many_are_refused_before_anything_is_drawn_for_each(
+    free: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+
+    def counted(voices: Any, count: int, *rest: Any) -> Imagined:
+        drawn.append(count)
+        return imagined(voices, min(count, 4), *rest)
+
+    monkeypatch.setattr("node.simulation.cast.imagined", counted)
+    free(REST + 10**9)
+    with pytest.raises(BadRequest, match="100,000,000,000 nodes"):
+        cast(replace(SMALL, peers=10**11), Cut(threads=1))
+    assert drawn == [1]
+
+
+def test_the_first_made_person_is_the_same_however_many_there_are() -> None:
+    one, many = imagined(None, 1, 7), imagined(None, 50, 7)
+    assert one.traits(0) == many.traits(0)
+    assert all(
+        np.array_equal(*pair) for pair in zip(one.utterances("train", 0), many.utterances("train", 0), strict=True)
+    )

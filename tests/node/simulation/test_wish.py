@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +45,36 @@ def test_what_makes_no_sense_is_refused(change: dict[str, Any], named: str) -> N
 def test_a_cut_that_makes_no_sense_is_refused(cut: Cut) -> None:
     with pytest.raises(BadRequest):
         check(Wish(), cut)
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong"),
+    [
+        ("1:flip", "the share 1 is not within 0 and 0.9"),
+        ("-0.1:flip", "the share -0.1 is not within"),
+        ("nan:flip", "the share nan is not within"),
+        ("0.3", "does not say what these nodes do"),
+        ("0.3:", "does not say what these nodes do"),
+        ("flip", "does not say how many"),
+        ("many:flip", "'many' is no share"),
+    ],
+)
+def test_it_is_said_what_is_wrong_with_who_is_hostile(said: str, wrong: str) -> None:
+    with pytest.raises(BadRequest) as told:
+        hostile_share(Wish(hostile=said))
+    assert f"--hostile {said}" in told.value.sentence
+    assert wrong in told.value.sentence
+    assert "--hostile 0.2:flip" in told.value.remedy
+
+
+def test_a_folder_for_models_must_be_there_and_none_is_made(tmp_path: Path) -> None:
+    check(Wish(), Cut(disk=tmp_path))
+    (tmp_path / "file").touch()
+    for name in ("nope", "file"):
+        with pytest.raises(BadRequest, match=f"There is no folder .*{name}") as told:
+            check(Wish(), Cut(disk=tmp_path / name))
+        assert f"mkdir -p '{tmp_path / name}'" in told.value.remedy
+    assert not (tmp_path / "nope").exists()
 
 
 def test_the_defaults_make_sense() -> None:
