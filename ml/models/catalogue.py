@@ -57,6 +57,10 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError(f"two models have the same name, {name}")
             if name in catalogue.sets:
                 raise ValueError(f"{name} is the name of a model and of a set")
+        for number, entry in enumerate(catalogue.model):
+            if not entry.files:
+                at = _entry_at(toml.decode(), number)
+                raise ValueError(f"{at}: name its `files`; without them nobody can tell whether it is whole")
         return catalogue
 
     def check(self) -> None:
@@ -125,12 +129,16 @@ def _located(toml: str, complaint: str) -> str:
     if found is None:
         return complaint
     number, field = int(found[1]), found[2]
+    return f"{_entry_at(toml, number)}{', ' * bool(field)}{field}: {complaint[: found.start()]}"
+
+
+def _entry_at(toml: str, number: int) -> str:
+    """The n-th entry by its name and line, or by its number where its line cannot be told."""
     entries = tomllib.loads(toml)["model"]
     heads = [number for number, line in enumerate(toml.splitlines(), 1) if HEAD.match(line)]
     where = f"line {heads[number]}" if len(heads) == len(entries) else f"number {number + 1}"
     name = entries[number].get("name")
-    of = f"{name} " if isinstance(name, str) else ""
-    return f"the entry {of}({where}){', ' * bool(field)}{field}: {complaint[: found.start()]}"
+    return f"the entry {name} ({where})" if isinstance(name, str) else f"the entry ({where})"
 
 
 @cache

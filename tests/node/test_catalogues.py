@@ -16,6 +16,7 @@ engine = "whisper"
 summary = "for tests"
 licence = "CC0-1.0"
 source = {{ at = "folder", path = "there" }}
+files = [{{ path = "model.safetensors" }}]
 """
 
 

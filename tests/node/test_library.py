@@ -111,7 +111,7 @@ def test_a_home_has_models_of_its_own(tmp_path: Path) -> None:
     with pytest.raises(BadConfig, match=r"more\.toml"):
         library_of(config)
     told = '[[model]]\nname="{}"\ntask="speaker"\nengine="wavlm-xvector"\nsummary="X"\nlicence="Y"\n'
-    told += 'source={{at="folder",path="m"}}\n'
+    told += 'source={{at="folder",path="m"}}\nfiles=[{{path="config.json"}}]\n'
     (tmp_path / "more.toml").write_text(told.format("mine"))
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "catalogue.toml").write_text(told.format("other"))
@@ -241,6 +241,7 @@ def test_a_catalogue_that_does_not_hold_together_is_named(tmp_path: Path) -> Non
     (tmp_path / "home").mkdir()
     told = (
         '[[model]]\nname="{}"\ntask="speaker"\nengine="x"\nsummary="X"\nlicence="Y"\nsource={{at="folder",path="m"}}\n'
+        'files=[{{path="config.json"}}]\n'
     )
     for text, what in (
         (told.format("cpu"), "name of a model and of a set"),

@@ -109,6 +109,8 @@ def test_names_and_sets_are_chosen_each_once() -> None:
         ('at = "folder"', 'at = "https"', "https"),
         ('sets = ["mine"]', "memory = { float32 = -1 }", "memory"),
         ('sets = ["mine"]', 'rank = "high"', "rank"),
+        ('files = [{ path = "model.safetensors" }]', "", r"the entry my-whisper \(line \d+\): name its `files`"),
+        ('files = [{ path = "model.safetensors" }]', "files = []", "name its `files`"),
     ],
 )
 def test_a_wrong_entry_is_refused_by_the_name_of_its_file_and_field(
@@ -199,16 +201,16 @@ def test_what_was_not_compared_with_its_repository_says_so(entry: ModelEntry) ->
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ('rank = "high"', r"the entry second \(line 9\), rank: Expected `int`, got `str`$"),
-        ("strange = 1", r"the entry second \(line 9\): Object contains unknown field `strange`$"),
-        ('use = "ask"', r"the entry second \(line 9\): second: say in `terms`"),
-        ("name = 5", r"the entry \(line 9\), name: Expected `str`, got `int`$"),
+        ('rank = "high"', r"the entry second \(line 10\), rank: Expected `int`, got `str`$"),
+        ("strange = 1", r"the entry second \(line 10\): Object contains unknown field `strange`$"),
+        ('use = "ask"', r"the entry second \(line 10\): second: say in `terms`"),
+        ("name = 5", r"the entry \(line 10\), name: Expected `str`, got `int`$"),
         ('summary = """\n[[model]]\n"""\nrank = "high"', r"the entry second \(number 2\), rank: "),
     ],
 )
 def test_what_is_wrong_is_told_with_the_entry_and_its_line(wrong: str, told: str) -> None:
     head = '[[model]]\nname = "{}"\ntask = "asr"\nengine = "whisper"\nlicence = "l"\n'
-    entry = head + 'source = {{ at = "folder", path = "p" }}\n'
+    entry = head + 'source = {{ at = "folder", path = "p" }}\nfiles = [{{ path = "f" }}]\n'
     plain = "\nsummary = 's'\n"
     second = entry.format("second").replace('name = "second"\n', "") if "name =" in wrong else entry.format("second")
     text = entry.format("first") + plain + second + wrong + ("" if "summary" in wrong else plain)
