@@ -1,19 +1,25 @@
 """What can be told of a model in a folder of a user's own: files that are not there, cut, or not what was published.
 
-Nothing is written down of such a folder. Where the catalogue has neither size nor hash of a file, its form is looked
-at: a safetensors file says itself how long it is. Knows nothing of fetched models.
+Nothing is written into such a folder. Where the catalogue has neither size nor hash of a file, its form is looked at:
+a safetensors file says itself how long it is. Knows nothing of fetched models.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from ml.models import record as records
 from ml.models.entry import ModelEntry, ModelFile
+from ml.models.findings import Finding
 
 _LARGEST_HEADER = 100_000_000
 """Bytes; the safetensors format allows no larger one."""
+
+_SMALL = 1_000_000
+"""Bytes of a file that is read whenever the state of its model is asked for."""
 
 
 def lacking(entry: ModelEntry, place: Path) -> tuple[str, ...]:
@@ -21,17 +27,30 @@ def lacking(entry: ModelEntry, place: Path) -> tuple[str, ...]:
     return tuple(file.path for file in entry.files if not _is_there(file, place))
 
 
-def damaged(entry: ModelEntry, place: Path, *, thorough: bool) -> tuple[str, ...]:
-    """Files that are lacking, or have another hash than the entry says; `thorough` looks at the form of the others and
-    of those that the entry does not name."""
+def suspected(entry: ModelEntry, place: Path, known: Mapping[str, Finding]) -> tuple[str, ...]:
+    """Files that are lacking, or seen to be wrong without reading much: by what is `known` of them, by the head of a
+    safetensors file, and small ones by all they are."""
     bad = set(lacking(entry, place))
     hashed = {file.path: file.sha256 for file in entry.files if file.sha256}
-    for path in sorted(hashed.keys() - bad):
-        if (place / path).is_file() and records.describe(place, path).sha256 != hashed[path]:
-            bad.add(path)
-    if thorough:
-        bad |= {path for path in _inside(place) if path not in hashed and not is_well_formed(place / path)}
+    for path in {path for file in entry.files for path in (file.path, file.instead) if path} | known.keys():
+        whole = place / path
+        found = known.get(path) or (_read_small(whole) if whole.is_file() else None)
+        wrong = _is_wrong(found, hashed.get(path)) if found else whole.is_file() and not _has_its_length(whole)
+        bad |= {path} if wrong else set()
     return tuple(sorted(bad))
+
+
+def read_through(entry: ModelEntry, place: Path, *, thorough: bool) -> tuple[tuple[str, ...], dict[str, Finding]]:
+    """Files that are lacking, or have another hash than the entry says, and what was found of those that were read.
+
+    `thorough` reads also the others and those that the entry does not name, whose form is looked at.
+    """
+    bad = set(lacking(entry, place))
+    hashed = {file.path: file.sha256 for file in entry.files if file.sha256}
+    read = {*hashed, *(_inside(place) if thorough else ())}
+    found = {path: _look(place / path, path) for path in sorted(read - bad) if (place / path).is_file()}
+    bad |= {path for path, one in found.items() if _is_wrong(one, hashed.get(path))}
+    return tuple(sorted(bad)), found
 
 
 def is_well_formed(path: Path) -> bool:
@@ -56,6 +75,34 @@ def _length(path: Path) -> int:
         header = json.loads(file.read(size))
     ends = [int(told["data_offsets"][1]) for name, told in header.items() if name != "__metadata__"]
     return 8 + size + max(ends, default=0)
+
+
+def _has_its_length(path: Path) -> bool:
+    return path.suffix != ".safetensors" or is_well_formed(path)
+
+
+def _look(whole: Path, path: str) -> Finding:
+    """A file as it is now; reads all of it. Raises OSError."""
+    now = records.describe(whole.parent, whole.name)
+    return Finding(path, now.bytes, now.mtime_ns, now.sha256, is_well_formed(whole))
+
+
+def _read_small(whole: Path) -> Finding | None:
+    """The same of a small file, read once as long as it stays as it is; None for a large or unreadable one."""
+    try:
+        facts = whole.stat()
+        return _read(whole, facts.st_size, facts.st_mtime_ns) if facts.st_size <= _SMALL else None
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _read(whole: Path, size: int, mtime_ns: int) -> Finding:
+    return _look(whole, whole.name)
+
+
+def _is_wrong(found: Finding, sha256: str | None) -> bool:
+    return found.sha256 != sha256 if sha256 else not found.well_formed
 
 
 def _inside(place: Path) -> list[str]:

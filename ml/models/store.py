@@ -6,6 +6,7 @@
     NAME/.partial/REVISION/...  what has been fetched so far
     NAME/REVISION.FILES.WHAT/.. what an engine made of a revision's files (`made.py`)
     .NAME.lock                  held while one process changes the model
+    .NAME.found.json            what was found of the files in a folder of a user's own (`findings.py`)
     accepted.json               licences that were said yes to
 
 Older versions kept a converted model as NAME.safetensors; it is read where it lies. This module knows nothing of where
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Literal
 
 from ml.errors import CannotWrite, ModelDamaged, Unavailable
-from ml.models import folders, made, tensors
+from ml.models import findings, folders, made, tensors
 from ml.models import record as records
 from ml.models.catalogue import Catalogue
 from ml.models.checkpoint import Checkpoint
@@ -97,7 +98,7 @@ class ModelStore:
         if place == self.folder:
             return "present"
         if isinstance(entry.source, FolderSource):
-            return "damaged" if folders.lacking(entry, place) else "present"
+            return "damaged" if self._suspected(entry, place) else "present"
         kept = records.read(place / RECORD, Record)
         if kept is None:
             return "damaged"
@@ -131,9 +132,10 @@ class ModelStore:
         entry = self.find(name)
         state, place, revision = self.state(name), self.place(entry), self.revision(entry)
         if isinstance(entry.source, FolderSource) and state in {"missing", "damaged"}:
-            lacking = self._damaged(entry, Path(entry.source.path), thorough=False)
+            lacking = sorted(folders.lacking(entry, Path(entry.source.path)))
             which = f": {', '.join(lacking)}" if lacking and state == "damaged" else ""
-            raise Unavailable(f"The {name} model is not whole in {place}{which}.", entry.source.remedy)
+            if lacking or state == "missing":
+                raise Unavailable(f"The {name} model is not whole in {place}{which}.", entry.source.remedy)
         if state == "missing" or place is None or revision is None:
             raise Unavailable(f"The {name} model ({entry.task}) is not on this machine.", f"node models pull {name}")
         if damaged := self._damaged(entry, place, thorough=False):
@@ -161,12 +163,17 @@ class ModelStore:
             except ModelDamaged:
                 return (entry.convert.to,)
             return ()
-        if isinstance(entry.source, FolderSource):  # nothing was written down of it: what has a hash is read each time
-            return folders.damaged(entry, place, thorough=thorough)
+        if isinstance(entry.source, FolderSource):  # no record was made when it came: what has a hash is read each time
+            bad, found = folders.read_through(entry, place, thorough=thorough)
+            findings.write(self.folder, entry.name, place, found)
+            return tuple(sorted({*bad, *self._suspected(entry, place)}))
         kept = records.read(place / RECORD, Record)
         if kept is None:
             return (RECORD,)
         return tuple(sorted({*records.changed(place, kept, thorough=thorough), *self._unlike(entry, kept)}))
+
+    def _suspected(self, entry: ModelEntry, place: Path) -> tuple[str, ...]:
+        return folders.suspected(entry, place, findings.read(self.folder, entry.name, place))
 
     def _unlike(self, entry: ModelEntry, kept: Record) -> set[str]:
         """Files that were recorded with another hash than was published."""
@@ -198,6 +205,7 @@ class ModelStore:
             if entry.convert and (flat := self.folder / entry.convert.to).is_file():
                 freed += _cleared(flat)
             freed += _cleared(self.folder / name)
+            findings.forget(self.folder, name)
         self._change_accepted(lambda yes: yes.pop(name, None))
         return freed
 
