@@ -6,6 +6,7 @@ Parses, asks, prints.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -45,11 +46,13 @@ def check(*, common: Common | None = None) -> int:
     config = load(common.home, os.environ)
     there = config.file.is_file()
     engines = config.engines
+    _check_places(config)
+    _check_isolation(config)
     if config.voice.profile is not None or config.train.voice is not None:
         with household(common) as node:
             _check_voices(node)
-    if engines.isolation or any((engines.asr, engines.mt, engines.tts, engines.speaker, engines.ast)):
-        with household(common) as node:  # which refuses an engine to isolate that there is not
+    if any((engines.asr, engines.mt, engines.tts, engines.speaker, engines.ast)):
+        with household(common) as node:
             _check_engines(node)
     _check_privacy(config)
     notes = _notes(config)
@@ -63,6 +66,52 @@ def check(*, common: Common | None = None) -> int:
         for note in notes:
             show_line(f"Note: {note}")
     return 0
+
+
+def _check_places(config: Config) -> None:
+    """Raise BadConfig for a catalogue that is not there or cannot be used, and for models in what is no folder."""
+    from node.catalogues import catalogue_of
+    from node.config import line_of, read
+    from node.errors import BadConfig
+
+    said = read(config.file)
+    text = config.file.read_text(encoding="utf-8") if config.file.is_file() else ""
+    for path in config.catalogues:
+        if not path.is_file():
+            what = "is no file" if path.exists() else "is not there"
+            raise BadConfig(
+                f"{config.file}{line_of(text, 'catalogues')}: catalogues: {path} {what}.",
+                "Name files with models of your own, relative to the home; docs/models.md shows how one is written.",
+            )
+    catalogue_of(config)
+    models = config.home / Path(said.models or "").expanduser()
+    if said.models and models.exists() and not models.is_dir():
+        raise BadConfig(
+            f"{config.file}{line_of(text, 'models')}: models: {models} is a file, not a folder.",
+            "Name the folder that fetched models are kept in, or leave the setting out.",
+        )
+
+
+def _check_isolation(config: Config) -> None:
+    """Raise BadConfig when a setting puts an engine in a process of its own that is not of a fetched model."""
+    if not config.engines.isolation:
+        return
+    import difflib
+
+    from ml.engines.checkpoints import KINDS
+    from node.catalogues import catalogue_of
+    from node.config import line_of
+    from node.errors import BadConfig
+
+    known = [entry.name for entry in catalogue_of(config).model if entry.engine in KINDS]
+    for name in config.engines.isolation:
+        if name not in known:
+            line = line_of(config.file.read_text(encoding="utf-8"), "engines.isolation")
+            near = difflib.get_close_matches(name, known, 3, 0.5)
+            raise BadConfig(
+                f"{config.file}{line}: engines.isolation: {name!r} is no engine of a fetched model.",
+                f"Did you mean {' or '.join(near)}?" if near else "Name models that have an engine: node models list",
+            )
 
 
 def _check_voices(node: Node) -> None:
@@ -116,17 +165,21 @@ def _check_privacy(config: Config) -> None:
 
 
 def _notes(config: Config) -> list[str]:
-    """What the file says to no effect."""
+    """What the file says to no effect, or perhaps not as it was meant."""
     import tomllib
 
     from node.config import line_of
 
     text = config.file.read_text(encoding="utf-8") if config.file.is_file() else ""
-    if "alpha" not in tomllib.loads(text).get("train", {}) or config.train.method == "mix":
-        return []
-    line = line_of(text, "train.alpha")
-    unused = f"train.alpha is not used: the method {config.train.method} mixes nothing."
-    return [f'{config.file}{line}: {unused} With [train] method = "mix" it is.']
+    said, notes = tomllib.loads(text), []
+    if (named := said.get("models")) and not (models := config.home / Path(named).expanduser()).exists():
+        line = line_of(text, "models")
+        notes.append(f"{config.file}{line}: models: {models} is not there; the first model fetched makes it.")
+    if "alpha" in said.get("train", {}) and config.train.method != "mix":
+        line = line_of(text, "train.alpha")
+        unused = f"train.alpha is not used: the method {config.train.method} mixes nothing."
+        notes.append(f'{config.file}{line}: {unused} With [train] method = "mix" it is.')
+    return notes
 
 
 def _row(key: str, value: object, source: str) -> tuple[str, str, str]:

@@ -101,7 +101,8 @@ def test_checking_refuses_a_privacy_that_no_peer_could_use(
         ('mt = "nope"', "engines.mt: There is no mt engine called 'nope'.", "Those that are here"),
         ('mt = "espeak-ng"', "engines.mt: espeak-ng is no mt engine: its task is tts.", ""),
         ('ast = "x"', "engines.ast: There is no ast engine called 'x'.", ""),
-        ('isolation = ["nope"]', "engines.isolation: 'nope'", ""),
+        ('isolation = ["zz"]', "toml:2: engines.isolation: 'zz' is no engine of a fetched", "node models list"),
+        ('warm = true\nisolation = ["whisper-smal"]', "toml:3: engines.isolation: 'whisper-smal'", "whisper-small"),
         ('isolation = "process"', "engines.isolation: expected a list", 'isolation = ["whisper-small"]'),
         ("compile = true", "engines.compile: expected", 'compile = "auto", "off" or "on"'),
     ],
@@ -116,3 +117,34 @@ def test_checking_finds_engines_that_cannot_be_used(
     assert remedy in found["remedy"]
     (babelmesh_home / "babelmesh.toml").write_text('[engines]\nmt = "auto"\ntts = "espeak-ng"\n')
     assert run(["config", "check"]) == 0
+
+
+def test_checking_finds_catalogues_and_folders_of_models_that_are_not_there(
+    babelmesh_home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BABELMESH_MODELS", raising=False)
+    file, mine = babelmesh_home / "babelmesh.toml", babelmesh_home / "mine.toml"
+    file.write_text('models = "mine.toml"\ncatalogues = ["mine.toml"]\n')
+    assert run(["config", "check", "--json"]) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert f"{file}:2: catalogues: {mine} is not there." in told["error"]
+    assert "docs/models.md" in told["remedy"]
+    mine.write_text("model = 3\n")
+    assert run(["config", "check", "--json"]) == 2
+    assert str(mine) in json.loads(capsys.readouterr().out)["error"]
+    mine.write_text("")
+    assert run(["config", "check", "--json"]) == 2
+    assert f"{file}:1: models: {mine} is a file, not a folder." in json.loads(capsys.readouterr().out)["error"]
+    file.write_text('models = "nope"\ncatalogues = ["mine.toml"]\n')
+    assert run(["config", "check", "--json"]) == 0
+    (note,) = json.loads(capsys.readouterr().out)["notes"]
+    assert f"{file}:1: models: {babelmesh_home / 'nope'} is not there" in note
+    (babelmesh_home / "nope").mkdir()
+    assert run(["config", "check", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["notes"] == []
+
+
+def test_checking_looks_at_the_homes_own_catalogue(babelmesh_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (babelmesh_home / "catalogue.toml").write_text("model = 3\n")
+    assert run(["config", "check", "--json"]) == 2
+    assert "catalogue" in json.loads(capsys.readouterr().out)["error"]

@@ -17,6 +17,7 @@ from node.config import ConfigFile
         ({"engines": {"compile": "maybe"}}, "engines.compile", "one of auto, off, on"),
         ({"engines": {"warm": 3}}, "engines.warm", "true or false"),
         ({"engines": {"memory": "4"}}, "engines.memory", 'a size like "4 GB"'),
+        ({"engines": {"memory": "1 KB"}}, "engines.memory", '"4 GB" or "800 MB", in whole MB or GB'),
         ({"node": {"listen": [7]}}, "node.listen", "text"),
         ({"train": {"alpha": 7.0}}, "train.alpha", 'or "auto"'),
         ({"node": {"connections": 0}}, "node.connections", "of at least 1"),
