@@ -54,6 +54,7 @@ NAMES = (
     "sound",
     "watermark",
     "lips",
+    "live_lips",
     "voice_model",
     "federated",
     "links",
