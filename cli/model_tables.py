@@ -9,6 +9,7 @@ from cli.render import console
 
 if TYPE_CHECKING:
     from node.library import ModelLine
+    from node.verifying import VerifiedModel
 
 STATES = {"present": "here", "missing": "-", "damaged": "damaged", "refused": "refused"}
 LONGEST = 24
@@ -127,6 +128,26 @@ def tell_state(line: ModelLine) -> str:
         return f"begun: {tell_size(line.begun)}"
     lacking = f", lacks {', '.join(line.lacks)}" if line.state == "present" and line.lacks else ""
     return STATES[line.state] + lacking
+
+
+FOUND = {
+    "missing": "is not there",
+    "changed": "is not what was published",
+    "malformed": "cannot be read as what it is: cut, or changed",
+}
+
+
+def tell_verified(model: VerifiedModel) -> Iterator[str]:
+    """What `node models verify` says of a model: a line, and one for each file that is not whole."""
+    bare = not model.trouble and all(file.state == "unknown" for file in model.files)
+    how = ", and nothing is known to compare its files with (no sizes or hashes)" if bare else ""
+    count = f", {len(model.files)} {'file' if len(model.files) == 1 else 'files'}" if model.files else ""
+    yield f"{model.name}: {model.state}{count}{how}"
+    for file in model.files:
+        if file.state in FOUND:
+            yield f"  {file.path} {FOUND[file.state]}"
+    if model.trouble and model.state == "refused":
+        yield f"  {model.trouble}"
 
 
 def tell_licence(line: ModelLine) -> str:

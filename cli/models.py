@@ -23,13 +23,15 @@ from cli.model_tables import (
     tell_model,
     tell_size,
     tell_state,
+    tell_verified,
 )
-from cli.render import console, show_line, write_json
+from cli.render import console, show_error, show_line, write_json
 
 if TYPE_CHECKING:
     from ml.models.entry import ModelEntry
     from ml.models.fetch import FetchOptions, Progress
     from node.library import Library, PlannedModel
+    from node.verifying import VerifiedModel
 
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
@@ -128,20 +130,37 @@ def verify(*names: str, common: Common | None = None) -> int:
     Parameters
     ----------
     names
-        Names of models or sets; without any, all that are here. The exit code is 2 when a named one is missing.
+        Names of models or sets; without any, all that are here. The exit code is 2 when one is damaged, holds a
+        program that nobody allowed, or is named and not here.
     """
     common = common or Common()
     with household(common) as node:
-        lines = node.library.verify(names)
+        from node.verifying import verify as read_through
+
+        found = read_through(node.library, names)
+    wrong = [one for one in found if one.trouble]
+    sentence = f"Not whole, or not to be used: {', '.join(one.name for one in wrong)}."
+    remedy = _mended(wrong)
     if common.json:
-        write_json({"models": [_plain(line) for line in lines]})
+        error = {"error": sentence, "remedy": remedy} if wrong else {}
+        write_json({"models": [_plain(one) for one in found], **error})
     else:
-        for line in lines:
-            how = "" if line.compared else ", and nothing is known to compare its files with (no sizes or hashes)"
-            show_line(f"{line.name}: {line.state}{how}")
-        if not lines:
+        for one in found:
+            for told in tell_verified(one):
+                show_line(told)
+        if not found:
             show_line("No model is here: node models pull recommended")
-    return 2 if any(line.state != "present" for line in lines) else 0
+        if wrong:
+            show_error(sentence, remedy, as_json=False)
+    return 2 if wrong else 0
+
+
+def _mended(wrong: Sequence[VerifiedModel]) -> str:
+    """What helps, each once: all that can be fetched in one command."""
+    pull = "node models pull "
+    names = [one.remedy.removeprefix(pull) for one in wrong if one.remedy.startswith(pull)]
+    others = dict.fromkeys(f"{one.name}: {one.remedy}" for one in wrong if not one.remedy.startswith(pull))
+    return "\n".join([*([pull + " ".join(names)] if names else []), *others])
 
 
 def rm(*names: str, common: Common | None = None) -> int:

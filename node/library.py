@@ -27,7 +27,6 @@ from ml.models.catalogue import Catalogue
 from ml.models.entry import FolderSource, HubSource, ModelEntry
 from ml.models.fetch import USUAL, FetchOptions, NoRoom, NotHere, Progress, fetch, look_ahead, plan, quiet
 from ml.models.hub import Unreachable
-from ml.models.programs import refuse_programs
 from ml.models.store import ModelStore, State
 from node.catalogues import catalogue_of
 from node.config import Config
@@ -170,27 +169,6 @@ class Library:
         is refused is its model's trouble. Raises Unavailable."""
         wanted = self.catalogue.with_parts(self._wanted(names))
         return tuple(self._planned(entry, options, alone=len(wanted) == 1) for entry in wanted)
-
-    def verify(self, names: Sequence[str] = ()) -> tuple[ModelLine, ...]:
-        """Read the models of these names and sets through, or all that are here. Raises ModelDamaged naming all that
-        is damaged in any of them, Unavailable where one holds a program that nobody allowed."""
-        entries = self.catalogue.chosen(names) if names else self.catalogue.model
-        here = [entry for entry in entries if self.store.state(entry.name) != "missing"]
-        found = {entry.name: (entry, damaged) for entry in here if (damaged := self.store.verify(entry.name))}
-        if found:
-            told = []
-            for entry, damaged in found.values():
-                place = self.store.place(entry)
-                listed = ", ".join(str(place / path) if place else path for path in damaged)
-                told.append(f"Of the {entry.name} model, not what was published: {listed}.")
-            fetched = [name for name, (entry, _) in found.items() if not isinstance(entry.source, FolderSource)]
-            remedies = [f"node models pull {' '.join(fetched)}"] if fetched else []
-            if len(fetched) < len(found):
-                remedies.append("Put the published files of your own folders back.")
-            raise ModelDamaged(" ".join(told), "\n".join(remedies))
-        for entry in here:
-            refuse_programs(entry, self.store.place(entry) or self.store.folder)
-        return tuple(self._line(entry) for entry in (entries if names else here))
 
     def remove(self, names: Sequence[str]) -> tuple[Removed, ...]:
         """Let models go. Raises Unavailable for an unknown name, BadRequest for none."""

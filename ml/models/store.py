@@ -156,6 +156,19 @@ class ModelStore:
             raise Unavailable(f"The {name} model ({entry.task}) is not on this machine.", f"node models pull {name}")
         return self._damaged(entry, place, thorough=True)
 
+    def files(self, entry: ModelEntry) -> tuple[str, ...]:
+        """The files that the model has on this machine, as they are kept; those of a folder as the entry names them."""
+        place = self.place(entry)
+        if place is None:
+            return ()
+        if place == self.folder and entry.convert:
+            return (entry.convert.to,)
+        if isinstance(entry.source, FolderSource):
+            named = [path for file in entry.files for path in (file.path, file.instead) if path]
+            return tuple(path for path in named if (place / path).is_file())
+        kept = records.read(place / RECORD, Record)
+        return tuple(file.path for file in kept.files) if kept else ()
+
     def _damaged(self, entry: ModelEntry, place: Path, *, thorough: bool) -> tuple[str, ...]:
         if place == self.folder and entry.convert:
             try:

@@ -369,3 +369,24 @@ def test_on_a_terminal_the_question_can_be_read_and_bars_come_after_it(babelmesh
     assert b"\x1b" not in question  # no bar is drawn over it
     assert b"mine: checking" in after
     assert (models / "mine" / COMMIT).is_dir()
+
+
+def test_all_that_was_read_through_is_told_whatever_was_found(capsys, mine, babelmesh_home) -> None:
+    other = OWN.replace('"mine"', '"other"').replace('"here"', '"there"')
+    (babelmesh_home / "catalogue.toml").write_text(OWN + other)
+    (babelmesh_home / "there").mkdir()
+    assert run(["models", "verify"]) == 2
+    told = capsys.readouterr()
+    assert told.out.splitlines() == [
+        "mine: present, 1 file",
+        "other: damaged, 1 file",
+        f"  {babelmesh_home / 'there' / 'config.json'} is not there",
+    ]
+    assert "other" in told.err
+    assert str(babelmesh_home / "there") in told.err
+    assert run(["models", "verify", "--json"]) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert [(one["name"], one["state"]) for one in document["models"]] == [("mine", "present"), ("other", "damaged")]
+    assert [one["files"][0]["state"] for one in document["models"]] == ["whole", "missing"]
+    assert document["error"]
+    assert document["remedy"]

@@ -9,7 +9,7 @@ import pytest
 from ml.device import Hardware
 from ml.engines.checkpoints import unfetched
 from ml.engines.protocols import EngineHome
-from ml.errors import EngineFailed, ModelDamaged, Unavailable
+from ml.errors import EngineFailed, Unavailable
 from ml.models.catalogue import Catalogue
 from ml.models.entry import FolderSource, HubSource, ModelEntry, ModelFile
 from ml.models.fetch import FetchOptions, Progress, quiet
@@ -56,7 +56,6 @@ def no(entry: ModelEntry) -> bool:
 def test_missing_models_are_listed_with_licence_and_size(tmp_path: Path) -> None:
     (line,) = library_of(config_of(tmp_path)).lines(["resemblyzer"])
     assert (line.state, line.licence, line.bytes) == ("missing", "Apache-2.0", 17090379)
-    assert library_of(config_of(tmp_path)).verify() == ()
     assert not (tmp_path / "models").exists()
 
 
@@ -66,15 +65,6 @@ def test_what_is_here_is_not_fetched_again(models_dir: Path, tmp_path: Path) -> 
     (line,) = here.pull(["resemblyzer"], no, progress=lambda entry: lambda step, *_: steps.append(step))
     assert line.state == "present"
     assert steps == ["present"]
-    assert [line.name for line in here.verify(["resemblyzer"])] == ["resemblyzer"]
-
-
-def test_damage_is_named(tmp_path: Path) -> None:
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "resemblyzer.safetensors").write_bytes(b"nothing")
-    with pytest.raises(ModelDamaged, match=str(tmp_path)) as caught:
-        library_of(config_of(tmp_path)).verify()
-    assert caught.value.remedy == "node models pull resemblyzer"
 
 
 def test_wrong_requests(tmp_path: Path) -> None:
@@ -219,16 +209,6 @@ def test_a_hub_that_is_not_there_is_not_called_for_each(tmp_path: Path) -> None:
         here.pull(names, no, FetchOptions(offline=True))
     assert caught.value.remedy == f"node models pull {' '.join(names)}"
     assert caught.value.sentence.count("nothing may be fetched") == 1
-
-
-def test_all_that_is_damaged_is_named(tmp_path: Path) -> None:
-    here = library(tmp_path, *folders(tmp_path, "first", "second", "third"))
-    for name, text in (("first", "[]"), ("second", "{}"), ("third", "12")):
-        (tmp_path / name / "config.json").write_text(text)
-    with pytest.raises(ModelDamaged, match=r"first.*third") as caught:
-        here.verify()
-    assert "second" not in caught.value.sentence
-    assert caught.value.remedy == "Put the published files of your own folders back."
 
 
 def test_a_part_is_used_by_its_whole(tmp_path: Path) -> None:
