@@ -36,12 +36,17 @@ from rich.console import Console
 from rich.table import Table
 from strict_json import strict
 
+from ml.audio.read import read
 from ml.audio.write import AudioWriter
 from ml.engines.espeak import SPEC
 from ml.engines.protocols import EngineHome
 from ml.lips.renderers import RendererName
 from ml.threads import limit_threads
+from ml.types import Samples
+from ml.video.mux import Extras
 from ml.video.probe import probe
+from ml.video.remux import remux
+from ml.video.sound import Sound
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIPS = ROOT.parent / "shared" / "data" / "video"
@@ -179,13 +184,8 @@ class Bench:
                 writer.write(said.speech.audio.samples)
             words = [str(Path(sys.executable).with_name("node")), "lipsync", str(clip), str(sound), "-o", str(out)]
             words += ["--text", said.speech.text, "--language", "es", "--lips", name, "--no-hardware", "--json"]
-            before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-            done = subprocess.run(
-                [*words, "--home", str(self.scratch / "home")], capture_output=True, text=True, timeout=600, check=True
-            )
-            wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-            cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-            facts = json.loads(done.stdout)
+            wall, cpu, told = self._run(words)
+            facts = json.loads(told)
             out.unlink()
             rows[f"{clip.stem}, {name}, lips by {facts['curves']}"] = {
                 "clip_s": seconds,
@@ -196,6 +196,58 @@ class Bench:
                 "kept": facts["kept"],
             }
         return rows
+
+    def talks(self) -> Iterator[Path]:
+        """Videos of real English speech at 720p: the still with that of examples/, once and four times, and clips."""
+        heard = read(ROOT / "examples" / "audio" / "demo.flac")
+        for times in (1,) if self.quick else (1, 4):
+            silent = self.scratch / f"still-talks-{times}.mp4"
+            stilled(silent, 720, times * heard.seconds)
+            yield self._with_sound(silent, np.tile(heard.samples, times), heard.rate)
+        for clip, small in [] if self.quick else zip(self.clips, self.real(), strict=True):
+            own = read(clip)
+            yield self._with_sound(small, own.samples, own.rate)
+
+    def _with_sound(self, video: Path, samples: Samples, rate: int) -> Path:
+        path = video.with_stem(f"{video.stem}-heard")
+        remux(video, path, Extras(sound=Sound(rate, language="eng")), [samples])
+        return path
+
+    def translation(self) -> Rows:
+        """`node translate VIDEO --to es` from start to end, as multiples of the clip's length."""
+        rows: Rows = {}
+        for clip in self.talks():
+            out, seconds = self.scratch / "out.es.mp4", probe(clip).seconds or 6.0
+            line = ["translate", str(clip), "--to", "es", "-o", str(out), "--no-hardware", "--json"]
+            wall, cpu, told = self._run([str(Path(sys.executable).with_name("node")), *line])
+            report = json.loads(told)["reports"][0]
+            out.unlink()
+            rows[clip.stem] = {
+                "clip_s": seconds,
+                "wall_s": wall,
+                "wall_per_second": wall / seconds,
+                "cpu_per_second": cpu / seconds,
+                "utterances": len(report["utterances"]),
+                "pictures": report["film"]["pictures"],
+                "moved": report["film"]["moved"],
+            }
+        return rows
+
+    def _run(self, words: list[str]) -> tuple[float, float, str]:
+        """Seconds on the wall, of CPU, and what a command printed."""
+        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        ours = {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}  # users set none
+        environment = {name: text for name, text in os.environ.items() if name not in ours}
+        done = subprocess.run(
+            [*words, "--home", str(self.scratch / "home")],
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=True,
+            env=environment,
+        )
+        wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+        return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
 
 
 def _cost(work: Callable[[], object]) -> tuple[float, float]:
@@ -256,6 +308,10 @@ def main() -> None:
         keep("command", command)
         names = {name: name.replace("_", " ") for name in next(iter(command.values()))}
         console.print(table("node lipsync, start and end included", command, names))
+        translation = bench.translation()
+        keep("translation", translation)
+        names = {name: name.replace("_", " ") for name in next(iter(translation.values()))}
+        console.print(table("node translate VIDEO --to es, start and end included", translation, names))
         quality: Rows = {}
         for title, row in bench.quality():
             quality[title] = row
