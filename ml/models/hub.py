@@ -276,6 +276,10 @@ def patience(error: Exception) -> bool | float:
     return error.pause if isinstance(error, Passing) else False
 
 
+AGAIN = "What came is kept: the same command goes on from here."
+"""What helps where a fetch was cut off."""
+
+
 def _ended() -> Unavailable:
     return Unavailable("The fetch was ended.", "The same command goes on from here.")
 
@@ -315,7 +319,6 @@ def told(error: Exception, source: HubSource, path: str = "") -> MlError | None:
     from huggingface_hub import errors
 
     what = f"{path} of {source.repo}" if path else source.repo
-    again = "What came is kept: the same command goes on from here."
     if isinstance(error, errors.OfflineModeIsEnabled):
         return Unavailable(f"{what} is not here, and HF_HUB_OFFLINE forbids to fetch it.", "unset HF_HUB_OFFLINE")
     if isinstance(error, errors.GatedRepoError):
@@ -332,21 +335,21 @@ def told(error: Exception, source: HubSource, path: str = "") -> MlError | None:
     if isinstance(error, errors.EntryNotFoundError):
         return Unavailable(f"{source.repo} has no file {path}.", "Check the catalogue's `files`.")
     if isinstance(error, errors.HfHubHTTPError):
-        return _refused(error, what, again)
+        return _refused(error, what)
     if isinstance(error, httpx2.ProxyError):
         return Unavailable(f"The proxy does not let {what} through: {error}.", "Check HTTPS_PROXY.")
     if isinstance(error, httpx2.TimeoutException):
-        return Passing(f"The hub did not send {what} in time.", again)
+        return Passing(f"The hub did not send {what} in time.", AGAIN)
     if isinstance(error, httpx2.ConnectError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
         remedy = "Behind a proxy that opens connections, name its certificates: export SSL_CERT_FILE=..."
         return Unavailable(f"The hub's certificate is not trusted: {str(error)[:200]}.", remedy)
     if isinstance(error, httpx2.LocalProtocolError):  # its words hold the token
         return Unavailable("A request to the hub cannot be written.", "Check HF_TOKEN for signs that no token has.")
     if isinstance(error, httpx2.ConnectError):
-        remedy = "Check the network and HTTPS_PROXY; HF_ENDPOINT names a mirror. " + again
+        remedy = "Check the network and HTTPS_PROXY; HF_ENDPOINT names a mirror. " + AGAIN
         return Unreachable(f"The hub cannot be reached: {str(error)[:200]}.", remedy)
     if isinstance(error, (httpx2.NetworkError, httpx2.RemoteProtocolError)):
-        return Passing(f"The connection to the hub was cut while {what} came.", again)
+        return Passing(f"The connection to the hub was cut while {what} came.", AGAIN)
     if isinstance(error, UnicodeEncodeError):
         return Unavailable(
             "HF_TOKEN or HF_ENDPOINT holds a sign that cannot be sent.", "Check HF_TOKEN and HF_ENDPOINT."
@@ -356,15 +359,15 @@ def told(error: Exception, source: HubSource, path: str = "") -> MlError | None:
     return None
 
 
-def _refused(error: Any, what: str, again: str) -> MlError:  # noqa: ANN401 - an HfHubHTTPError
+def _refused(error: Any, what: str) -> MlError:  # noqa: ANN401 - an HfHubHTTPError
     status = error.response.status_code
     if status in BUSY:
         asked = error.response.headers.get("Retry-After", "")
         pause = float(asked) if asked.isascii() and asked.isdigit() else None
         if pause is not None and pause > LONGEST_PAUSE:
-            return Unavailable(f"The hub asks to be left alone for {pause:g} s.", again)
+            return Unavailable(f"The hub asks to be left alone for {pause:g} s.", AGAIN)
         words = "is asked too often" if status == 429 else f"is not well ({status})"
-        return Passing(f"The hub {words} and did not send {what}.", again, True if pause is None else pause)
+        return Passing(f"The hub {words} and did not send {what}.", AGAIN, True if pause is None else pause)
     if status in (401, 403):
         remedy = "Check the token: it must be valid and may read this repository (export HF_TOKEN=...)."
         return Unavailable(f"The hub refuses {what} ({status}).", remedy)

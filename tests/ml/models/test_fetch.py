@@ -186,6 +186,23 @@ def test_offline_answers_at_once(hub: Hub, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_offline_a_damaged_model_is_not_told_to_be_absent(hub: Hub, tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    folder = fetch(store, "listener", options_for(hub)).folder
+    (folder / "config.json").write_text("{")
+    with pytest.raises(ModelDamaged, match=r"is damaged \(config\.json\), and nothing may be fetched") as caught:
+        fetch(store, "listener", options_for(hub, offline=True))
+    assert caught.value.remedy == "node models pull listener"
+
+
+def test_a_plan_without_a_network_says_how_to_ask_without_one(hub: Hub, tmp_path: Path) -> None:
+    hub.endpoint = "http://127.0.0.1:9"
+    with pytest.raises(Unavailable, match="cannot be reached") as caught:
+        plan(store_of(tmp_path), "listener", options_for(hub))
+    assert "--dry-run --offline" in caught.value.remedy
+    assert "kept" not in caught.value.remedy
+
+
 def test_a_machine_without_a_network_is_told_so(hub: Hub, tmp_path: Path) -> None:
     hub.endpoint = "http://127.0.0.1:9"  # discard: nobody listens
     with pytest.raises(Unavailable, match="cannot be reached") as caught:
