@@ -6,17 +6,20 @@ it is said in the result.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import chain
 from typing import cast
 
 from ml.engines.choice import USUAL, Wish
 from ml.engines.protocols import Asr, Ast, Engine, Mt, SpeakerEncoder, Task, Tts
 from ml.engines.registry import Pick, Registry
 from ml.errors import EngineFailed, MlError, ModelDamaged, Unavailable, UnsupportedLanguage
-from ml.languages import find
+from ml.languages import find, known
+from ml.languages import languages as all_languages
 from node.report import EngineLine
 
 
@@ -65,6 +68,10 @@ def load_engines(
     Raises Unavailable with the way to get what is missing.
     """
     asked = languages or Languages()
+    for code in (asked.source, asked.target):
+        _check_language(registry, code)
+    for task, name in cast("dict[Task, str | None]", asdict(names)).items():
+        registry.check_name(task, name)  # a name that is not needed now may be wrong as well
     source = None if asked.source == "auto" else asked.source
     wanted: dict[Task, tuple[Wish, str | None]] = {}
     if hear and names.ast is not None:
@@ -76,6 +83,9 @@ def load_engines(
     if speak:
         wanted["tts"] = (Wish("tts", target=asked.target), names.tts)
         wanted["speaker"] = (Wish("speaker"), None)
+    for wish, name in wanted.values():
+        if wish.task != "speaker":  # before an engine is imported for what another one refuses
+            registry.check(wish, name)
     warnings: list[str] = []
     said = registry.listen()
     with ThreadPoolExecutor(len(wanted)) as pool:
@@ -109,6 +119,19 @@ def load_engines(
         translator=translator,
         said=said,
     )
+
+
+def _check_language(registry: Registry, code: str | None) -> None:
+    """Raise UnsupportedLanguage for what is no language, with the one that it may have been meant for."""
+    if code in (None, "auto") or known(code):
+        return
+    for spec in registry.specs():  # one may know a language that our table has not
+        if code.lower() in {one.lower() for one in (*spec.languages, *chain.from_iterable(spec.pairs))}:
+            return
+    names = {one.name.lower(): one for one in all_languages()}
+    near = difflib.get_close_matches(code.lower(), names, 1, 0.75)
+    meant = f"Did you mean {names[near[0]].tag} ({names[near[0]].name})?" if near else ""
+    raise UnsupportedLanguage(f"There is no language {code[:40]!r}.", meant or "Use codes such as en, es, pt-BR.")
 
 
 def _refusal(wish: Wish, engine: Engine) -> MlError | None:

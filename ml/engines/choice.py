@@ -92,6 +92,11 @@ def rank(
     return Ranking(tuple(found), tuple(passed))
 
 
+def catalogued(need: Need) -> bool:
+    """Whether it is a model of the catalogue, which could be fetched; what is of Babelmesh's own comes before it."""
+    return need.kind == "model" and need.name.startswith("the model ")
+
+
 def speaks(spec: EngineSpec, wish: Wish) -> bool:
     """Whether its description leaves open that it knows the languages; a loaded engine may still know better."""
     if spec.pairs:
@@ -197,7 +202,11 @@ def _fetchable(wish: Wish, passed: Sequence[Passed]) -> str:
         return ""
     usual = {source.split("-")[0] for source in (wish.source, USUAL) if source}
     wanted.sort(
-        key=lambda one: (not one.spec.pairs, not any(source.split("-")[0] in usual for source, _ in one.spec.pairs))
+        key=lambda one: (
+            any(catalogued(need) for need in one.spec.needs),
+            not one.spec.pairs,
+            not any(source.split("-")[0] in usual for source, _ in one.spec.pairs),
+        )
     )
     return wanted[0].remedy if wanted else ""
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import difflib
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 
 from ml.device import Hardware
-from ml.engines.choice import AUTO, Passed, Ranking, Wish, rank, refusal
+from ml.engines.choice import AUTO, Passed, Ranking, Wish, catalogued, rank, refusal
 from ml.engines.protocols import Engine, EngineHome, EngineSpec, Need, Task
 from ml.engines.residency import Residency
 from ml.engines.resident import Resident
@@ -117,8 +117,8 @@ class Registry:
         if not gaps:
             raise Unavailable(f"No {task} engine is installed.", "pip install --force-reinstall babelmesh")
         # What can be mended comes before what could be fetched.
-        gaps.sort(key=lambda need: need.kind == "model" and need.name.startswith("the model "))
-        what = ", ".join(need.name for need in gaps[:3]) + (f" (or {len(gaps) - 3} others)" if len(gaps) > 3 else "")
+        gaps.sort(key=catalogued)
+        what = ", ".join(need.name for need in gaps[:3]) + (f" (or {_others(len(gaps) - 3)})" if len(gaps) > 3 else "")
         raise Unavailable(f"No {task} engine can run here: {what} is missing.", gaps[0].remedy)
 
     def _unknown(self, task: Task, name: str) -> Unavailable:
@@ -135,15 +135,29 @@ class Registry:
             return Unavailable(" ".join([sentence, *(one.sentence for one in self._broken)]), "\n".join(remedies))
         if not near:
             here = [one for one in known if not self._specs[one].missing(self._home)]
-            more = f" and {len(here) - SHOWN} others" if len(here) > SHOWN else ""
+            more = f" and {_others(len(here) - SHOWN)}" if len(here) > SHOWN else ""
             remedies = [f"Those that are here: {', '.join(here[:SHOWN]) or 'none'}{more}."]
         return Unavailable(sentence, f"{remedies[0]} All: node doctor, and to fetch: node models list")
+
+    def check_name(self, task: Task, name: str | None) -> None:
+        """Raise Unavailable when no engine of the task has this name, whether it is wanted now or not."""
+        if name not in (None, AUTO) and name not in {spec.name for spec in self.specs(task)}:
+            raise self._unknown(task, name or "")
+
+    def check(self, wish: Wish, name: str | None = None) -> None:
+        """Raise what `pick` would for a wish that nobody can serve, as far as descriptions tell: nothing is built."""
+        self.check_name(wish.task, name)
+        ranking = self.rank(wish, name)
+        if not ranking.candidates:
+            raise self._nobody(wish, None if name == AUTO else name, ranking.passed)
 
     def rank(self, wish: Wish, name: str | None = None) -> Ranking:
         """The engines that can serve a wish, best first, and why the others cannot. The name "auto" is none."""
         specs = self.specs(wish.task)
-        weighty = any(spec.memory and not spec.missing(self._home) for spec in specs)
         named = None if name == AUTO else name
+        weighty = any(
+            spec.memory and not spec.missing(self._home) for spec in specs if named is None or spec.name == named
+        )
         return rank(specs, wish, self._home, self._hardware() if weighty else Hardware(0), named)
 
     def pick(
@@ -155,10 +169,9 @@ class Registry:
         of one that started why it cannot serve, which its description may not know; then the next one serves too.
         Raises Unavailable or UnsupportedLanguage when there is none, and what the named one or the last one raises.
         """
+        self.check_name(wish.task, name)
         name = None if name == AUTO else name
         ranking = self.rank(wish, name)
-        if name is not None and name not in {spec.name for spec in self.specs(wish.task)}:
-            raise self._unknown(wish.task, name)
         wrong = [one for one in ranking.passed if one.fault and one.better and name is None]
         told = [f"{one.spec.name} is passed over: {one.reason}. To mend it: {one.remedy}" for one in wrong]
         troubles: list[str] = []
@@ -186,17 +199,21 @@ class Registry:
             return Pick(engine, why, (*told, *troubles))
         if failed is not None:
             raise failed
+        raise self._nobody(wish, name, passed)
+
+    def _nobody(self, wish: Wish, name: str | None, passed: Sequence[Passed]) -> MlError:
+        """What to say when none of these can serve. Raises Unavailable when nothing of the kind is installed."""
         if not passed:
-            self.choose(wish.task)  # raises: nothing of the kind is installed
+            self.choose(wish.task)
         if name is None:
-            raise refusal(wish, passed)
+            return refusal(wish, passed)
         open_ = self.rank(wish)
         stated = [one.spec for one in open_.candidates if one.spec.languages or one.spec.pairs]
         others = [spec.name for spec in stated if spec.name != name]
         passed = [one for one in passed if one.spec.name == name] + [
             one for one in open_.passed if one.spec.name != name
         ]
-        raise refusal(wish, passed, name, others)
+        return refusal(wish, passed, name, others)
 
     def load(self, task: Task, name: str | None = None) -> Engine:
         """The engine, built on the first call. Raises Unavailable with the way to get it."""
@@ -260,6 +277,10 @@ class Registry:
                     engine = self._engines.pop(name, None)
                     if engine is not None:
                         stack.callback(engine.close)
+
+
+def _others(count: int) -> str:
+    return "1 other" if count == 1 else f"{count} others"
 
 
 def _said(error: Exception) -> str:

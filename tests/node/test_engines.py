@@ -171,3 +171,54 @@ def test_a_direction_that_the_translator_has_not_is_refused_before_anything_is_h
         with pytest.raises(UnsupportedLanguage, match="lead from en to ru") as caught:
             load_engines(registry, EngineNames(), Languages(source, "ru"), speak=False)
         assert caught.value.remedy == "node models pull far"
+
+
+def untouched(name: str, task: str) -> EngineSpec:
+    def build(spec):
+        raise AssertionError(f"{name} was built for nothing")
+
+    return spec_of(name, task, build)
+
+
+@pytest.mark.parametrize(
+    ("names", "languages", "wrong"),
+    [
+        (EngineNames(asr="nope"), Languages("en", "es"), "asr engine called 'nope'"),
+        (EngineNames(mt="nope"), Languages("en", "es"), "mt engine called 'nope'"),
+        (EngineNames(tts="nope"), Languages("en", "es"), "tts engine called 'nope'"),
+        (EngineNames(tts="ear"), Languages("en", "es"), "ear is no tts engine"),
+        (EngineNames(), Languages("en", "xx"), "no language 'xx'"),
+        (EngineNames(), Languages("qzq", "es"), "no language 'qzq'"),
+        (EngineNames(mt="cut"), Languages("en", "es"), "cut cannot be used"),
+        (EngineNames(), Languages("en", "fi"), "No tts engine can serve fi"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_any_engine_starts(tmp_path, names, languages, wrong):
+    mouth = replace(untouched("mouth", "tts"), languages=("es",))
+    cut = spec_of("cut", "mt", TellingMt, missing=(absent("its weights", "node models pull cut"),))
+    specs = [untouched("ear", "asr"), untouched("words", "mt"), mouth, cut]
+    with pytest.raises((Unavailable, UnsupportedLanguage)) as told:
+        load_engines(Registry(specs, EngineHome(tmp_path)), names, languages)
+    assert wrong in told.value.sentence
+    assert told.value.remedy
+
+
+def test_a_wrong_name_is_told_also_where_nothing_is_spoken(tmp_path):
+    registry = fake_registry(tmp_path)
+    for names in (EngineNames(tts="nope"), EngineNames(asr="nope"), EngineNames(ast="nope")):
+        with pytest.raises(Unavailable, match="nope"):
+            load_engines(registry, names, Languages("en", "es"), hear=False, speak=False)
+    assert load_engines(registry, EngineNames(tts="auto"), Languages("en", "es"), hear=False, speak=False).mt
+
+
+def test_a_languages_name_is_answered_with_its_code(tmp_path):
+    for said, meant in (("spanish", "es (Spanish)"), ("Catalan", "ca (Catalan)"), ("frensh", "fr (French)")):
+        with pytest.raises(UnsupportedLanguage, match=said) as told:
+            load_engines(fake_registry(tmp_path), EngineNames(), Languages("en", said))
+        assert told.value.remedy == f"Did you mean {meant}?"
+
+
+def test_a_language_that_only_an_engine_knows_is_let_through(tmp_path):
+    own = replace(spec_of("own", "mt", TellingMt), languages=("en", "qzq"))
+    registry = Registry([own], EngineHome(tmp_path))
+    assert load_engines(registry, EngineNames(), Languages("en", "QZQ"), hear=False, speak=False).mt

@@ -342,3 +342,48 @@ def test_packages_that_do_not_import_are_told_beside_names_that_are_near():
     with pytest.raises(Unavailable, match=r"no mt engine called 'marain'.*'p' does not import.*'q' does not") as caught:
         registry.pick(Wish("mt"), "marain")
     assert caught.value.remedy.splitlines() == ["Did you mean marian?", "mend p", "mend q"]
+
+
+def test_what_nobody_can_serve_is_told_without_building_any() -> None:
+    def build(home: EngineHome) -> Engine:
+        raise AssertionError("built for nothing")
+
+    gone = Need("x", "file", lambda home: False, "mend x")
+    specs = [replace(spec(name), factory=build) for name in ("a", "b")]
+    registry = Registry([*specs, replace(spec("gone"), needs=(gone,))], HOME)
+    registry.check(Wish("mt"))
+    registry.check(Wish("mt"), "auto")
+    for name, sentence in (("nope", "no mt engine called 'nope'"), ("gone", "gone cannot be used")):
+        for ask in (registry.check, registry.pick):
+            with pytest.raises(Unavailable, match=sentence):
+                ask(Wish("mt"), name)
+    with pytest.raises(Unavailable, match="No asr engine is installed"):
+        registry.check(Wish("asr"))
+    registry.check_name("mt", None)
+    registry.check_name("mt", "gone")
+    with pytest.raises(Unavailable, match="a is no asr engine"):
+        registry.check_name("asr", "a")
+
+
+def test_one_more_is_not_told_as_several() -> None:
+    gone = tuple(Need(f"n{number}", "file", lambda home: False, "mend") for number in range(4))
+    with pytest.raises(Unavailable, match=r"\(or 1 other\) is missing"):
+        Registry([replace(spec("a"), needs=gone)], HOME).choose("mt")
+    with pytest.raises(Unavailable) as told:
+        Registry([spec(f"e{number}") for number in range(6)], HOME).choose("mt", "zzzz")
+    assert "and 1 other." in told.value.remedy
+
+
+def test_the_same_gap_has_the_same_remedy_however_it_is_met() -> None:
+    """What Babelmesh's own engine lacks comes before a model of the catalogue, and the better rank changes nothing."""
+
+    def absent(name: str, pull: str) -> tuple[Need, ...]:
+        return (Need(name, "model", lambda home: False, f"node models pull {pull}"),)
+
+    large = replace(spec("large"), rank=90, needs=absent("the model large", "large"))
+    own = replace(spec("own"), rank=10, needs=absent("own model", "own"))
+    registry = Registry([large, own], HOME)
+    for ask in (lambda: registry.choose("mt"), lambda: registry.pick(Wish("mt"))):
+        with pytest.raises(Unavailable) as told:
+            ask()
+        assert told.value.remedy == "node models pull own"
