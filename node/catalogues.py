@@ -16,7 +16,7 @@ OWN = "catalogue.toml"
 def catalogue_of(config: Config) -> Catalogue:
     """The models of a home. Raises BadCatalogue naming a catalogue that cannot be used."""
     own = [*config.catalogues]
-    if (config.home / OWN).is_file():
+    if (config.home / OWN).exists():
         own.append(config.home / OWN)
     try:
         return Catalogue.load(own)

@@ -124,7 +124,7 @@ def _need(name: str) -> str:
     return f"the model {name}"
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair_of(text: str) -> tuple[str, str]:
     """The two languages of a pair such as "en-es", "en-pt-BR" or "zh-Hant-en": cut where both sides are languages.
 
     A language begins with a small letter, as BCP 47 recommends: "BR" is Brazil, not Breton.
@@ -166,7 +166,7 @@ def _spec(
         cpu_rank=entry.cpu_rank,
         memory=entry.memory,
         use="ask" if entry.runs_code and entry.use == "any" else entry.use,
-        pairs=tuple(map(_pair, entry.pairs)),
+        pairs=tuple(map(pair_of, entry.pairs)),
         at=at,
     )
     return spec

@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
-from ml.engines.checkpoints import KINDS, Kind
+from ml.engines.checkpoints import KINDS, Kind, pair_of
 from ml.engines.protocols import MORE_TASKS, TASKS, Engine, EngineHome, EngineSpec, Need, Task
 from ml.errors import Unavailable
 from ml.languages import known
@@ -42,6 +42,11 @@ def fault_of(entry: ModelEntry, others: Collection[str] = (), kinds: Mapping[str
     strange = [code for code in entry.languages if not known(code)]
     if strange:
         return Fault(f"{strange[0]!r} is no code of a language", f"{where}: languages are BCP 47 codes, such as 'en'")
+    if entry.pairs and entry.task not in {"mt", "ast"}:
+        return Fault(f"it has `pairs`, and the task {entry.task} translates nothing", f"{where}: take out `pairs`")
+    for pair in entry.pairs:
+        if not all(map(known, pair_of(pair))):
+            return Fault(f"{pair!r} is no pair of languages", f"{where}: pairs are such as 'en-es'")
     return None
 
 

@@ -6,8 +6,6 @@ reads a model.
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -16,11 +14,19 @@ from pathlib import Path
 import msgspec
 
 from ml.errors import Unavailable
+from ml.models.complaints import entry_at, line_of, located
 from ml.models.entry import FolderSource, ModelEntry
 
-HEAD = re.compile(r"\s*\[\[\s*model\s*\]\]")
 LARGEST = 4_000_000
 """Bytes of a catalogue file."""
+
+
+class _Contradiction(ValueError):
+    """What an entry says does not fit the rest."""
+
+    def __init__(self, name: str, told: str) -> None:
+        super().__init__(told)
+        self.name = name
 
 
 class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,8 +46,11 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             catalogue = catalogue.under(cls.read(path))
         try:
             catalogue.check()
-        except ValueError as error:
-            raise ValueError(f"{', '.join(map(str, own))}: {error}") from error
+        except _Contradiction as error:
+            for path in reversed(own):  # the last that names it is the one that counts
+                if found := line_of(path.read_text(encoding="utf-8"), error.name):
+                    raise ValueError(f"{path}: {found}: {error}") from error
+            raise ValueError(f"{', '.join(map(str, own))}: {error.name}: {error}") from error
         return catalogue
 
     @classmethod
@@ -50,16 +59,18 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         try:
             catalogue = msgspec.toml.decode(toml, type=cls)
         except msgspec.ValidationError as error:
-            raise ValueError(_located(toml.decode(), str(error))) from error
+            raise ValueError(located(toml.decode(), str(error))) from error
         names = [entry.name for entry in catalogue.model]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"two models have the same name, {name}")
-            if name in catalogue.sets:
-                raise ValueError(f"{name} is the name of a model and of a set")
         for number, entry in enumerate(catalogue.model):
+            name = entry.name
+            if names.count(name) > 1:
+                twice = [at for at, other in enumerate(names) if other == name]
+                told = " and ".join(entry_at(toml.decode(), at) for at in twice)
+                raise ValueError(f"two models have the same name, {name}: {told}")
+            if name in catalogue.sets:
+                raise ValueError(f"{entry_at(toml.decode(), number)}: {name} is the name of a model and of a set")
             if not entry.files:
-                at = _entry_at(toml.decode(), number)
+                at = entry_at(toml.decode(), number)
                 raise ValueError(f"{at}: name its `files`; without them nobody can tell whether it is whole")
         return catalogue
 
@@ -68,19 +79,21 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         things. Raises ValueError."""
         models = {entry.name: entry for entry in self.model}
         if both := sorted(models.keys() & self.sets.keys()):
-            raise ValueError(f"{both[0]} is the name of a model and of a set")
+            raise _Contradiction(both[0], "it is the name of a model and of a set")
         for entry in self.model:
             if strange := sorted(set(entry.sets) - self.sets.keys()):
-                raise ValueError(f"{entry.name}: there is no set {strange[0]}; say in [sets] what it is for")
+                raise _Contradiction(entry.name, f"there is no set {strange[0]}; say in [sets] what it is for")
             for part in entry.parts.values():
                 if part not in models:
-                    raise ValueError(f"{entry.name}: there is no model {part}, which it names as its part")
+                    raise _Contradiction(entry.name, f"there is no model {part}, which it names as its part")
                 if models[part].parts:
-                    raise ValueError(f"{entry.name}: its part {part} has parts of its own")
+                    raise _Contradiction(entry.name, f"its part {part} has parts of its own")
 
     @classmethod
     def read(cls, path: Path) -> Catalogue:
         """A user's catalogue; folders in it are relative to the file's own. Raises ValueError naming it, OSError."""
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder; a catalogue is a file")
         if path.stat().st_size > LARGEST:
             raise ValueError(f"{path} is too large for a catalogue")
         try:
@@ -101,6 +114,8 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 return entry
         import difflib
 
+        if name in self.sets:
+            raise Unavailable(f"{name} is a set of models, not one.", f"See what it holds: node models list {name}")
         near = difflib.get_close_matches(name, [*(entry.name for entry in self.model), *self.sets], 5, 0.4)
         hint = f"Near it are: {', '.join(near)}. " if near else ""
         raise Unavailable(f"There is no model called {name!r}.", f"{hint}See all: node models list")
@@ -121,24 +136,6 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """These models after those that they compute with, each once. Raises Unavailable for a part that is none."""
         parts = [self.find(part) for entry in entries for part in entry.parts.values()]
         return tuple({entry.name: entry for entry in (*parts, *entries)}.values())
-
-
-def _located(toml: str, complaint: str) -> str:
-    """What the validator says of the n-th entry, with the entry's name, and its line where that can be told."""
-    found = re.search(r" - at `\$\.model\[(\d+)\]\.?(.*)`$", complaint)
-    if found is None:
-        return complaint
-    number, field = int(found[1]), found[2]
-    return f"{_entry_at(toml, number)}{', ' * bool(field)}{field}: {complaint[: found.start()]}"
-
-
-def _entry_at(toml: str, number: int) -> str:
-    """The n-th entry by its name and line, or by its number where its line cannot be told."""
-    entries = tomllib.loads(toml)["model"]
-    heads = [number for number, line in enumerate(toml.splitlines(), 1) if HEAD.match(line)]
-    where = f"line {heads[number]}" if len(heads) == len(entries) else f"number {number + 1}"
-    name = entries[number].get("name")
-    return f"the entry {name} ({where})" if isinstance(name, str) else f"the entry ({where})"
 
 
 @cache

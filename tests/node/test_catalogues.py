@@ -36,3 +36,9 @@ def test_a_list_that_is_wrong_is_named_with_its_entry(tmp_path: Path) -> None:
     (tmp_path / "babelmesh.toml").write_text('catalogues = ["nowhere.toml"]\n')
     with pytest.raises(BadCatalogue, match=r"There is no catalogue .*nowhere\.toml"):
         catalogue_of(load(tmp_path, {}))
+
+
+def test_a_folder_in_the_place_of_a_list_is_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / OWN).mkdir()
+    with pytest.raises(BadCatalogue, match=rf"{OWN} is a folder"):
+        catalogue_of(load(tmp_path, {}))

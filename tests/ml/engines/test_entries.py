@@ -38,6 +38,8 @@ def test_engines_with_doors_of_their_own_are_thought_of_too() -> None:
         (entry("x1", "asr", "zzzz"), "no kind of engine 'zzzz'", "docs/models.md"),
         (entry("x1", "hearing", "whisper"), "for the task asr, not 'hearing'", "task = 'asr'"),
         (entry("x1", "asr", "whisper", languages=("English",)), "'English' is no code", "'en'"),
+        (entry("x1", "asr", "whisper", pairs=("en-es",)), "it has `pairs`, and the task asr", "take out `pairs`"),
+        (entry("x1", "mt", "marian", pairs=("enes",)), "'enes' is no pair of languages", "'en-es'"),
     ],
 )
 def test_a_wrong_entry_is_told_to_whoever_asks_for_it(wrong: ModelEntry, reason: str, remedy: str) -> None:
