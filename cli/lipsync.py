@@ -39,6 +39,9 @@ class LipWishes:
     hardware: bool = True
     "Let a graphics card encode, where one can."
 
+    gpu: Annotated[bool, Parameter(negative="", show_default=False)] = False
+    "Move pixels on the graphics card, with bank and warp; by default the CPU does, and wav2lip takes what is there."
+
     preview: Path | None = None
     "Also write a video of before and after side by side (.mp4, .mkv)."
 
@@ -62,6 +65,8 @@ def film_options(wishes: LipWishes) -> FilmOptions | None:
 
     if wishes.wav2lip is not None and wishes.lips != "wav2lip":
         raise BadUsage("--wav2lip names weights that --lips wav2lip draws with.", "Say both: --lips wav2lip")
+    if wishes.gpu and wishes.lips not in ("bank", "warp"):
+        raise BadUsage(f"--lips {wishes.lips} moves no pixels.", "Leave --gpu out: wav2lip takes a GPU itself.")
     score = wishes.score or wishes.syncnet is not None
     if wishes.lips == "off":
         if score:
@@ -86,6 +91,7 @@ def film_options(wishes: LipWishes) -> FilmOptions | None:
         wav2lip=wishes.wav2lip or "",
         score=score,
         syncnet=wishes.syncnet or "",
+        gpu=wishes.gpu,
     )
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from ml.device import Hardware, Placement, placements
+from ml.device import Hardware, Placement, best_device, placements
 from ml.errors import EngineFailed, Unavailable
 from ml.lips.brought import SYNCNET, WAV2LIP, Brought
 from ml.lips.presets import PRESETS
@@ -46,7 +46,10 @@ def drawing_of(
     Raises Unavailable, ModelDamaged, EngineFailed.
     """
     if options.renderer != "wav2lip":
-        return Drawing(brush_at(options.renderer, PRESETS[options.preset]))
+        rendering = PRESETS[options.preset]
+        if options.gpu:
+            rendering = replace(rendering, device=_accelerator())
+        return Drawing(brush_at(options.renderer, rendering))
     weights = find(library, WAV2LIP, options.wav2lip)
     from ml.lips.wav2lip import MEMORY, NOTICE, Wav2LipOptions, load_wav2lip, of_film
 
@@ -54,6 +57,13 @@ def drawing_of(
     batch = Wav2LipOptions.batch if placement.device == "cpu" else GPU_BATCH
     network = load_wav2lip(weights.path, placement, tell, Wav2LipOptions(batch=batch))
     return Drawing(partial(of_film, network), weights.line, NOTICE, network.close)
+
+
+def _accelerator() -> str:
+    device = best_device()
+    if device == "cpu":
+        raise Unavailable("There is no GPU here that torch computes on.", "Leave --gpu out: the CPU draws the same.")
+    return device
 
 
 def judge_of(options: FilmOptions, library: Library, machine: Callable[[], Hardware]) -> Judge | None:

@@ -63,6 +63,8 @@ class FilmOptions:
     """Whether SyncNet shall tell how lips and sound belong together."""
     syncnet: str = ""
     """As `wav2lip`."""
+    gpu: bool = False
+    """Whether torch moves pixels on an accelerator, where they need no weights."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ class RenderOptions:
 
     Faces turned further than `most_yaw` degrees keep their own pixels; from `easy_yaw` on mouths move less and less.
     From a difference of `near` eye-widths of the source's gap to the wanted one on, more of the lower face comes from a
-    bank, and from `far` on all of it.
+    bank, and from `far` on all of it. Pixels are moved by torch on `device`, or without one by OpenCV on the CPU.
     """
 
     kernel: Kernel = "cubic"
@@ -29,6 +29,7 @@ class RenderOptions:
     most_yaw: float = 40.0
     near: float = 0.04
     far: float = 0.12
+    device: str = ""
 
 
 PRESETS: dict[Preset, RenderOptions] = {

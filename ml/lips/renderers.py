@@ -42,12 +42,12 @@ class BatchRenderer(Renderer, Protocol):
 
 
 def renderer_at(name: RendererName, options: RenderOptions) -> Renderer:
-    """A new renderer, for one face."""
+    """A new renderer, for one face. Raises Unavailable for a device that does not compute."""
     from ml.lips.bank import BankRenderer
-    from ml.lips.sampling import Cv2Sampler
+    from ml.lips.sampling import Cv2Sampler, Sampler, TorchSampler
     from ml.lips.warp import WarpRenderer
 
-    sampler = Cv2Sampler(options.kernel)
+    sampler: Sampler = TorchSampler(options.kernel, options.device) if options.device else Cv2Sampler(options.kernel)
     return BankRenderer(sampler, options) if name == "bank" else WarpRenderer(sampler, options)
 
 

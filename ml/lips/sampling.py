@@ -67,7 +67,7 @@ class TorchSampler:
             torch.zeros(1, device=self._device)
         except (RuntimeError, AssertionError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise Unavailable(f"torch does not compute on {device}: {reason}", "leave the device out") from error
+            raise Unavailable(f"torch does not compute on {device}: {reason}.", "Leave the device out.") from error
 
     def sample(self, picture: Picture, x: Map, y: Map) -> Picture:
         """See `Sampler`."""

@@ -75,6 +75,7 @@ def test_what_became_of_pictures_is_one_sentence() -> None:
         (["a.mp4", "b.wav", "-o", "c.mp4", "--preview", "./c.mp4"], "c.mp4 cannot be both"),
         (["a.mp4", "b.wav", "--wav2lip", "mine.pth"], "Say both: --lips wav2lip"),
         (["a.mp4", "b.wav", "--lips", "off", "--score"], "nothing to score"),
+        (["a.mp4", "b.wav", "--lips", "wav2lip", "--gpu"], "--lips wav2lip moves no pixels"),
     ],
 )
 def test_wrong_wishes_are_told(capsys, babelmesh_home, words, said) -> None:

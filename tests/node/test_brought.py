@@ -126,6 +126,17 @@ def test_nothing_is_loaded_for_lips_that_need_no_weights(tmp_path: Path) -> None
     assert judge_of(FilmOptions(), library(tmp_path), lambda: ROOMY) is None
 
 
+def test_pixels_are_moved_on_a_gpu_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = FilmOptions(renderer="warp", gpu=True)
+    monkeypatch.setattr("node.brought.best_device", lambda: "cpu")
+    with pytest.raises(Unavailable, match="no GPU here"):
+        drawing_of(options, library(tmp_path), lambda: ROOMY, print)
+    monkeypatch.setattr("node.brought.best_device", lambda: "xpu")
+    drawing = drawing_of(options, library(tmp_path), lambda: ROOMY, print)
+    with pytest.raises(Unavailable, match="does not compute on xpu"):
+        drawing.brush(Heard(lambda: iter(()), lambda index: 0.0))()
+
+
 def test_what_draws_tells_its_notice_and_whose_weights_it_has(tmp_path: Path, checkpoint: Path) -> None:
     told: list[str] = []
     options = FilmOptions(renderer="wav2lip", wav2lip=str(checkpoint))
