@@ -40,7 +40,10 @@ def encode(
     if common.json:
         write_json(facts.as_dict())
         return 0
-    show_line(f"Written: {facts.output} ({facts.seconds:.1f} s, {facts.bytes} bytes, {facts.kbits:.2f} kbit/s).")
+    show_line(f"Written: {facts.output} ({facts.seconds:.1f} s, {facts.bytes} bytes).")
+    without = " without its codebook" if facts.codebook_bytes else ""
+    bare = f"{facts.kbits:.2f} as bare packets; about {rate:g} were asked for"
+    show_line(f"The file is {facts.file_kbits:.2f} kbit/s{without}, {bare}.")
     if facts.codebook_bytes:
         show_line(f"{facts.codebook_bytes} of the bytes are the codebook of {facts.voice}.")
         show_line("Who has the file has it too: it tells what the voice is like, as a mean spectrum does.")

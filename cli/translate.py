@@ -150,6 +150,8 @@ def _check_wishes(wishes: Wishes, lips: LipWishes) -> None:
         one = len(idle) == 1 and "," not in idle[0]
         what = " and ".join(filter(None, (", ".join(idle[:-1]), idle[-1])))
         raise BadUsage(f"{what} {'is' if one else 'are'} for recordings, and not for --text.", "Leave that out.")
+    if wishes.tts is not None and not wishes.say:
+        raise BadUsage("--tts speaks, and a text's translation is only printed.", "Add --say, or leave --tts out.")
     if wishes.output is not None and not wishes.say:
         raise BadUsage(
             "A text's translation is printed, and only speech goes to --output.", "Add --say, or leave -o out."
@@ -185,6 +187,7 @@ def _check_burn(target: str, outputs: Iterable[Path]) -> None:
 
 
 def _options(node: Node, wishes: Wishes) -> DubOptions:
+    from ml.languages import canonical
     from node.dubbing import DubOptions
     from node.engines import EngineNames
     from node.files import read_glossary, read_guide
@@ -193,13 +196,14 @@ def _options(node: Node, wishes: Wishes) -> DubOptions:
     target = wishes.to or said.translate.target
     if target is None:
         raise BadUsage("Say into which language.", "node translate ... --to es")
+    target, source = canonical(target), canonical(wishes.from_)
     names = said.engines
     if wishes.ast is not None and (wishes.asr or wishes.mt):
         raise BadUsage("With --ast there is neither recogniser nor translator.", "Leave --asr and --mt out, or --ast.")
     straight = wishes.ast or (None if wishes.asr or wishes.mt else names.ast)
     return DubOptions(
         target=target,
-        source=wishes.from_,
+        source=source,
         voice=wishes.voice or said.voice.profile,
         own_voice=wishes.own_voice,
         method=wishes.method,

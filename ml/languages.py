@@ -69,6 +69,18 @@ def find(code: str) -> Language:
             raise UnsupportedLanguage(f"No language {code!r} is known here.", "Use codes such as en, es, pt-BR.")
 
 
+def canonical(code: str) -> str:
+    """A BCP 47 code as RFC 5646 (2.1.1) writes it: `ES` is `es`, `PT-br` `pt-BR`, `zh-hANT` `zh-Hant`. What is none, or
+    another scheme's, such as NLLB's `spa_Latn`, stays as it is."""
+    wanted = code.strip()
+    if "_" in wanted or not _SHAPE.fullmatch(wanted):
+        return code
+    parts = wanted.lower().split("-")
+    plain = next((at for at, part in enumerate(parts) if len(part) == 1), len(parts))  # extensions stay small
+    case = {2: str.upper, 4: str.title}
+    return "-".join(case.get(len(part), str)(part) if 0 < at < plain else part for at, part in enumerate(parts))
+
+
 def known(code: str) -> bool:
     """Whether `find` has a row for it."""
     try:

@@ -24,6 +24,7 @@ from ml.audio.tags import comment_of
 from ml.audio.watermark import Watermarker, watermark
 from ml.audio.watermark_search import detect
 from ml.audio.write import AudioWriter
+from ml.languages import canonical
 from ml.types import SAMPLE_RATE, Audio, Samples
 from node.errors import BadRequest
 
@@ -60,9 +61,10 @@ class Marking:
 
 
 def marking(origin: Origin) -> Marking:
-    """What a file says of itself. The job's number comes from what it is made of: the same work, the same mark."""
+    """What a file says of itself. The job's number comes from what it is made of, whatever engines and voice there are:
+    the same original to the same language, the same mark."""
     digest = origin.digest
-    seed = hashlib.sha256(f"{digest} {origin.target}".encode()).digest()
+    seed = hashlib.sha256(f"{digest} {canonical(origin.target)}".encode()).digest()
     job = int.from_bytes(seed[:4], "big") % (1 << JOB_BITS)
     told = Provenance(
         source=origin.source,

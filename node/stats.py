@@ -20,6 +20,8 @@ from node.lock import is_held
 from node.quality import Quality
 from node.store import Store
 from node.store.rows import BudgetState, DeliveryRow, JobRow, RoundRow, UpdateRow
+from p2p.errors import BadIdentity
+from p2p.identity import Identity
 from p2p.peers import PeerRecord
 from p2p.trouble import OTHER_MODEL, WAITS
 
@@ -185,7 +187,7 @@ def collect(store: Store | None, config: Config, live: Live | None = None, now: 
         running=live is not None,
         home=str(config.home),
         name=config.node.name,
-        peer_id=(live.peer_id if live else store.fact(PEER_ID) if store else None) or None,
+        peer_id=(live.peer_id if live else _own_id(store, config)) or None,
         addresses=live.addresses if live else tuple(said),
         uptime=max(0.0, now - live.started_at) if live and live.started_at else None,
         phase=live.phase if live else "stopped",
@@ -229,6 +231,15 @@ def read_stats(config: Config) -> Stats:
     if is_held(config.lock):
         return msgspec.structs.replace(stats, running=True, phase="running", note="The running node was not asked.")
     return stats
+
+
+def _own_id(store: Store | None, config: Config) -> str | None:
+    """Who this node is while it does not run: its key says so, and of one that is locked the memory, where it has run.
+    None before there is a key."""
+    try:
+        return Identity.load(config.identity).peer_id
+    except BadIdentity:  # who needs the key is told what is wrong with it
+        return store.fact(PEER_ID) if store else None
 
 
 def _privacy(store: Store | None, settings: PrivacySettings) -> Privacy:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,21 @@ def test_there_and_back(capsys: pytest.CaptureFixture[str], repository: Path, tm
     assert run(["voice", "decode", str(coded), str(sound)]) == 0
     assert "kbit/s" in capsys.readouterr().out
     assert len(read(sound).samples) == len(read(recording).samples)
+
+
+def test_the_figures_of_a_file_agree_and_say_what_they_are_of(
+    capsys: pytest.CaptureFixture[str], repository: Path, tmp_path: Path
+) -> None:
+    recording, coded = repository / "examples/audio/lj.flac", tmp_path / "a.bmc"
+    assert run(["voice", "encode", str(recording), str(coded), "--rate", "1.6"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    told = re.search(r"\(([\d.]+) s, (\d+) bytes\)\. The file is ([\d.]+) kbit/s, ([\d.]+) as bare packets", shown)
+    assert told is not None, shown
+    seconds, size, whole, bare = map(float, told.groups())
+    assert size == coded.stat().st_size
+    assert whole == pytest.approx(size * 8 / 1000 / seconds, rel=0.01)
+    assert bare < whole
+    assert "about 1.6 were asked for" in shown
 
 
 @pytest.mark.parametrize(

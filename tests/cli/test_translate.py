@@ -37,6 +37,19 @@ def test_text_is_printed(capsys):
     assert (told["text"], told["route"], told["output"]) == ("GOOD", ["en", "es"], None)
 
 
+def test_a_target_is_the_same_however_its_code_is_written(capsys):
+    assert run(["translate", "--text", "good", "--from", "EN", "--to", "ES", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["source"], told["target"]) == ("en", "es")
+
+
+def test_a_synthesiser_that_would_not_be_heard_is_no_wish(capsys):
+    assert run(["translate", "--text", "good", "--to", "es", "--tts", "nope"]) == 2
+    assert "--say" in capsys.readouterr().err
+    assert run(["translate", "--text", "good", "--to", "es", "--tts", "nope", "--say"]) == 2
+    assert "no tts engine called 'nope'" in capsys.readouterr().err
+
+
 def test_text_is_spoken_into_a_file(capsys, in_folder):
     assert run(["translate", "--text", "hello\n\nworld", "--to", "es", "--say"]) == 0
     assert capsys.readouterr().out == "HELLO\n\nWORLD\n"

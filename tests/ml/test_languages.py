@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ml.engines.routes import TO_SHORT
 from ml.errors import BadText, UnsupportedLanguage
-from ml.languages import SCHEMES, Language, find, from_code, known, languages, opus_codes, to_code
+from ml.languages import SCHEMES, Language, canonical, find, from_code, known, languages, opus_codes, to_code
 
 ROWS = languages()
 rows = st.sampled_from(ROWS)
@@ -165,3 +165,28 @@ def test_opus_names() -> None:
 def test_the_codes_of_apertium_mean_the_same() -> None:
     for long, short in TO_SHORT.items():
         assert find(long).tag == {"no": "nb"}.get(short, short)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("ES", "es"),
+        (" es ", "es"),
+        ("PT-br", "pt-BR"),
+        ("zh-hANT-tw", "zh-Hant-TW"),
+        ("es-419", "es-419"),
+        ("EN-gb-X-RP-Fast", "en-GB-x-rp-fast"),
+        ("spa_Latn", "spa_Latn"),
+        ("Spanish", "Spanish"),
+        ("", ""),
+    ],
+)
+def test_a_code_is_written_in_one_way(said: str, meant: str) -> None:
+    assert canonical(said) == meant
+
+
+@given(rows, st.sampled_from([str.upper, str.lower, str.title]))
+def test_writing_a_code_in_the_usual_way_changes_no_language(row: Language, written: Any) -> None:
+    code = canonical(written(row.tag))
+    assert find(code) is find(row.tag)
+    assert canonical(code) == code

@@ -53,6 +53,7 @@ def test_the_same_work_has_the_same_number_and_other_work_another(speech: Path, 
         marking(origin).mark.job
         for origin in (Origin("en", "es", speech), Origin("en", "es", copy), Origin("und", "es", copy))
     }
+    jobs |= {marking(Origin("en", "ES", speech)).mark.job}
     assert len(jobs) == 1
     others = {marking(one).mark.job for one in (Origin("en", "fr", speech), Origin("en", "es", text="good morning"))}
     assert len(jobs | others) == 3

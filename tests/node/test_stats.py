@@ -11,6 +11,7 @@ from node.lock import HomeLock
 from node.stats import ADDRESSES, PEER_ID, ROUNDS, Live, Stats, collect, read_stats
 from node.store import Store
 from node.store.rows import BudgetRow, BudgetState, Commit, DeliveryRow, JobRow, ShareRow, UpdateRow, Verdict
+from p2p.identity import Identity
 from p2p.peers import PeerRecord, Trust
 from p2p.trouble import OTHER_MODEL, WAITS
 from tests.node.test_quality import changed
@@ -224,3 +225,14 @@ def test_the_picture_is_of_the_model_that_learns_and_tells_of_those_that_rest(fi
     assert (there.model, there.rounds, there.quality.rounds) == ("b4h80", (), 0)
     assert there.resting == {"res64": 2}
     assert there.verdicts == here.verdicts, "what came and went is the household's"
+
+
+def test_a_node_that_has_never_run_knows_who_it_is_once_it_has_a_key(config: Config, filled: Config) -> None:
+    assert read_stats(config).peer_id == "me"
+    identity = Identity.create(config.identity)
+    assert read_stats(config).peer_id == identity.peer_id
+    config.store.unlink()
+    assert read_stats(config).peer_id == identity.peer_id
+    config.identity.unlink()
+    Identity.create(config.identity, "two words")
+    assert read_stats(config).peer_id is None
