@@ -55,6 +55,18 @@ def tell_model(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "figure", f"{figure['what']}: {figure['value']:g} ({figure['source']})"
 
 
+def tell_set(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What `node models show` says of a set, line by line."""
+    models = facts["models"]
+    here = sum(model["state"] == "present" for model in models)
+    yield "set", facts["set"]
+    yield "what", facts["summary"]
+    yield "models", f"{len(models)}, {here} of them here, about {tell_size(facts['bytes'])} in all"
+    for model in models:
+        yield model["task"], f"{model['name']}, {model['licence']}, {STATES[model['state']].replace('-', 'not here')}"
+    yield "to fetch", f"node models pull {facts['set']}"
+
+
 def _checked_by(facts: dict[str, Any]) -> str:
     """What the files are compared with."""
     files, hashed = facts["files"], [file for file in facts["files"] if file["sha256"]]

@@ -21,6 +21,7 @@ from cli.model_tables import (
     tell_languages,
     tell_licence,
     tell_model,
+    tell_set,
     tell_size,
     tell_state,
     tell_verified,
@@ -42,7 +43,8 @@ def list_(*names: str, common: Common | None = None) -> int:
     Parameters
     ----------
     names
-        Names of models or sets; without any, all of the catalogue.
+        Names of models or sets; without any, all of the catalogue. Tasks (asr, mt, tts ...) and languages (es, de ...)
+        narrow that: `node models list asr es` are those that hear Spanish.
     """
     common = common or Common()
     with household(common) as node:
@@ -58,26 +60,28 @@ def list_(*names: str, common: Common | None = None) -> int:
     if not names:
         for name, what in sets.items():
             show_line(f"{name}: {what}")
+        show_line("Fewer of them: node models list asr es (a task, a language), or a set's name.")
         show_line("Sizes after ~ are of the weights alone, after > of the files whose size is known.")
         show_line("More of one: node models show NAME. To fetch: node models pull NAME-OR-SET")
     return 0
 
 
 def show(name: str, /, *, common: Common | None = None) -> int:
-    """Show all that is known of a model: source, files, licence, memory, published figures.
+    """Show all that is known of a model (source, files, licence, memory, published figures), or what a set holds.
 
     Parameters
     ----------
     name
-        A name of the catalogue.
+        A model or a set of the catalogue.
     """
     common = common or Common()
     with household(common) as node:
-        facts = node.library.details(name)
+        is_set = name in node.library.catalogue.sets
+        facts = node.library.details_of_set(name) if is_set else node.library.details(name)
     if common.json:
         write_json(facts)
     else:
-        for key, what in tell_model(facts):
+        for key, what in tell_set(facts) if is_set else tell_model(facts):
             show_line(f"{key + ':':<12}{what}")
     return 0
 

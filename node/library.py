@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from ml.device import Hardware, Placement, placements
-from ml.engines.checkpoints import KINDS, specs
+from ml.engines.checkpoints import KINDS, pair_of, specs
 from ml.engines.entries import Fault, conditions, fault_of, unusable
 from ml.engines.isolated import isolate
 from ml.engines.isolated_pipe import Watch
@@ -105,8 +105,17 @@ class Library:
         return self.store.catalogue
 
     def lines(self, names: Sequence[str] = ()) -> tuple[ModelLine, ...]:
-        """The models of these names and sets, or all. Raises Unavailable for an unknown name."""
-        return tuple(self._line(entry) for entry in (self.catalogue.chosen(names) if names else self.catalogue.model))
+        """The models of these names and sets, or all; of them only those of the tasks and languages named, such as
+        "asr" and "es". Raises Unavailable for a name that is none of these."""
+        known = self.catalogue.model
+        tasks = {entry.task for entry in known} & set(names)
+        spoken = {code for entry in known for code in _spoken(entry)} & set(names) - tasks
+        rest = [name for name in names if name not in tasks | spoken]
+        return tuple(
+            self._line(entry)
+            for entry in (self.catalogue.chosen(rest) if rest else known)
+            if (not tasks or entry.task in tasks) and spoken <= _spoken(entry)
+        )
 
     def details(self, name: str) -> dict[str, Any]:
         """All that is known of a model. Raises Unavailable."""
@@ -120,6 +129,16 @@ class Library:
             "accepted": self.store.accepted(entry),
             "used_by": list(self._used_by(entry)),
             "fault": fault.reason if (fault := self._fault(entry)) else "",
+        }
+
+    def details_of_set(self, name: str) -> dict[str, Any]:
+        """What a set is for, its models, and about the bytes of all: of weights alone where no file's size is known."""
+        lines = self.lines([name])
+        return {
+            "set": name,
+            "summary": self.catalogue.sets[name],
+            "models": [msgspec.to_builtins(line) for line in lines],
+            "bytes": sum(line.bytes or line.weights for line in lines),
         }
 
     def pull(
@@ -361,6 +380,12 @@ def library_of(config: Config, *, own: bool = True) -> Library:
     )
     isolated = config.engines.isolation if own else ()
     return Library(ModelStore(config.models, catalogue), named, isolated)
+
+
+def _spoken(entry: ModelEntry) -> set[str]:
+    """The languages that a model names, also without their region or script."""
+    codes = {*entry.languages, *(code for pair in entry.pairs for code in pair_of(pair))}
+    return codes | {code.partition("-")[0] for code in codes}
 
 
 def _source(entry: ModelEntry) -> str:

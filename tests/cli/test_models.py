@@ -390,3 +390,34 @@ def test_all_that_was_read_through_is_told_whatever_was_found(capsys, mine, babe
     assert [one["files"][0]["state"] for one in document["models"]] == ["whole", "missing"]
     assert document["error"]
     assert document["remedy"]
+
+
+def test_a_set_is_shown_with_what_it_holds(capsys) -> None:
+    assert run(["models", "show", "embedded"]) == 0
+    shown = capsys.readouterr().out
+    assert "models:     2, 0 of them here, about 21.1 MB in all" in shown
+    assert "resemblyzer, Apache-2.0, not here" in shown
+    assert "node models pull embedded" in shown
+    assert run(["models", "show", "embedded", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [model["name"] for model in told["models"]] == ["mediapipe-face", "resemblyzer"]
+    assert run(["models", "path", "embedded"]) == 2
+    assert "embedded is a set of models" in capsys.readouterr().err
+
+
+def test_a_list_is_narrowed_by_task_and_language(capsys) -> None:
+    def names(*words: str) -> set[str]:
+        assert run(["models", "list", *words, "--json"]) == 0
+        return {line["name"] for line in json.loads(capsys.readouterr().out)["models"]}
+
+    everything, hearers, spanish = names(), names("asr"), names("es")
+    assert "whisper-small" in hearers
+    assert "opus-mt-en-es" not in hearers
+    assert {"opus-mt-en-es", "opus-mt-es-en", "mms-tts-spa"} <= spanish
+    assert "opus-mt-en-de" not in spanish
+    assert names("asr", "es") == hearers & spanish
+    assert names("asr", "mt") == hearers | names("mt")
+    assert names("recommended", "mt", "de") == names("recommended") & names("mt") & names("de") != set()
+    assert hearers < everything
+    assert run(["models", "list", "hearing"]) == 2
+    assert "'hearing'" in capsys.readouterr().err
