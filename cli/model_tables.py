@@ -33,7 +33,7 @@ def tell_model(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if facts["fault"]:
         yield "wrong", facts["fault"] + ": it cannot be used; docs/models.md tells what an entry has"
     if facts["state"] == "refused":
-        yield "refused", f"a file of it is a program: node models verify {facts['name']} says which"
+        yield "refused", f"a file of it is a program. To see which: node models verify {facts['name']}"
     yield "state", STATES[facts["state"]].replace("-", "not here") + (f", {facts['path']}" if facts["path"] else "")
     if facts["languages"] or facts["pairs"]:
         yield "languages", " ".join([*facts["languages"], *facts["pairs"]])

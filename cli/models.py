@@ -56,12 +56,17 @@ def list_(*names: str, common: Common | None = None) -> int:
     for line in lines:
         row = (line.name, tell_languages(line.languages), tell_licence(line), tell_bytes(line), tell_state(line))
         by_task.setdefault(line.task, []).append(row)
+    if not lines:
+        show_line(f"No model is all of that: {', '.join(names)}.")
+        return 0
     show_groups(("name", "languages", "licence", "size", "state"), by_task)
     if not names:
         for name, what in sets.items():
             show_line(f"{name}: {what}")
         show_line("Fewer of them: node models list asr es (a task, a language), or a set's name.")
-        show_line("Sizes after ~ are of the weights alone, after > of the files whose size is known.")
+        show_line(
+            "Sizes are those on the disk: after ~ of the weights alone, after > of the files whose size is known."
+        )
         show_line("More of one: node models show NAME. To fetch: node models pull NAME-OR-SET")
     return 0
 
@@ -255,6 +260,9 @@ def _show_plan(library: Library, names: Sequence[str], options: FetchOptions, *,
     for one in planned:
         if one.use != "any" and not one.accepted:
             show_line(f"{one.name} asks: {one.licence}: {one.terms}")
+    if unlike := [one for one in missing if one.bytes and one.kept and one.bytes != one.kept]:
+        stays = ", ".join(f"{one.name} {tell_size(one.kept)}" for one in unlike)
+        show_line(f"These come packed among other files, as a wheel; what stays on the disk is about: {stays}.")
     told = [f"{tell_size(known)} in all"] if known or not unknown else []
     told += [f"{unknown} of unknown size (about {tell_size(about)} of weights)"] if unknown else []
     show_line(", and ".join(told) + ".")

@@ -80,6 +80,8 @@ class PlannedModel(msgspec.Struct, frozen=True):
     terms: str = ""
     weights: int = 0
     """As in `ModelLine`."""
+    kept: int | None = None
+    """Bytes that stay on the disk, where that is known: of a wheel, less or more than is fetched."""
 
 
 class Removed(msgspec.Struct, frozen=True):
@@ -337,7 +339,7 @@ class Library:
         accepted = self.store.accepted(entry)
         about = max(entry.memory.values(), default=0)
         return PlannedModel(
-            entry.name, entry.licence, entry.use, state, files, size, accepted, trouble, entry.terms, about
+            entry.name, entry.licence, entry.use, state, files, size, accepted, trouble, entry.terms, about, entry.bytes
         )
 
     def _used_by(self, entry: ModelEntry) -> tuple[str, ...]:

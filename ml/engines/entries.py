@@ -81,10 +81,10 @@ def conditions(
 
     name, pull = entry.name, f"node models pull {entry.name}"
     own = isinstance(entry.source, FolderSource) and not entry.parts
-    mend = f"node models verify {name} names what; put the published files back" if own else pull
+    mend = f"Put the published files back. To see which: node models verify {name}" if own else pull
     gap = f"the model {name} is damaged"
     whole = Need(f"whole files of {name}", "file", none_of("damaged"), mend, gap=gap, fault=True)
-    gap, which = f"a file of the model {name} is a program", f"node models verify {name} says which"
+    gap, which = f"a file of the model {name} is a program", f"To see which: node models verify {name}"
     weights = Need(f"weights in {name}", "file", none_of("refused"), which, gap=gap, fault=True)
     if entry.use == "any":
         return whole, weights

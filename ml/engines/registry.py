@@ -136,7 +136,8 @@ class Registry:
         if not near:
             here = [one for one in known if not self._specs[one].missing(self._home)]
             more = f" and {_others(len(here) - SHOWN)}" if len(here) > SHOWN else ""
-            remedies = [f"Those that are here: {', '.join(here[:SHOWN]) or 'none'}{more}."]
+            told = f"Those that are here: {', '.join(here[:SHOWN])}{more}." if here else f"No {task} engine is here."
+            remedies = [told]
         return Unavailable(sentence, f"{remedies[0]} All: node doctor, and to fetch: node models list")
 
     def check_name(self, task: Task, name: str | None) -> None:

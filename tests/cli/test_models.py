@@ -97,6 +97,7 @@ def test_a_dry_run_fetches_nothing(capsys, models) -> None:
     assert run(["models", "pull", "embedded", "--dry-run"]) == 0
     shown = capsys.readouterr().out
     assert "51.4 MB in all" in shown
+    assert "what stays on the disk is about: mediapipe-face 4.0 MB, resemblyzer 17.1 MB." in shown, "as `list` has it"
     assert run(["models", "pull", "embedded", "--dry-run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["bytes"] == 51370342
     assert not models.exists()
@@ -419,5 +420,7 @@ def test_a_list_is_narrowed_by_task_and_language(capsys) -> None:
     assert names("asr", "mt") == hearers | names("mt")
     assert names("recommended", "mt", "de") == names("recommended") & names("mt") & names("de") != set()
     assert hearers < everything
+    assert run(["models", "list", "lips", "es"]) == 0
+    assert capsys.readouterr().out == "No model is all of that: lips, es.\n"
     assert run(["models", "list", "hearing"]) == 2
     assert "'hearing'" in capsys.readouterr().err

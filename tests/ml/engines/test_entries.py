@@ -89,7 +89,8 @@ def test_a_model_must_be_whole_no_program_and_allowed(state: State, accepted: bo
 
 def test_what_mends_a_damaged_model_can_work() -> None:
     hub = entry("one", "asr", "whisper", source=HubSource("a/b"), files=(ModelFile("x"),))
-    for model, remedy in ((hub, "node models pull one"), (entry("one", "asr", "whisper"), "node models verify one")):
+    own = "Put the published files back. To see which: node models verify one"
+    for model, remedy in ((hub, "node models pull one"), (entry("one", "asr", "whisper"), own)):
         whole = conditions(model, lambda name: "damaged", lambda model: True)[0]
         assert whole.remedy.startswith(remedy)
         assert whole.gap == "the model one is damaged"

@@ -387,3 +387,9 @@ def test_the_same_gap_has_the_same_remedy_however_it_is_met() -> None:
         with pytest.raises(Unavailable) as told:
             ask()
         assert told.value.remedy == "node models pull own"
+
+
+def test_where_none_is_here_no_list_of_none_is_told() -> None:
+    with pytest.raises(Unavailable, match="no ast engine called 'zzzz'") as caught:
+        Registry([spec("one")], HOME).pick(Wish("ast"), "zzzz")
+    assert caught.value.remedy.startswith("No ast engine is here. ")
