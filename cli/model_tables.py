@@ -151,7 +151,7 @@ FOUND = {
 
 def tell_verified(model: VerifiedModel) -> Iterator[str]:
     """What `node models verify` says of a model: a line, and one for each file that is not whole."""
-    bare = not model.trouble and all(file.state == "unknown" for file in model.files)
+    bare = not model.trouble and all(file.state in {"unknown", "well-formed"} for file in model.files)
     how = ", and nothing is known to compare its files with (no sizes or hashes)" if bare else ""
     count = f", {len(model.files)} {'file' if len(model.files) == 1 else 'files'}" if model.files else ""
     yield f"{model.name}: {model.state}{count}{how}"

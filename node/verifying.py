@@ -15,9 +15,11 @@ from ml.models.entry import FolderSource, ModelEntry
 from ml.models.programs import refuse_programs
 from node.library import Library, ModelLine
 
-FileState = Literal["whole", "missing", "changed", "malformed", "unknown"]
-"""`changed`: not what was published; `malformed`: it contradicts its own form, as one that was cut does; `unknown`:
-there is nothing to compare it with."""
+FileState = Literal["whole", "well-formed", "unknown", "missing", "changed", "malformed"]
+"""`whole`: of the hash that was published, or of the size where no hash is known. Where neither is known:
+`well-formed`, `malformed` (it contradicts its own form, as one that was cut does), or `unknown`. `changed`: not what
+was published."""
+BAD: frozenset[FileState] = frozenset({"missing", "changed", "malformed"})
 
 
 class VerifiedFile(msgspec.Struct, frozen=True):
@@ -69,7 +71,7 @@ def _told(
     """The model as it stands now, after it was read."""
     (line,) = library.lines([entry.name])
     said = {name: getattr(line, name) for name in line.__struct_fields__}
-    if any(file.state in {"missing", "changed", "malformed"} for file in files):
+    if any(file.state in BAD for file in files):
         said["state"] = "damaged"
     return VerifiedModel(**said, files=files, trouble=trouble, remedy=remedy)
 
@@ -81,4 +83,6 @@ def _state(entry: ModelEntry, path: str, *, bad: bool, there: bool) -> FileState
     published = not isinstance(entry.source, FolderSource) or (named and (named.sha256 or named.bytes))
     if bad:
         return "changed" if published else "malformed"
-    return "whole" if published or path.endswith((".safetensors", ".json")) else "unknown"
+    if published:
+        return "whole"
+    return "well-formed" if path.endswith((".safetensors", ".json")) else "unknown"

@@ -424,3 +424,9 @@ def test_a_list_is_narrowed_by_task_and_language(capsys) -> None:
     assert capsys.readouterr().out == "No model is all of that: lips, es.\n"
     assert run(["models", "list", "hearing"]) == 2
     assert "'hearing'" in capsys.readouterr().err
+
+
+def test_a_model_with_nothing_to_compare_it_with_is_told_as_such(capsys, mine, babelmesh_home) -> None:
+    (babelmesh_home / "catalogue.toml").write_text(OWN.replace(", bytes = 2", ""))
+    assert run(["models", "verify"]) == 0
+    assert "mine: present, 1 file, and nothing is known to compare its files with" in capsys.readouterr().out

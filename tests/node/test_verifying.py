@@ -50,7 +50,7 @@ def test_one_that_is_damaged_keeps_nothing_from_being_told_of_the_others(tmp_pat
     (tmp_path / "lacking" / "words.txt").unlink()
     found = {one.name: one for one in verify(library(tmp_path, *entries))}
     told = {name: {Path(file.path).name: file.state for file in one.files} for name, one in found.items()}
-    whole = {"config.json": "whole", "model.safetensors": "whole", "words.txt": "unknown"}
+    whole = {"config.json": "whole", "model.safetensors": "well-formed", "words.txt": "unknown"}
     assert told["whole"] == whole
     assert told["cut"] == whole | {"model.safetensors": "malformed"}
     assert told["changed"] == whole | {"config.json": "changed"}
