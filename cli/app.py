@@ -16,7 +16,7 @@ from contextlib import suppress
 from importlib.metadata import version
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from cli.common import STDIO
 from cli.render import show_error
@@ -40,6 +40,8 @@ VOICE = {
     "encode": "Code a recording of speech at 1 to 3 kbit/s.",
     "decode": "Make coded speech sound again.",
 }
+ALSO = {"remove": "rm", "rm": "remove"}
+"""Other words for a verb: whoever knows one list of commands need not look into the other."""
 GO_ON = (("translate",), ("models", "pull"))
 """Commands that keep their finished steps. Others begin again, or say themselves what is kept."""
 KEPT = "Finished steps are kept: the same command goes on from here."
@@ -81,13 +83,14 @@ def build_app() -> App:
     app.command("cli.translate:translate", name="translate", help="Translate recordings, folders, pipes or text.")
     voice = App(name="voice", help="Keep voices: a profile of each, and frames of the owner's speech to learn from.")
     for verb, what in VOICE.items():
-        voice.command(f"{ROOMS.get(verb, 'cli.voice')}:{verb if verb != 'list' else 'list_'}", name=verb, help=what)
+        where = f"{ROOMS.get(verb, 'cli.voice')}:{verb if verb != 'list' else 'list_'}"
+        voice.command(where, name=_called(verb), help=what)
     app.command(voice)
     app.command("cli.start:start", name="start", help="Run this node: learn from your voice, exchange with peers.")
     app.command("cli.identity:id_", name="id", help="Show this node's id, its addresses and a QR code.")
     peers = App(name="peers", help="Say who this node exchanges with.")
     for verb, what in PEERS.items():
-        peers.command(f"cli.peers:{verb if verb != 'list' else 'list_'}", name=verb, help=what)
+        peers.command(f"cli.peers:{verb if verb != 'list' else 'list_'}", name=_called(verb), help=what)
     app.command(peers)
     app.command("cli.stats:stats", name="stats", help="Show what this node does and has done.")
     app.command("cli.train:train", name="train", help="Learn from the speech of your voice now.")
@@ -98,7 +101,7 @@ def build_app() -> App:
     app.command(config)
     models = App(name="models", help="Fetch and check the model files that engines need.")
     for verb, what in MODELS.items():
-        models.command(f"cli.models:{verb if verb != 'list' else 'list_'}", name=verb, help=what)
+        models.command(f"cli.models:{verb if verb != 'list' else 'list_'}", name=_called(verb), help=what)
     app.command(models)
     app.command("cli.detect:detect", name="detect", help="Say whether a recording is marked as synthetic speech.")
     app.command("cli.lipsync:lipsync", name="lipsync", help="Put another sound into a video, and lips that say it.")
@@ -114,7 +117,13 @@ def commands() -> list[str]:
     """What all commands are called: `peers`, `peers trust`."""
     groups = {"voice": VOICE, "peers": PEERS, "config": CONFIG, "models": MODELS, "bench": ("engines",)}
     alone = ("translate", "lipsync", "detect", "start", "id", "stats", "train", "simulate", "doctor", "warm")
-    return [*alone, *groups, *(f"{group} {verb}" for group, verbs in groups.items() for verb in verbs)]
+    verbs = [(group, name) for group, known in groups.items() for verb in known for name in _called(verb)]
+    return [*alone, *groups, *(f"{group} {name}" for group, name in verbs)]
+
+
+def _called(verb: str) -> tuple[str, ...]:
+    """What a verb is called, its usual word first."""
+    return (verb, ALSO[verb]) if verb in ALSO else (verb,)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -124,7 +133,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         result = build_app()(words, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        show_error(str(error), help_of(commands(), arguments), as_json=as_json)
+        show_error(_wrong(error), help_of(commands(), arguments), as_json=as_json)
         return BAD_REQUEST
     except KeyboardInterrupt as stop:
         goes_on = any(list(words[: len(command)]) == list(command) for command in GO_ON)
@@ -150,6 +159,13 @@ def run(arguments: Sequence[str]) -> int:
         show_error(sentence, remedy, as_json=as_json)
         return BAD_REQUEST
     return result if isinstance(result, int) else OK
+
+
+def _wrong(error: CycloptsError) -> str:
+    """What is wrong with a command line, in a sentence."""
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        return f"This command has no use for {' '.join(map(repr, error.unused_tokens))}."
+    return str(error)
 
 
 def main() -> None:

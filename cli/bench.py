@@ -67,7 +67,7 @@ def engines(*names: str, wishes: Wishes | None = None, common: Common | None = N
 
         wanted = _shapes(node, names, wishes) if wishes.shapes else _engines(node, names, wishes)
         lines = measure_all(
-            wanted, lambda line: show_line(f"{_titled(line)}: {line.trouble or 'measured'}", error=True)
+            wanted, lambda line: show_line(f"{_titled(line)}: {'failed' if line.trouble else 'measured'}", error=True)
         )
         machine = _machine(wishes.threads)
     if common.json:

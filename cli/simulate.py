@@ -105,9 +105,9 @@ def _show(outcome: Outcome, out: Path | None) -> None:
 def _cells(row: RoundRow) -> tuple[str, ...]:
     return (
         str(row.number),
-        f"{row.gain.mean:.2f}",
-        f"{row.gain.worst_decile:.2f}",
-        f"{row.alone.mean:.2f}" if row.alone is not None else "-",
+        f"{row.gain.mean:z.2f}",
+        f"{row.gain.worst_decile:z.2f}",
+        f"{row.alone.mean:z.2f}" if row.alone is not None else "-",
         str(row.online),
         "-" if row.accepted is None else f"{100 * row.accepted:.0f}",
         f"{row.sent / 1e3:.0f}",

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ml.engines.choice import more_of
 from ml.engines.protocols import Mt
 from ml.errors import BadText, MlError, UnsupportedLanguage
 from ml.speech.tint import AsSpoken, Matcher
@@ -115,7 +116,7 @@ def text_language(text: str, mt: Mt, target: str) -> tuple[str, str | None]:
         first, *others = sorted(shares, key=lambda one: shares[one]) or [USUAL]
         if shares.get(first, 1.0) <= 0.5 and all(shares[first] < shares[other] for other in others):
             return first, f"The text is taken as {first!r}: its words are in the dictionaries of {mt.spec.name} for it."
-    names = ", ".join(known[:8]) + (f" or {len(known) - 8} others" if len(known) > 8 else "")
+    names = ", ".join(known[:8]) + (f" or {more_of(len(known) - 8)}" if len(known) > 8 else "")
     raise UnsupportedLanguage(
         f"Nothing tells which language the text is in, and {mt.spec.name} translates to {target!r} from several.",
         f"Say which with --from, one of: {names}.",

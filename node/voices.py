@@ -70,7 +70,9 @@ class VoiceShelf:
     def remove(self, name: str) -> None:
         """Forget a profile and its kept recordings. Raises NotFound."""
         if not self.has(name):
-            self.get(name)
+            known = ", ".join(self.names())
+            here = f"Known voices: {known}." if known else "There are no voices here: nothing is left to forget."
+            raise NotFound(f"There is no voice called {name!r} here.", here)
         self.path(name).unlink()
         folder = self.recordings(name)
         if folder.is_dir():

@@ -97,6 +97,11 @@ def catalogued(need: Need) -> bool:
     return need.kind == "model" and need.name.startswith("the model ")
 
 
+def more_of(count: int) -> str:
+    """So many more, in words."""
+    return "1 other" if count == 1 else f"{count} others"
+
+
 def speaks(spec: EngineSpec, wish: Wish) -> bool:
     """Whether its description leaves open that it knows the languages; a loaded engine may still know better."""
     if spec.pairs:
@@ -173,7 +178,7 @@ def refusal(wish: Wish, passed: Sequence[Passed], name: str | None = None, other
     if passed and all(one.language for one in passed):
         at_hand = sorted(passed, key=lambda one: any(need.kind == "model" for need in one.spec.needs))[:3]
         names = ", ".join(f"{one.spec.name} knows {_languages(one.spec)}" for one in at_hand)
-        more = f" and {len(passed) - 3} others" if len(passed) > 3 else ""
+        more = f" and {more_of(len(passed) - 3)}" if len(passed) > 3 else ""
         return UnsupportedLanguage(f"{what}: {names}{more}.", LIST)
     if pull:
         kind = UnsupportedLanguage if any(one.language for one in passed) else Unavailable

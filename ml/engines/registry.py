@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 
 from ml.device import Hardware
-from ml.engines.choice import AUTO, Passed, Ranking, Wish, catalogued, rank, refusal
+from ml.engines.choice import AUTO, Passed, Ranking, Wish, catalogued, more_of, rank, refusal
 from ml.engines.protocols import Engine, EngineHome, EngineSpec, Need, Task
 from ml.engines.residency import Residency
 from ml.engines.resident import Resident
@@ -118,7 +118,7 @@ class Registry:
             raise Unavailable(f"No {task} engine is installed.", "pip install --force-reinstall babelmesh")
         # What can be mended comes before what could be fetched.
         gaps.sort(key=catalogued)
-        what = ", ".join(need.name for need in gaps[:3]) + (f" (or {_others(len(gaps) - 3)})" if len(gaps) > 3 else "")
+        what = ", ".join(need.name for need in gaps[:3]) + (f" (or {more_of(len(gaps) - 3)})" if len(gaps) > 3 else "")
         raise Unavailable(f"No {task} engine can run here: {what} is missing.", gaps[0].remedy)
 
     def _unknown(self, task: Task, name: str) -> Unavailable:
@@ -135,7 +135,7 @@ class Registry:
             return Unavailable(" ".join([sentence, *(one.sentence for one in self._broken)]), "\n".join(remedies))
         if not near:
             here = [one for one in known if not self._specs[one].missing(self._home)]
-            more = f" and {_others(len(here) - SHOWN)}" if len(here) > SHOWN else ""
+            more = f" and {more_of(len(here) - SHOWN)}" if len(here) > SHOWN else ""
             told = f"Those that are here: {', '.join(here[:SHOWN])}{more}." if here else f"No {task} engine is here."
             remedies = [told]
         return Unavailable(sentence, f"{remedies[0]} All: node doctor, and to fetch: node models list")
@@ -278,10 +278,6 @@ class Registry:
                     engine = self._engines.pop(name, None)
                     if engine is not None:
                         stack.callback(engine.close)
-
-
-def _others(count: int) -> str:
-    return "1 other" if count == 1 else f"{count} others"
 
 
 def _said(error: Exception) -> str:

@@ -67,15 +67,15 @@ def told(outcome: Outcome) -> list[str]:
     else:
         lines.append(
             f"On speech that nobody had seen, the error of the average person fell from {final.genesis_rmse_db:.3f} to "
-            f"{final.rmse_db:.3f} dB: {final.gain.mean:.1f} % less squared error; {final.gain.worst_decile:.1f} % in "
+            f"{final.rmse_db:.3f} dB: {final.gain.mean:z.1f} % less squared error; {final.gain.worst_decile:z.1f} % in "
             "the worst tenth of the people."
         )
         if final.alone is not None and final.largest_loss is not None:
             more = final.gain.mean - final.alone.mean
             lines.append(
-                f"The same people alone: {final.alone.mean:.1f} %, worst tenth {final.alone.worst_decile:.1f} %. Peers "
-                f"{'added' if more >= 0 else 'took'} {abs(more):.1f} points; {final.worse_than_alone:.0f} % of the "
-                f"people are worse off than alone, at most by {max(final.largest_loss, 0):.1f} % of their error."
+                f"The same people alone: {final.alone.mean:z.1f} %, worst tenth {final.alone.worst_decile:z.1f} %. "
+                f"Peers {'added' if more >= 0 else 'took'} {abs(more):.1f} points; {final.worse_than_alone:.0f} % of "
+                f"the people are worse off than alone, at most by {max(final.largest_loss, 0):.1f} % of their error."
             )
         else:
             lines.append("What peers added is not known: the control without peers was left out.")

@@ -120,3 +120,21 @@ def test_every_command_has_help(capsys):
 
 def test_the_tree_can_be_built_twice():
     assert build_app() is not build_app()
+
+
+def test_a_word_too_many_is_told_in_a_sentence(capsys):
+    assert run(["stats", "--watch", "x", "--json"]) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"error": "This command has no use for 'x'.", "remedy": "See: node stats --help"}
+
+
+@pytest.mark.parametrize(("room", "name"), [("voice", "nope"), ("peers", "nope"), ("models", "nope")])
+def test_what_is_there_goes_by_either_word(room, name, capsys, babelmesh_home):
+    told = []
+    for verb in ("remove", "rm"):
+        assert run([room, verb, name, "--json"]) == 2
+        told.append(json.loads(capsys.readouterr().out))
+    assert told[0] == told[1]
+    assert name in told[0]["error"]
+    assert run([room, "rm", "--help"]) == 0
+    assert f"node {room} " in capsys.readouterr().out

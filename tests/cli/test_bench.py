@@ -63,7 +63,10 @@ def test_json_has_the_machine_and_all_figures(apart, babelmesh_home, capsys):
 
 def test_what_breaks_is_told_and_the_others_are_measured(apart, babelmesh_home, capsys):
     assert run(["bench", "engines", "apertium", "espeak-ng"]) == 2
-    assert "It broke." in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "apertium: failed\n" in told.err
+    assert (told.out + told.err).count("It broke.") == 1
+    assert "It broke." in told.out
     assert len(apart) == 2
 
 

@@ -40,6 +40,9 @@ def test_unknown_voices_name_the_known_ones(tmp_path, profile):
     with pytest.raises(NotFound) as caught:
         shelf.get("me")
     assert "node voice add me" in caught.value.remedy
+    with pytest.raises(NotFound) as caught:
+        shelf.remove("me")
+    assert "add" not in caught.value.remedy
     shelf.put("lj", profile)
     with pytest.raises(NotFound) as caught:
         shelf.remove("me")

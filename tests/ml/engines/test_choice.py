@@ -181,3 +181,12 @@ def test_everybody_is_sorted_once_and_candidates_can_serve(
             room = machine.memory if place.device == "cpu" else machine.gpu.memory if machine.gpu else 0
             assert candidate.spec.memory[place.dtype] <= room
     assert all(passed.reason for passed in ranking.passed)
+
+
+def test_one_more_is_not_told_as_several() -> None:
+    specs = [EngineSpec(name, "mt", "", ("en",), "none", lambda home: None, ()) for name in "abcd"]
+    wish = Wish("mt", "fi", "sv")
+    assert refusal(wish, rank(specs, wish, HOME, NONE).passed).sentence.endswith("and 1 other.")
+    assert refusal(wish, rank([*specs, replace(specs[0], name="e")], wish, HOME, NONE).passed).sentence.endswith(
+        "2 others."
+    )

@@ -143,3 +143,13 @@ def test_it_is_said_how_it_came_about_where_that_is_known() -> None:
     made = msgspec.structs.replace(outcome(), origin={"command": "node simulate --peers 10 --speech '<i>'"})
     assert "How it came about" not in page(outcome()), "an outcome of an earlier version"
     assert "node simulate --peers 10 --speech &#x27;&lt;i&gt;&#x27;" in page(made)
+
+
+def test_next_to_nothing_is_no_negative_zero() -> None:
+    made = outcome()
+    assert made.final is not None
+    small = Spread(-0.01, -0.02, -0.03, -0.04, 10)
+    final = msgspec.structs.replace(made.final, gain=small, alone=small)
+    lines = " ".join(told(msgspec.structs.replace(made, final=final)))
+    assert "; 0.0 % in the worst tenth" in lines
+    assert "-0.0" not in lines
