@@ -34,6 +34,7 @@ summary = "my own recogniser"
 licence = "CC0-1.0"
 languages = ["en", "es"]
 source = {{ at = "folder", path = "ears" }}
+files = [{{ path = "model.safetensors" }}, {{ path = "config.json" }}]
 
 [[model]]
 name = "mine"
@@ -44,6 +45,7 @@ licence = "CC0-1.0"
 pairs = ["en-es"]
 memory = {{ float32 = 1000000 }}
 source = {{ at = "folder", path = "{folder}" }}
+files = [{{ path = "model.safetensors" }}, {{ path = "config.json" }}]
 """
 
 
