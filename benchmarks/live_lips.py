@@ -35,8 +35,8 @@ from ml.lips.renderers import RendererName, renderer_at
 from ml.lips.tracker import tracker_at
 from ml.threads import limit_threads
 from ml.video.probe import probe
-from node.live_file import Cast, LivePace, film_live
-from node.live_speech import recited
+from node.film.live_file import Cast, LivePace, film_live
+from node.film.live_speech import recited
 
 CLIPS = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "video"
 TEXTS = (

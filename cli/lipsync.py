@@ -18,8 +18,8 @@ from cli.render import face_lines, film_line, progress_bars, show_line, write_js
 
 if TYPE_CHECKING:
     from node.app import Node
-    from node.filming import FilmOptions
-    from node.revoicing import Words
+    from node.film.filming import FilmOptions
+    from node.film.revoicing import Words
 
 
 @Parameter(name="*")
@@ -60,8 +60,8 @@ class LipWishes:
 
 def film_options(wishes: LipWishes) -> FilmOptions | None:
     """The options of a filming; None where lips stay as they are. Raises BadUsage."""
-    from node.filming import FilmOptions
-    from node.showing import Shown
+    from node.film.filming import FilmOptions
+    from node.film.showing import Shown
 
     if wishes.wav2lip is not None and wishes.lips != "wav2lip":
         raise BadUsage("--wav2lip names weights that --lips wav2lip draws with.", "Say both: --lips wav2lip")
@@ -137,7 +137,7 @@ def lipsync(
         raise BadUsage(f"The result would overwrite its own input {video}.", "Name another file with -o.")
     check_shown(options, video, target)
     with household(common) as node:
-        from node.revoicing import lipsync as put
+        from node.film.revoicing import lipsync as put
 
         words = _words(node, text, language)
         told = node.registry.listen()
@@ -159,7 +159,7 @@ def _words(node: Node, text: str | None, language: str) -> Words | None:
     """What is said, where the user told."""
     if text is None:
         return None
-    from node.revoicing import Words
+    from node.film.revoicing import Words
 
     if text.startswith("@"):
         path = Path(text[1:])

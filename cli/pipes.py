@@ -74,7 +74,7 @@ def plan(inputs: Sequence[Path], output: Path | None, target: str) -> Iterator[J
 
 
 def _is_video(source: Path) -> bool:
-    from node.revoicing import is_video
+    from node.film.revoicing import is_video
 
     return is_video(source)
 

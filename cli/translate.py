@@ -21,9 +21,9 @@ from cli.render import progress_bars, show_error, show_line, show_report, write_
 
 if TYPE_CHECKING:
     from node.app import Node
-    from node.burning import BurnOptions
     from node.dubbing import Dubbing, DubOptions, Progress
-    from node.filming import FilmOptions
+    from node.film.burning import BurnOptions
+    from node.film.filming import FilmOptions
     from node.report import Report
 
 Switch = Parameter(negative="", show_default=False)
@@ -167,7 +167,7 @@ class _Pictures:
 
 
 def _pictures(wishes: Wishes, lips: LipWishes) -> _Pictures:
-    from node.burning import BurnOptions
+    from node.film.burning import BurnOptions
 
     return _Pictures(film_options(lips), BurnOptions(lips.quality, lips.hardware) if wishes.burn else None)
 
@@ -223,8 +223,8 @@ def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, asked: _Pi
     from ml.errors import MlError
     from node.dubbing import write_report
     from node.errors import NodeError
+    from node.film.showing import Shown
     from node.history import note_job
-    from node.showing import Shown
 
     options = _options(node, wishes)
     reports: list[Report] = []
@@ -282,8 +282,8 @@ def _video(
     progress: Progress,
     cold_start: float,
 ) -> Report:
-    from node.burning import Burning
-    from node.revoicing import Screen, dub_video
+    from node.film.burning import Burning
+    from node.film.revoicing import Screen, dub_video
 
     if asked.lips is None:
         burning = Burning(asked.burn, node.config.jobs) if asked.burn else None

@@ -23,8 +23,8 @@ from ml.lips.presets import PRESETS
 from ml.lips.renderers import renderer_at
 from ml.lips.tracker import tracker_at
 from ml.threads import limit_threads
-from node.live_file import Cast, LivePace, film_live
-from node.live_speech import interpreted, live_translator, recited
+from node.film.live_file import Cast, LivePace, film_live
+from node.film.live_speech import interpreted, live_translator, recited
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("files", type=Path, nargs=2, metavar=("VIDEO", "RESULT"))

@@ -30,11 +30,11 @@ from node.voices import VoiceShelf
 
 if TYPE_CHECKING:
     from node.codebooks import Heard
-    from node.filming import Filming, FilmOptions
+    from node.film.filming import Filming, FilmOptions
+    from node.film.revoicing import Ways
     from node.frames import FrameShelf
     from node.learner import Learner
     from node.mesh import Mesh
-    from node.revoicing import Ways
     from node.stating import Stating
     from node.store import Store
     from p2p.gate import Gate
@@ -97,7 +97,7 @@ class Node:
         """By what a text in a language is laid along a sound that says it."""
         from ml.engines.choice import Wish
         from ml.engines.protocols import Aligner, Tts
-        from node.revoicing import Ways
+        from node.film.revoicing import Ways
 
         aligner: Aligner | None = None
         voice: Tts | None = None
@@ -112,8 +112,8 @@ class Node:
         """What gives videos other lips. Raises Unavailable where the networks that find faces are not here, or the
         weights that were asked for; ModelDamaged for weights of something else."""
         from ml.lips.tracker import tracker_at
-        from node.brought import drawing_of, judge_of
-        from node.filming import Filming
+        from node.film.brought import drawing_of, judge_of
+        from node.film.filming import Filming
 
         machine = partial(_machine, cast(Compiling, self.config.engines.compile))
         judge = judge_of(options, self.library, machine)

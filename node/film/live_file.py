@@ -24,8 +24,8 @@ from ml.audio.read import blocks
 from ml.audio.watermark import Watermarker
 from ml.errors import BadAudio
 from ml.types import SAMPLE_RATE
-from node.live_film import LiveFilm, Taken
-from node.live_speech import BLOCK, Answer, Line, StreamClock, WallClock, WorkClock
+from node.film.live_film import LiveFilm, Taken
+from node.film.live_speech import BLOCK, Answer, Line, StreamClock, WallClock, WorkClock
 from node.marking import Origin, marking
 
 if TYPE_CHECKING:

@@ -21,9 +21,9 @@ from ml.errors import BadText
 from ml.languages import find, known
 from ml.speech.items import Utterance
 from ml.types import Audio, Samples, Speech
-from node.burning import Burning
 from node.dubbing import Dubbing, captions_of
-from node.filming import Filming, Said, Span
+from node.film.burning import Burning
+from node.film.filming import Filming, Said, Span
 from node.laid import Laid
 from node.marking import lips_changed
 from node.report import FilmFacts, Report

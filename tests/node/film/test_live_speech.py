@@ -19,7 +19,7 @@ from ml.errors import Unavailable, UnsupportedLanguage
 from ml.lips.types import Curves
 from ml.speech.live import Caption, Said
 from ml.types import SAMPLE_RATE, Audio, Delivery, Phoneme, Speech, Transcript, Translation
-from node.live_speech import Answer, Line, WallClock, WorkClock, interpreted, live_translator, recited
+from node.film.live_speech import Answer, Line, WallClock, WorkClock, interpreted, live_translator, recited
 from tests.conftest import ROOT
 
 
@@ -131,7 +131,7 @@ def test_an_answer_is_heard_whole_however_late_it_is_laid() -> None:
 
 def test_a_clock_of_work_counts_work_and_skips_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     real = Time()
-    monkeypatch.setattr("node.live_speech.time", SimpleNamespace(perf_counter=real.now))
+    monkeypatch.setattr("node.film.live_speech.time", SimpleNamespace(perf_counter=real.now))
     clock = WorkClock(slow=2.0)
 
     def work() -> Iterator[Answer]:

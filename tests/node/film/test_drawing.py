@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ml.lips.renderers import BatchRenderer
 from ml.lips.types import Face, Mouth, Patch, Picture
 from ml.video.read import Still
-from node.drawing import Drawing, at_once, drawn_at_once, must_look, together
+from node.film.drawing import Drawing, at_once, drawn_at_once, must_look, together
 from tests.ml.lips.portrait import portrait
 
 _, FACE = portrait(0.6)

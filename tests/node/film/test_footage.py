@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml.lips.types import LANDMARKS, Face
-from node.footage import Footage, Track
+from node.film.footage import Footage, Track
 
 
 def face(track: int, seed: int) -> Face:

@@ -17,8 +17,8 @@ from ml.lips.syncnet import SyncScore, face_squares
 from ml.lips.types import Face, Picture
 from ml.types import SAMPLE_RATE, Audio
 from ml.video.read import VideoReader
+from node.film.scoring import BRIDGED, LONGEST, SHORTEST, Judge, cut, stretch, ticks_of
 from node.report import WeightsLine
-from node.scoring import BRIDGED, LONGEST, SHORTEST, Judge, cut, stretch, ticks_of
 from tests.ml.lips.portrait import portrait
 from tests.ml.video.clips import Recipe, Track, make
 

@@ -17,8 +17,8 @@ from ml.lips.wav2lip import NOTICE, Wav2LipRenderer
 from ml.models.catalogue import Catalogue
 from ml.models.entry import FolderSource, ModelEntry, ModelFile
 from ml.models.store import ModelStore
-from node.brought import GPU_BATCH, drawing_of, find, judge_of
-from node.filming import FilmOptions
+from node.film.brought import GPU_BATCH, drawing_of, find, judge_of
+from node.film.filming import FilmOptions
 from node.library import Library
 from tests.ml.lips.lively import written
 from tests.ml.lips.test_brought import entry
@@ -128,10 +128,10 @@ def test_nothing_is_loaded_for_lips_that_need_no_weights(tmp_path: Path) -> None
 
 def test_pixels_are_moved_on_a_gpu_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = FilmOptions(renderer="warp", gpu=True)
-    monkeypatch.setattr("node.brought.best_device", lambda: "cpu")
+    monkeypatch.setattr("node.film.brought.best_device", lambda: "cpu")
     with pytest.raises(Unavailable, match="no GPU here"):
         drawing_of(options, library(tmp_path), lambda: ROOMY, print)
-    monkeypatch.setattr("node.brought.best_device", lambda: "xpu")
+    monkeypatch.setattr("node.film.brought.best_device", lambda: "xpu")
     drawing = drawing_of(options, library(tmp_path), lambda: ROOMY, print)
     with pytest.raises(Unavailable, match="does not compute on xpu"):
         drawing.brush(Heard(lambda: iter(()), lambda index: 0.0))()

@@ -14,7 +14,7 @@ from ml.speech.subtitles import Cue
 from ml.video.mux import Extras
 from ml.video.probe import probe
 from ml.video.sound import Sound
-from node.burning import Burning, BurnOptions
+from node.film.burning import Burning, BurnOptions
 from tests.ml.video.clips import Recipe, Track, beep, make, packets, turned
 
 RATE, COUNT = 25, 60

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ml.errors import CannotWrite
 from ml.video.probe import probe
 from ml.video.read import VideoReader
-from node.showing import ON_SHEET, Showing, Shown
+from node.film.showing import ON_SHEET, Showing, Shown
 from tests.ml.video.clips import Recipe, make
 
 

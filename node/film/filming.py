@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Literal
 from ml.audio.read import blocks
 from ml.errors import BadAudio, MlError
 from ml.types import SAMPLE_RATE, Audio, Samples
-from node.drawing import Drawing, at_once, drawn_at_once, must_look, together
-from node.footage import Footage, Track
-from node.outcomes import Fate, Fates, Sights
+from node.film.drawing import Drawing, at_once, drawn_at_once, must_look, together
+from node.film.footage import Footage, Track
+from node.film.outcomes import Fate, Fates, Sights
+from node.film.scoring import Judge
+from node.film.showing import Showing, Shown
 from node.report import FilmFacts, SyncLine
-from node.scoring import Judge
-from node.showing import Showing, Shown
 
 if TYPE_CHECKING:
     from ml.lips.presets import Preset

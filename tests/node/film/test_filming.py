@@ -18,11 +18,11 @@ from ml.lips.types import Curves, Face, Mouth, Patch, Picture
 from ml.types import Audio
 from ml.video.mux import Extras
 from ml.video.sound import Sound
-from node.drawing import Drawing
-from node.filming import AROUND, Filming, FilmOptions, Said
+from node.film.drawing import Drawing
+from node.film.filming import AROUND, Filming, FilmOptions, Said
+from node.film.scoring import Judge
+from node.film.showing import Shown
 from node.report import WeightsLine
-from node.scoring import Judge
-from node.showing import Shown
 from tests.ml.lips.portrait import portrait
 from tests.ml.video.clips import Recipe, Track, beep, make, packets
 

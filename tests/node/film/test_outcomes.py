@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ml.errors import CannotWrite
 from ml.lips.types import Face
-from node.outcomes import Fates, Sights
+from node.film.outcomes import Fates, Sights
 from tests.ml.lips.portrait import portrait
 
 _, FACE = portrait()

@@ -12,11 +12,11 @@ from ml.errors import BadText, BadVideo
 from ml.lips.types import OPEN
 from ml.speech.items import Utterance
 from ml.types import Audio, Phoneme, Speech, Transcript, Translation
-from node.burning import Burning, BurnOptions
-from node.filming import Filming, Said
+from node.film.burning import Burning, BurnOptions
+from node.film.filming import Filming, Said
+from node.film.revoicing import Screen, Ways, Words, dub_video, is_video, lipsync
 from node.laid import Laid
 from node.report import FilmFacts, Report
-from node.revoicing import Screen, Ways, Words, dub_video, is_video, lipsync
 from tests.ml.video.clips import Recipe, Track, beep, make, packets
 
 FACTS = FilmFacts(10, 10, 0, 0, 0, 1, "bank", "phonemes", "libx264")

@@ -19,11 +19,11 @@ from ml.lips.brought import SYNCNET, WAV2LIP, Brought
 from ml.lips.presets import PRESETS
 from ml.lips.renderers import brush_at
 from ml.models.entry import ModelEntry
-from node.drawing import Drawing
-from node.filming import FilmOptions
+from node.film.drawing import Drawing
+from node.film.filming import FilmOptions
+from node.film.scoring import Judge
 from node.library import Library
 from node.report import WeightsLine
-from node.scoring import Judge
 
 GPU_BATCH = 32
 """Faces that an accelerator draws at once; pictures of that many are in main memory."""

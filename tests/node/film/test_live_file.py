@@ -15,8 +15,8 @@ from ml.errors import BadVideo, EngineFailed
 from ml.lips.live import LiveOptions
 from ml.lips.types import Curves
 from ml.types import SAMPLE_RATE, Audio, Speech
-from node.live_file import Cast, LivePace, film_live
-from node.live_speech import Answer, StreamClock
+from node.film.live_file import Cast, LivePace, film_live
+from node.film.live_speech import Answer, StreamClock
 from tests.ml.lips.streams import BOX, Painter, Watcher
 from tests.ml.video.clips import Recipe, make
 

@@ -12,7 +12,7 @@ import pytest
 from ml.errors import EngineFailed
 from ml.lips.live import LiveLips, LiveOptions
 from ml.lips.types import Face, Mouth, Patch, Picture
-from node.live_film import LiveFilm, Taken
+from node.film.live_film import LiveFilm, Taken
 from tests.ml.lips.streams import Painter, Watcher, plain, speech
 
 COUNT = 30
