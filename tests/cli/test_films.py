@@ -24,7 +24,7 @@ from ml.video.subtitle import Subtitles
 from tests.fakes import fake_node
 from tests.ml.video.clips import Recipe, Track, beep, make, packets, turned
 from tests.ml.video.test_subtitle import texts
-from tests.node.test_filming import Watcher
+from tests.node.film.test_filming import Watcher
 
 RATE, COUNT = 8, 24
 SECONDS = COUNT / RATE
