@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ml.lips.placed import RATE, placed
 from ml.lips.saying import AROUND, FORESIGHT, Saying
 from ml.lips.types import Curves
-from node import filming
+from node.film import filming
 
 
 def piece(seconds: float, level: float = 0.5) -> Curves:
