@@ -547,6 +547,13 @@ VECTOR = Layout("vector", {"v": (4, 8)})
 """The layout of `VectorLearner`: 32 numbers."""
 
 
+async def until(condition: Callable[[], object], wait: float = 10.0) -> None:
+    """Wait for something that has no event to give; TimeoutError after `wait` seconds."""
+    async with asyncio.timeout(wait):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
 class VectorLearner:
     """Learns a vector: everybody's is a common part plus a personal one, and each sees its own through noise.
 

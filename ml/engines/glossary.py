@@ -49,7 +49,7 @@ def missing(terms: Sequence[str], text: str) -> tuple[str, ...]:
 
 
 def masked(sentence: str, terms: Sequence[str], mark: str) -> str | None:
-    """The sentence with each source term as a placeholder; None where it has such a mark already."""
+    """The sentence with each source term as a mark; None where it has such a mark already."""
     for number, term in enumerate(terms, 1):
         name = mark.format(number)
         if name.lower() in sentence.lower():
@@ -59,7 +59,7 @@ def masked(sentence: str, terms: Sequence[str], mark: str) -> str | None:
 
 
 def unmasked(text: str, targets: Sequence[str], mark: str) -> str | None:
-    """The translation with each placeholder as its target term; None where one did not survive, or others came."""
+    """The translation with each mark as its target term; None where one did not survive, or others came."""
     before, after = (re.escape(part) for part in mark.split("{}"))
     name = re.compile(rf"{before}(\d{{1,4}})(?!\d){after}", re.IGNORECASE)
     if {int(number) for number in name.findall(text)} != set(range(1, len(targets) + 1)):

@@ -12,8 +12,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,7 @@ from p2p.wire import PROTOCOL
 from tests.e2e.attacks import frames, strangers, streams
 from tests.e2e.attacks.diallers import DIALLERS, dial
 from tests.e2e.attacks.proxies import between
+from tests.fakes import until
 
 ROOT = Path(__file__).resolve().parents[2]
 GROWTH = 32 * 1024 * 1024
@@ -51,7 +52,7 @@ class Victim:
         )
         self.addresses: list[str] = json.loads(self.process.stdout.readline())
         self.peer = self.addresses[0].rpartition("/")[2]
-        self.ask()
+        assert self.ask() == b"still there?"
         self.at_rest = self.highest()
 
     def highest(self) -> int:
@@ -62,25 +63,25 @@ class Victim:
     def descriptors(self) -> int:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
-    def ask(self, body: bytes = b"still there?") -> None:
-        """Ask as an honest node does."""
+    def ask(self, body: bytes = b"still there?") -> bytes:
+        """What it answers an honest node."""
 
         async def honest() -> bytes:
-            transport = Libp2pTransport(Identity.new(), HostOptions())
-            await transport.start(_echo, lambda peer: True)
-            try:
+            async with started() as transport:
                 await transport.connect(self.addresses, WAIT)
                 return await transport.request(self.peer, body, WAIT)
-            finally:
-                await transport.close()
 
-        assert asyncio.run(honest()) == body
+        return asyncio.run(honest())
 
-    def is_well(self) -> None:
-        """Alive, serving, and within its bounds."""
-        assert self.process.poll() is None, self.process.stderr.read()[-2_000:]
-        self.ask(os.urandom(MAX_BODY))
-        assert self.highest() - self.at_rest < GROWTH
+    def trouble(self) -> str:
+        """What is wrong with it, or nothing where it is alive, serving, and within its bounds."""
+        if self.process.poll() is not None:
+            return f"it has ended: {self.process.stderr.read()[-2_000:]}"
+        body = os.urandom(MAX_BODY)
+        if self.ask(body) != body:
+            return "it does not give back what was sent"
+        growth = self.highest() - self.at_rest
+        return f"its memory grew by {growth} bytes" if growth >= GROWTH else ""
 
     def end(self) -> None:
         self.process.send_signal(signal.SIGCONT)
@@ -96,6 +97,17 @@ class Victim:
 
 async def _echo(peer: str, body: bytes) -> bytes:
     return body
+
+
+@asynccontextmanager
+async def started(options: HostOptions | None = None) -> AsyncIterator[Libp2pTransport]:
+    """An honest transport of a node of its own, closed at the end."""
+    transport = Libp2pTransport(Identity.new(), options or HostOptions())
+    await transport.start(_echo, lambda peer: True)
+    try:
+        yield transport
+    finally:
+        await transport.close()
 
 
 @contextmanager
@@ -137,25 +149,25 @@ def launch(attack: Attack, *arguments: object) -> None:
 @pytest.mark.parametrize("attack", strangers.ATTACKS.values(), ids=strangers.ATTACKS)
 def test_strangers_do_no_harm(victim: Victim, attack: Attack) -> None:
     launch(attack, victim.addresses[0])
-    victim.is_well()
+    assert not victim.trouble()
 
 
 @pytest.mark.parametrize("beginning", streams.BEGINNINGS.values(), ids=streams.BEGINNINGS)
 def test_a_stream_may_begin_with_anything(victim: Victim, beginning: bytes) -> None:
     launch(streams.say, victim.addresses[0], beginning)
-    victim.is_well()
+    assert not victim.trouble()
 
 
 @pytest.mark.parametrize("attack", streams.ATTACKS.values(), ids=streams.ATTACKS)
 def test_streams_do_no_harm(victim: Victim, attack: Attack) -> None:
     launch(attack, victim.addresses[0])
-    victim.is_well()
+    assert not victim.trouble()
 
 
 @pytest.mark.parametrize("attack", frames.ATTACKS.values(), ids=frames.ATTACKS)
 def test_frames_do_no_harm(victim: Victim, attack: Attack) -> None:
     launch(attack, victim.addresses[0])
-    victim.is_well()
+    assert not victim.trouble()
 
 
 @contextmanager
@@ -201,15 +213,13 @@ def test_more_connections_over_a_lifetime_than_there_are_places(victim: Victim) 
     before = victim.descriptors()
 
     async def come_and_go() -> None:
-        transport = Libp2pTransport(Identity.new(), HostOptions())
-        await transport.start(_echo, lambda peer: True)
-        for _ in range(300):
-            await transport.connect(victim.addresses, WAIT)
-            await transport.disconnect(victim.peer)
-        await transport.close()
+        async with started() as transport:
+            for _ in range(300):
+                await transport.connect(victim.addresses, WAIT)
+                await transport.disconnect(victim.peer)
 
     asyncio.run(come_and_go())
-    victim.is_well()
+    assert not victim.trouble()
     assert victim.descriptors() <= before + 2
 
 
@@ -221,7 +231,7 @@ def test_only_noise_is_spoken(victim: Victim, stock: str, security: str) -> None
         assert trio.run(dial, victim.addresses[0], security) == b"hello"
     else:
         assert trio.run(dial, victim.addresses[0], security) is None
-    victim.is_well()
+    assert not victim.trouble()
 
 
 def test_a_dialler_that_expects_somebody_else_gets_nobody(victim: Victim) -> None:
@@ -233,12 +243,9 @@ def test_a_dialler_that_expects_somebody_else_gets_nobody(victim: Victim) -> Non
 async def test_whoever_listens_on_the_wire_reads_nothing(victim: Victim) -> None:
     seen = bytearray()
     secret = b"a body that nobody else may read " * 100
-    async with between(victim.addresses[0], seen) as address:
-        transport = Libp2pTransport(Identity.new(), HostOptions())
-        await transport.start(_echo, lambda peer: True)
+    async with between(victim.addresses[0], seen) as address, started() as transport:
         await transport.connect([address], WAIT)
         assert await transport.request(victim.peer, secret, WAIT) == secret
-        await transport.close()
     assert len(seen) > 2 * len(secret)
     for word in (secret[:16], PROTOCOL.encode()[1:12], b"yamux", victim.peer.encode(), transport.peer_id.encode()):
         assert word not in seen
@@ -256,48 +263,42 @@ async def test_the_listener_on_the_wire_would_read_plain_text(stock: str) -> Non
 @pytest.mark.parametrize("crumb", [pytest.param(536, marks=pytest.mark.slow), 100])
 async def test_a_link_of_small_segments_carries_large_bodies(victim: Victim, crumb: int) -> None:
     """A stock host closes a link on which a Noise message comes in more than 101 pieces."""
-    async with between(victim.addresses[0], bytearray(), crumb, pause=0.0003) as address:
-        transport = Libp2pTransport(Identity.new(), HostOptions())
-        await transport.start(_echo, lambda peer: True)
+    async with between(victim.addresses[0], bytearray(), crumb, pause=0.0003) as address, started() as transport:
         await transport.connect([address], WAIT)
         body = os.urandom(MAX_BODY)
         assert await transport.request(victim.peer, body, 3 * WAIT) == body
-        await transport.close()
 
 
 async def test_a_frozen_peer_is_noticed_let_go_and_met_again(mortal: Victim) -> None:
     """A stock host takes a stopped process for connected as long as it likes, and hangs on whatever it asks of it."""
-    transport = Libp2pTransport(
-        Identity.new(), HostOptions(ping_every=0.3, ping_timeout=0.7, write_timeout=1.0, handshake_wait=0.5)
-    )
-    await transport.start(_echo, lambda peer: True)
-    await transport.connect(mortal.addresses, WAIT)
-    os.kill(mortal.process.pid, signal.SIGSTOP)
-    with pytest.raises(TimedOut):
-        await transport.request(mortal.peer, b"hello", 0.2)
-    asking = [transport.request(mortal.peer, bytes(MAX_BODY), WAIT) for _ in range(100)]
-    outcomes = await asyncio.gather(*asking, return_exceptions=True)
-    assert {type(outcome) for outcome in outcomes} == {Unreachable}
-    assert not transport.links()[0].connected
-    with pytest.raises(TimedOut):
-        await transport.connect(mortal.addresses, 0.3)
-    os.kill(mortal.process.pid, signal.SIGCONT)
-    await transport.connect(mortal.addresses, WAIT)
-    assert await transport.request(mortal.peer, b"hello", WAIT) == b"hello"
-    os.kill(mortal.process.pid, signal.SIGSTOP)
-    async with asyncio.timeout(2):
-        await transport.close()
+    options = HostOptions(ping_every=0.3, ping_timeout=0.7, write_timeout=1.0, handshake_wait=0.5)
+    async with asyncio.timeout(60), started(options) as transport:
+        await transport.connect(mortal.addresses, WAIT)
+        os.kill(mortal.process.pid, signal.SIGSTOP)
+        with pytest.raises(TimedOut):
+            await transport.request(mortal.peer, b"hello", 0.2)
+        asking = [transport.request(mortal.peer, bytes(MAX_BODY), WAIT) for _ in range(100)]
+        outcomes = await asyncio.gather(*asking, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {Unreachable}
+        assert not transport.links()[0].connected
+        with pytest.raises(TimedOut):
+            await transport.connect(mortal.addresses, 0.3)
+        os.kill(mortal.process.pid, signal.SIGCONT)
+        await transport.connect(mortal.addresses, WAIT)
+        assert await transport.request(mortal.peer, b"hello", WAIT) == b"hello"
+        os.kill(mortal.process.pid, signal.SIGSTOP)
+        async with asyncio.timeout(2):
+            await transport.close()
 
 
 async def test_a_killed_peer_is_unreachable_and_never_half_an_answer(mortal: Victim) -> None:
-    transport = Libp2pTransport(Identity.new(), HostOptions())
-    await transport.start(_echo, lambda peer: True)
-    await transport.connect(mortal.addresses, WAIT)
-    asking = [asyncio.ensure_future(transport.request(mortal.peer, bytes(MAX_BODY), WAIT)) for _ in range(64)]
-    await asking[0]
-    mortal.process.kill()
-    outcomes = await asyncio.gather(*asking, return_exceptions=True)
-    assert all(isinstance(outcome, Unreachable) or outcome == bytes(MAX_BODY) for outcome in outcomes)
-    with pytest.raises(Unreachable):
+    async with started() as transport:
         await transport.connect(mortal.addresses, WAIT)
-    await transport.close()
+        asking = [asyncio.ensure_future(transport.request(mortal.peer, bytes(MAX_BODY), WAIT)) for _ in range(64)]
+        await asking[0]
+        mortal.process.kill()
+        outcomes = await asyncio.gather(*asking, return_exceptions=True)
+        assert all(isinstance(outcome, Unreachable) or outcome == bytes(MAX_BODY) for outcome in outcomes)
+        await until(lambda: not transport.links()[0].connected)  # all may be answered before the end is seen
+        with pytest.raises(Unreachable):
+            await transport.connect(mortal.addresses, WAIT)

@@ -137,6 +137,9 @@ class Bounded(RuleBasedStateMachine):
     """Whatever peers send, the folder stays within its bounds, and no update has bytes that were not sent for it."""
 
     folder: Path
+    pieces = st.builds(lambda size, filling: bytes([filling]) * size, st.integers(1, 60), st.integers(0, 255))
+    refused = made_room = 0
+    """Appends over all runs that were too long, and that cost other updates: without any, no bound was ever met."""
     updates = st.sampled_from([digit * 64 for digit in "12345"])
 
     @initialize()
@@ -146,15 +149,18 @@ class Bounded(RuleBasedStateMachine):
         for update in self.quarantine.updates():
             self.quarantine.drop(update)
 
-    @rule(update=updates, data=st.binary(min_size=1, max_size=60))
+    @rule(update=updates, data=pieces)
     def append(self, update: str, data: bytes) -> None:
         have = self.quarantine.size(update)
         sent = self.sent.get(update, b"")[:have] + data
         if have + len(data) > MOST:
             with pytest.raises(ValueError, match="does not fit"):
                 self.quarantine.append(update, have, data)
+            Bounded.refused += 1
             return
+        others = set(self.quarantine.updates()) - {update}
         self.quarantine.append(update, have, data)
+        Bounded.made_room += not others <= set(self.quarantine.updates())
         self.sent[update] = sent
         assert self.quarantine.read(update) == sent
 
@@ -181,3 +187,5 @@ def test_the_bounds_hold_in_any_order(tmp_path: Path):
 
     Bounded.folder = tmp_path / "bounded"
     run_state_machine_as_test(Bounded, settings=settings(max_examples=30, stateful_step_count=25, deadline=None))
+    assert Bounded.refused > 0
+    assert Bounded.made_room > 0

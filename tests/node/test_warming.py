@@ -90,8 +90,12 @@ async def test_the_end_of_a_node_does_not_wait_for_an_engine_that_loads(tmp_path
     )
     await asyncio.to_thread(loading.wait, 10)
     stop.set()
-    await asyncio.wait_for(service, 5)
-    go.set()
+    try:
+        async with asyncio.timeout(5):
+            await service
+        assert loading.is_set()
+    finally:
+        go.set()
 
 
 async def test_a_running_node_lets_go_of_what_rests(tmp_path):

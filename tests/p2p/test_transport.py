@@ -17,7 +17,7 @@ from p2p.framing import HEAD
 from p2p.host.options import HostOptions
 from p2p.identity import Identity, peer_of, with_peer
 from p2p.transport import MAX_BODY, Door, Handler, LinkFacts, Transport
-from tests.fakes import MemoryNetwork, MemoryTransport, fake_identity
+from tests.fakes import MemoryNetwork, MemoryTransport, fake_identity, until
 
 WAIT = 10.0
 
@@ -66,13 +66,6 @@ class Town:
 async def town(request: pytest.FixtureRequest) -> AsyncIterator[Town]:
     async with AsyncExitStack() as stack:
         yield Town(request.param, stack)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for something that the other side does in its own time."""
-    async with asyncio.timeout(WAIT):
-        while not condition():  # noqa: ASYNC110  the other side has no event to give
-            await asyncio.sleep(0.005)
 
 
 def link(transport: Transport, peer: str) -> LinkFacts:

@@ -120,8 +120,16 @@ def test_whatever_is_wanted_wherever_a_patch_lies_in_its_picture(
     shifted = face((FACE.points * np.float32(size) + np.array([x, y, 0])).astype(np.float32))
     renderer.offer(0, PICTURE, shifted)
     patch = renderer.render(0, PICTURE, shifted, Mouth(gap, half, press))
-    if patch is not None:
-        put(PICTURE.copy(), patch)  # raises where it does not
+    if patch is None:
+        return
+    height, width = patch.pixels.shape[:2]
+    assert 0 <= patch.x <= patch.x + width <= PICTURE.shape[1]
+    assert 0 <= patch.y <= patch.y + height <= PICTURE.shape[0]
+    touched = np.zeros(PICTURE.shape[:2], dtype=bool)
+    touched[patch.y : patch.y + height, patch.x : patch.x + width] = patch.mask.reshape(height, width) > 0
+    after = PICTURE.copy()
+    put(after, patch)
+    assert np.array_equal(after[~touched], PICTURE[~touched])
 
 
 @RENDERERS

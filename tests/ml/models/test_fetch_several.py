@@ -140,6 +140,8 @@ def test_what_is_here_already_or_comes_twice_needs_room_once(hub: Hub, tmp_path:
     look_ahead(store, ["listener", "twin", "third"], little)
     fetch(store, "listener", little)
     fetch(store, "twin", little)
+    assert len(hub.got(LARGE)) == 1
+    assert len(hub.got("config.json")) == 2
 
 
 def test_a_pin_of_an_earlier_version_without_hashes_is_asked_for_again(hub: Hub, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from p2p.errors import BadAddress, CannotListen, TimedOut, Unreachable
 from p2p.host.options import HostOptions
 from p2p.host.transport import Libp2pTransport
 from p2p.identity import Identity, with_peer
+from tests.fakes import until
 
 LISTEN = ("/ip4/127.0.0.1/tcp/0",)
 BOTH = ("/ip4/127.0.0.1/tcp/0", "/ip6/::1/tcp/0")
@@ -42,12 +43,6 @@ async def node() -> AsyncIterator[Make]:
             return transport
 
         yield make  # type: ignore[misc]
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(WAIT):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
 
 
 def live(transport: Libp2pTransport) -> list[str]:
