@@ -10,8 +10,6 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
@@ -23,7 +21,7 @@ _NOTHING: Samples = np.zeros(0, np.float32)
 
 
 class Laid:
-    """A context manager: what is kept of the utterances goes with it."""
+    """The utterances of one recording. To be closed: what is kept of them goes with it."""
 
     def __init__(self, sound: Path) -> None:
         """The sound of the dub goes to the file `sound`; a temporary one beside it keeps the pieces."""
@@ -62,9 +60,3 @@ class Laid:
     def close(self) -> None:
         """Drop what is kept; a second call does nothing."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()

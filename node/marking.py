@@ -11,11 +11,11 @@ import time
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
+from ml.audio.atomic import Draft
 from ml.audio.markcode import JOB_BITS, Mark
 from ml.audio.markgrid import FRAMES, HOP_SECONDS
 from ml.audio.provenance import Provenance, lips_provenance, provenance
@@ -130,7 +130,7 @@ def marked_from(audio: Audio, mark: Mark | None, start: float) -> Audio:
     return replace(audio, samples=watermark(Audio(led, audio.rate), mark).samples[before:])
 
 
-class MarkedWriter:
+class MarkedWriter(Draft):
     """An `AudioWriter` at 16 kHz whose sound is marked on its way. A context manager, like it."""
 
     def __init__(self, path: Path, marked: Marking) -> None:
@@ -152,14 +152,17 @@ class MarkedWriter:
         """Append samples `[N]`. Raises CannotWrite."""
         self._writer.write(self._marker.process(samples) if self._marker else samples)
 
-    def __enter__(self) -> Self:
-        return self
+    def close(self) -> None:
+        """Finish the file and give it its name. Raises CannotWrite; a second call does nothing."""
+        marker, self._marker = self._marker, None
+        try:
+            if marker is not None:
+                self._writer.write(marker.flush())
+        except BaseException:
+            self.abort()
+            raise
+        self._writer.close()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if kind is None and self._marker is not None:
-            try:
-                self._writer.write(self._marker.flush())
-            except BaseException:
-                self._writer.abort()
-                raise
-        self._writer.__exit__(kind, error, at)
+    def abort(self) -> None:
+        """Leave nothing behind; does nothing after `close`."""
+        self._writer.abort()

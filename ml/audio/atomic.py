@@ -9,12 +9,35 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from types import TracebackType
+from typing import BinaryIO, Self
 
 from ml.errors import CannotWrite
+
+
+class Draft(ABC):
+    """What is being written, as a context manager: closed where that ends well, given up where it does not."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish it. Raises CannotWrite; a second call does nothing."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Leave nothing unfinished behind; does nothing after `close`."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
 
 
 class AtomicFile:

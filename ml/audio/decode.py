@@ -7,7 +7,6 @@ recording cannot make it open other files or the network. This module knows noth
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import av.error
 import numpy as np
 from av.stream import Discard
 
+from ml.audio.opening import opened, said
 from ml.audio.truncation import look
 from ml.errors import BadAudio
 from ml.types import Samples
@@ -63,7 +63,7 @@ class Decoder:
         """Open a path, or a binary stream that need not seek. Raises BadAudio."""
         self._owned = not hasattr(source, "read")
         self.name = str(source) if self._owned else str(getattr(source, "name", "The stream"))
-        self._file: BinaryIO = _open(Path(str(source))) if self._owned else source  # type: ignore[assignment]
+        self._file: BinaryIO = opened(Path(str(source)), "recording", BadAudio) if self._owned else source  # type: ignore[assignment]
         self.warnings: list[str] = []
         self.truncated = False
         try:
@@ -138,7 +138,7 @@ class Decoder:
                 except av.error.FFmpegError:
                     damaged += 1
         except (av.error.FFmpegError, OSError) as error:
-            self._cut(f"{self.name} cannot be read to its end: {_said(error)}.")
+            self._cut(f"{self.name} cannot be read to its end: {said(error)}.")
         if damaged:
             self.warnings.append(f"{self.name} is damaged: packets that could not be decoded were skipped ({damaged}).")
 
@@ -175,20 +175,6 @@ class Decoder:
         return AudioInfo(container, codec.codec.canonical_name, codec.rate, codec.channels, self._stated_seconds())
 
 
-def _open(path: Path) -> BinaryIO:
-    try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise BadAudio(f"{path} is a folder, not a recording.", "Name a file in it.")
-        if stat.S_ISREG(status.st_mode) and status.st_size == 0:
-            raise BadAudio(f"{path} is empty (0 bytes).", "Record or copy it again.")
-        return path.open("rb")
-    except FileNotFoundError as error:
-        raise BadAudio(f"There is no file {path}.", "Check the name and the folder.") from error
-    except OSError as error:
-        raise BadAudio(f"{path} cannot be opened: {error.strerror}.", "Check the file's permissions.") from error
-
-
 def _demux(file: BinaryIO, name: str) -> av.container.InputContainer:
     try:
         return av.open(file, mode="r", options={"format_whitelist": CONTAINERS})
@@ -199,13 +185,7 @@ def _demux(file: BinaryIO, name: str) -> av.container.InputContainer:
             remedy = f"Raw samples have no header: {CONVERT.replace('-i', '-f s16le -ar RATE -ac CHANNELS -i', 1)}"
         else:
             remedy = "Give WAV, FLAC, MP3, Opus, M4A, MP4, MKV or WebM. " + CONVERT
-        raise BadAudio(f"{name} is not a recording that can be read: {_said(error)}.", remedy) from error
-
-
-def _said(error: Exception) -> str:
-    """What libav or the system said, as a clause."""
-    said = getattr(error, "strerror", None) or str(error)
-    return {"Invalid argument": "its format is not one that is read here"}.get(said, said[:1].lower() + said[1:])
+        raise BadAudio(f"{name} is not a recording that can be read: {said(error)}.", remedy) from error
 
 
 _FULL_SCALE = {"u8": 128.0, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63, "flt": 1.0, "dbl": 1.0}

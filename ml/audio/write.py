@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self, cast
+from typing import cast
 
 import av
 import av.error
 import numpy as np
 import soxr
 
-from ml.audio.atomic import AtomicFile, telling
+from ml.audio.atomic import AtomicFile, Draft, telling
 from ml.errors import CannotWrite
 from ml.types import SAMPLE_RATE, Audio, Samples
 
@@ -49,7 +48,7 @@ FORMATS = {
 """What is written for each extension: 16-bit samples, or a bit rate at which speech has no audible loss."""
 
 
-class AudioWriter:
+class AudioWriter(Draft):
     """Writes one file, block by block, in bounded memory. A context manager: the file appears when it ends well.
 
     After the end, `seconds` is what was written, `clipped` how many samples lay beyond full scale and were bent.
@@ -127,15 +126,6 @@ class AudioWriter:
         if not self._closed:
             self._closed = True
             self._sink.discard()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
 
     def _encode(self, samples: Samples) -> None:
         if not len(samples):

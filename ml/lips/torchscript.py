@@ -10,9 +10,8 @@ torch/csrc/jit/docs/serialization.md). Knows no network.
 from __future__ import annotations
 
 import io
-import pickletools
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ml.errors import ModelDamaged
+from ml.pickled import Name, NotReadable, Stack, called, described
 
 _DTYPES = {
     "torch FloatStorage": torch.float32,
@@ -35,15 +35,6 @@ _LONGEST_DESCRIPTION = 16_000_000
 """Bytes; that of a network of 350 tensors has some 50 kB."""
 _DEEPEST = 40
 _MOST_DIMENSIONS = 8
-
-
-class NotReadable(ValueError):
-    """The archive is damaged, or says more than which tensors its modules have."""
-
-
-@dataclass(frozen=True)
-class _Name:
-    dotted: str
 
 
 @dataclass(eq=False)
@@ -102,7 +93,7 @@ def _tensors(archive: zipfile.ZipFile) -> dict[str, Tensor]:
         raise NotReadable("its numbers are not little-endian")
     if archive.getinfo(descriptions[0]).file_size > _LONGEST_DESCRIPTION:
         raise NotReadable("its description is far longer than that of a network")
-    root = _described(archive.read(descriptions[0]))
+    root = described(io.BytesIO(archive.read(descriptions[0])), _VERBS, _LONGEST_DESCRIPTION)
     if not isinstance(root, _Module):
         raise NotReadable("it holds no module")
     storages: dict[str, Tensor] = {}
@@ -139,124 +130,43 @@ def _walk(module: _Module, before: str, depth: int) -> Iterator[tuple[str, _Plac
             yield from _walk(value, f"{before}{name}.", depth + 1)
 
 
-def _described(data: bytes) -> Any:  # noqa: ANN401 - whatever plain value the description tells
-    """The value that a description tells."""
-    reader = _Reader()
-    try:
-        for instruction, argument, _ in pickletools.genops(io.BytesIO(data)):
-            reader.step(instruction.name, argument)
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        if isinstance(error, NotReadable):
-            raise
-        raise NotReadable(f"its description is damaged ({error})") from error
-    if len(reader.stack) != 1:
-        raise NotReadable("its description is not one value")
-    return reader.stack[0]
+def _new(stack: Stack) -> None:
+    arguments, name = stack.pop(), stack.pop()
+    if not isinstance(name, Name) or not name.dotted.startswith("__torch__") or arguments != ():
+        raise NotReadable("its description makes an object that is no module of its own")
+    stack.append(_Module())
 
 
-_MARK = object()
-_CONSTANTS: dict[str, object] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_LITERALS = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE"}
+def _build(stack: Stack) -> None:
+    state, module = stack.pop(), stack[-1]
+    if not isinstance(module, _Module) or type(state) is not dict or not all(type(key) is str for key in state):
+        raise NotReadable("its description gives attributes to something that is no module")
+    module.attributes.update(state)
 
 
-class _Reader:
-    """Follows the instructions of a description over a stack of plain values."""
+def _storage(stack: Stack) -> None:
+    kind, name, key, _, count = stack.pop()
+    if kind != "storage" or not isinstance(name, Name) or name.dotted not in _DTYPES:
+        raise NotReadable("its description refers to something that is no storage of numbers")
+    if type(key) is not str or not key.isdigit() or type(count) is not int or count < 0:
+        raise NotReadable("a storage has an impossible key or size")
+    stack.append(_Storage(key, _DTYPES[name.dotted], count))
 
-    def __init__(self) -> None:
-        self.stack: list[Any] = []
-        self.seen: dict[int, Any] = {}
-        self.verbs: dict[str, Callable[[], None]] = {
-            "EMPTY_DICT": lambda: self.stack.append({}),
-            "EMPTY_LIST": lambda: self.stack.append([]),
-            "EMPTY_TUPLE": lambda: self.stack.append(()),
-            "MARK": lambda: self.stack.append(_MARK),
-            "TUPLE": lambda: self.stack.append(tuple(self.since_mark())),
-            "TUPLE1": lambda: self.tuple_of(1),
-            "TUPLE2": lambda: self.tuple_of(2),
-            "TUPLE3": lambda: self.tuple_of(3),
-            "APPEND": lambda: self.extend([self.stack.pop()]),
-            "APPENDS": lambda: self.extend(self.since_mark()),
-            "SETITEM": lambda: self.update([self.stack.pop(-2), self.stack.pop()]),
-            "SETITEMS": lambda: self.update(self.since_mark()),
-            "BINPERSID": self.storage,
-            "NEWOBJ": self.module,
-            "BUILD": self.attributes,
-            "REDUCE": self.call,
-            "STOP": lambda: None,
-        }
 
-    def step(self, name: str, argument: Any) -> None:  # noqa: ANN401 - the instruction's own literal
-        """Follow one instruction."""
-        if name in self.verbs:
-            self.verbs[name]()
-        elif name in _LITERALS:
-            self.stack.append(argument)
-        elif name in _CONSTANTS:
-            self.stack.append(_CONSTANTS[name])
-        elif name == "GLOBAL":
-            self.stack.append(_Name(argument))
-        elif name in {"BINPUT", "LONG_BINPUT"}:
-            self.seen[argument] = self.stack[-1]
-        elif name in {"BINGET", "LONG_BINGET"}:
-            self.stack.append(self.seen[argument])
-        elif name != "PROTO":
-            raise NotReadable(f"its description holds the instruction {name}, which no module needs")
+def _call(stack: Stack) -> None:
+    """The functions that TorchScript's descriptions name; each is done here."""
+    arguments, name = stack.pop(), stack.pop()
+    if name == Name("torch._utils _rebuild_tensor_v2") and isinstance(arguments, tuple):
+        stack.append(_place(*arguments[:4]))
+    elif name == Name("collections OrderedDict") and arguments == ():
+        stack.append({})
+    elif isinstance(name, Name) and name.dotted.startswith("torch.jit._pickle "):  # typed lists and dictionaries
+        stack.append(arguments[0])
+    else:
+        raise NotReadable(f"its description calls {called(name)}")
 
-    def since_mark(self) -> list[Any]:
-        """Take everything above the last mark, and the mark."""
-        at = max(i for i, value in enumerate(self.stack) if value is _MARK)
-        taken = self.stack[at + 1 :]
-        del self.stack[at:]
-        return taken
 
-    def tuple_of(self, count: int) -> None:
-        parts = tuple(self.stack[-count:])
-        if len(parts) != count:
-            raise NotReadable("its description takes more than is there")
-        del self.stack[-count:]
-        self.stack.append(parts)
-
-    def extend(self, values: list[Any]) -> None:
-        if type(self.stack[-1]) is not list:
-            raise NotReadable("its description appends to something that is no list")
-        self.stack[-1].extend(values)
-
-    def update(self, flat: list[Any]) -> None:
-        if type(self.stack[-1]) is not dict:
-            raise NotReadable("its description sets items of something that is no dictionary")
-        self.stack[-1].update(zip(flat[::2], flat[1::2], strict=True))
-
-    def module(self) -> None:
-        arguments, name = self.stack.pop(), self.stack.pop()
-        if not isinstance(name, _Name) or not name.dotted.startswith("__torch__") or arguments != ():
-            raise NotReadable("its description makes an object that is no module of its own")
-        self.stack.append(_Module())
-
-    def attributes(self) -> None:
-        state, module = self.stack.pop(), self.stack[-1]
-        if not isinstance(module, _Module) or type(state) is not dict or not all(type(key) is str for key in state):
-            raise NotReadable("its description gives attributes to something that is no module")
-        module.attributes.update(state)
-
-    def storage(self) -> None:
-        kind, name, key, _, count = self.stack.pop()
-        if kind != "storage" or not isinstance(name, _Name) or name.dotted not in _DTYPES:
-            raise NotReadable("its description refers to something that is no storage of numbers")
-        if type(key) is not str or not key.isdigit() or type(count) is not int or count < 0:
-            raise NotReadable("a storage has an impossible key or size")
-        self.stack.append(_Storage(key, _DTYPES[name.dotted], count))
-
-    def call(self) -> None:
-        """The four functions that TorchScript's descriptions name; each is done here."""
-        arguments, name = self.stack.pop(), self.stack.pop()
-        if name == _Name("torch._utils _rebuild_tensor_v2") and isinstance(arguments, tuple):
-            self.stack.append(_place(*arguments[:4]))
-        elif name == _Name("collections OrderedDict") and arguments == ():
-            self.stack.append({})
-        elif isinstance(name, _Name) and name.dotted.startswith("torch.jit._pickle "):  # typed lists and dictionaries
-            self.stack.append(arguments[0])
-        else:
-            raise NotReadable(f"its description calls {name.dotted if isinstance(name, _Name) else 'something'}")
+_VERBS = {"BINPERSID": _storage, "NEWOBJ": _new, "BUILD": _build, "REDUCE": _call}
 
 
 def _place(storage: object, offset: object, shape: object, strides: object) -> _Place:

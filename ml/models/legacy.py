@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import io
 import math
-import pickletools
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from ml.pickled import Name, NotReadable, Stack, called, described
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
@@ -27,17 +27,6 @@ _DTYPES = {"torch FloatStorage": "<f4", "torch DoubleStorage": "<f8", "torch Hal
 _DTYPES |= {"torch LongStorage": "<i8", "torch IntStorage": "<i4"}
 _MAX_INSTRUCTIONS = 100_000
 _MAX_RANK = 8
-
-
-class NotReadable(ValueError):
-    """The bytes are not such a checkpoint, or hold something beyond plain values and tensors."""
-
-
-@dataclass(frozen=True)
-class _Name:
-    """A name the pickle refers to; it is compared, never looked up."""
-
-    dotted: str
 
 
 @dataclass(frozen=True)
@@ -70,14 +59,14 @@ def read_tensors(data: bytes, branch: str) -> dict[str, npt.NDArray[Any]]:
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get(branch), dict):
         raise NotReadable(f"it has no dictionary {branch!r}")
     wanted = {name: value for name, value in checkpoint[branch].items() if isinstance(value, _Tensor)}
-    described: dict[str, _Storage] = {}
-    _find_storages(checkpoint, described, 0)
-    if not isinstance(keys, list) or {*map(type, keys)} - {str} or sorted(keys) != sorted(described):
+    storages_of: dict[str, _Storage] = {}
+    _find_storages(checkpoint, storages_of, 0)
+    if not isinstance(keys, list) or {*map(type, keys)} - {str} or sorted(keys) != sorted(storages_of):
         raise NotReadable("its list of storages does not match its tensors")
     storages = {}
     at = stream.tell()
     for key in keys:
-        storage = described[key]
+        storage = storages_of[key]
         count = struct.unpack_from("<q", data, at)[0] if at + 8 <= len(data) else -1
         size = np.dtype(storage.dtype).itemsize * storage.count
         if count != storage.count or at + 8 + size > len(data):
@@ -107,115 +96,37 @@ def _find_storages(value: object, found: dict[str, _Storage], depth: int) -> Non
 
 def _read_object(stream: io.BytesIO) -> Any:  # noqa: ANN401 - whatever plain value the pickle describes
     """The value that the next pickle of the stream describes."""
-    reader = _Reader()
-    try:
-        for number, (instruction, argument, _) in enumerate(pickletools.genops(stream)):
-            if number > _MAX_INSTRUCTIONS:
-                raise NotReadable("it is far longer than a checkpoint's description")
-            reader.step(instruction.name, argument)
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        if isinstance(error, NotReadable):
-            raise
-        raise NotReadable(f"its description is damaged: {error}") from error
-    if len(reader.stack) != 1:
-        raise NotReadable("its description is not one value")
-    return reader.stack[0]
+    verbs = {"BINPERSID": _storage, "REDUCE": _call, "BUILD": _forget_state}
+    return described(stream, verbs, _MAX_INSTRUCTIONS)
 
 
-_MARK = object()
-_CONSTANTS: dict[str, object] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_LITERALS = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE"}
+def _forget_state(stack: Stack) -> None:
+    """A dictionary's extra attributes (PyTorch's `_metadata`) are read past."""
+    stack.pop()
+    if type(stack[-1]) is not dict:
+        raise NotReadable("it gives attributes to something that is no dictionary")
 
 
-class _Reader:
-    """Follows the instructions of one pickle over a stack of plain values."""
-
-    def __init__(self) -> None:
-        self.stack: list[Any] = []
-        self.seen: dict[int, Any] = {}
-        self.verbs: dict[str, Callable[[], None]] = {
-            "EMPTY_DICT": lambda: self.stack.append({}),
-            "EMPTY_LIST": lambda: self.stack.append([]),
-            "EMPTY_TUPLE": lambda: self.stack.append(()),
-            "MARK": lambda: self.stack.append(_MARK),
-            "TUPLE": lambda: self.stack.append(tuple(self.since_mark())),
-            "TUPLE1": lambda: self.tuple_of(1),
-            "TUPLE2": lambda: self.tuple_of(2),
-            "TUPLE3": lambda: self.tuple_of(3),
-            "APPEND": lambda: self.extend([self.stack.pop()]),
-            "APPENDS": lambda: self.extend(self.since_mark()),
-            "SETITEM": lambda: self.update([self.stack.pop(-2), self.stack.pop()]),
-            "SETITEMS": lambda: self.update(self.since_mark()),
-            "BINPERSID": self.storage,
-            "REDUCE": self.call,
-            "BUILD": self.forget_state,
-            "STOP": lambda: None,
-        }
-
-    def step(self, name: str, argument: Any) -> None:  # noqa: ANN401 - the instruction's own literal
-        """Follow one instruction."""
-        if name in self.verbs:
-            self.verbs[name]()
-        elif name in _LITERALS:
-            self.stack.append(argument)
-        elif name in _CONSTANTS:
-            self.stack.append(_CONSTANTS[name])
-        elif name == "GLOBAL":
-            self.stack.append(_Name(argument))
-        elif name in {"BINPUT", "LONG_BINPUT"}:
-            self.seen[argument] = self.stack[-1]
-        elif name in {"BINGET", "LONG_BINGET"}:
-            self.stack.append(self.seen[argument])
-        elif name != "PROTO":
-            raise NotReadable(f"it holds the instruction {name}, which no plain checkpoint needs")
-
-    def since_mark(self) -> list[Any]:
-        """Take everything above the last mark, and the mark."""
-        at = max(i for i, value in enumerate(self.stack) if value is _MARK)
-        taken = self.stack[at + 1 :]
-        del self.stack[at:]
-        return taken
-
-    def tuple_of(self, count: int) -> None:
-        parts = [self.stack.pop() for _ in range(count)]
-        self.stack.append(tuple(reversed(parts)))
-
-    def extend(self, values: list[Any]) -> None:
-        if type(self.stack[-1]) is not list:
-            raise NotReadable("it appends to something that is no list")
-        self.stack[-1].extend(values)
-
-    def update(self, flat: list[Any]) -> None:
-        if type(self.stack[-1]) is not dict or len(flat) % 2:
-            raise NotReadable("it sets items of something that is no dictionary")
-        self.stack[-1].update(zip(flat[::2], flat[1::2], strict=True))
-
-    def forget_state(self) -> None:
-        """A dictionary's extra attributes (PyTorch's `_metadata`) are read past."""
-        self.stack.pop()
-        if type(self.stack[-1]) is not dict:
-            raise NotReadable("it gives attributes to something that is no dictionary")
-
-    def storage(self) -> None:
-        kind, name, key, _, count, *view = self.stack.pop()
-        if kind != "storage" or not isinstance(name, _Name) or name.dotted not in _DTYPES or view not in ([], [None]):
-            raise NotReadable("it refers to something that is no storage of numbers")
-        if not isinstance(key, str) or type(count) is not int or count < 0:
-            raise NotReadable("a storage has an impossible key or size")
-        self.stack.append(_Storage(key, _DTYPES[name.dotted], count))
-
-    def call(self) -> None:
-        arguments, name = self.stack.pop(), self.stack.pop()
-        if name == _Name("collections OrderedDict") and arguments == ():
-            self.stack.append({})
-        elif name == _Name("torch._utils _rebuild_tensor_v2") and isinstance(arguments, tuple):
-            storage, offset, shape, stride, *_ = arguments
-            self.stack.append(_described(storage, offset, shape, stride))
-        else:
-            raise NotReadable(f"it calls {name.dotted if isinstance(name, _Name) else 'something'}")
+def _storage(stack: Stack) -> None:
+    kind, name, key, _, count, *view = stack.pop()
+    if kind != "storage" or not isinstance(name, Name) or name.dotted not in _DTYPES or view not in ([], [None]):
+        raise NotReadable("it refers to something that is no storage of numbers")
+    if not isinstance(key, str) or type(count) is not int or count < 0:
+        raise NotReadable("a storage has an impossible key or size")
+    stack.append(_Storage(key, _DTYPES[name.dotted], count))
 
 
-def _described(storage: object, offset: object, shape: object, stride: object) -> _Tensor:
+def _call(stack: Stack) -> None:
+    arguments, name = stack.pop(), stack.pop()
+    if name == Name("collections OrderedDict") and arguments == ():
+        stack.append({})
+    elif name == Name("torch._utils _rebuild_tensor_v2") and isinstance(arguments, tuple):
+        stack.append(_tensor(*arguments[:4]))
+    else:
+        raise NotReadable(f"it calls {called(name)}")
+
+
+def _tensor(storage: object, offset: object, shape: object, stride: object) -> _Tensor:
     """A tensor's description, once it is sure to lie inside its storage, row by row."""
     if not isinstance(storage, _Storage) or type(offset) is not int or not isinstance(shape, tuple):
         raise NotReadable("a tensor is described by something else than a storage, an offset and a shape")

@@ -19,6 +19,7 @@ from ml.errors import ModelDamaged
 from ml.models import legacy
 from ml.models.entry import LegacyTensors, ModelEntry
 from ml.models.record import replacing
+from ml.pickled import NotReadable
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 _LARGEST = 200_000_000
@@ -39,7 +40,7 @@ def convert(entry: ModelEntry, how: LegacyTensors, data: bytes, folder: Path) ->
     """Keep the tensors of the old checkpoint `data` in `folder`, all at once. Raises ModelDamaged, OSError."""
     try:
         found = legacy.read_tensors(data, how.branch)
-    except legacy.NotReadable as error:
+    except NotReadable as error:
         raise ModelDamaged(f"The published {entry.name} model cannot be read: {error}.", "Report this.") from error
     tensors = {name: np.ascontiguousarray(value) for name, value in found.items() if name.startswith(how.keep)}
     if digest(tensors) != how.tensors_sha256:

@@ -16,8 +16,9 @@ from av.stream import AttachmentStream, Disposition, Stream
 from av.subtitles.stream import SubtitleStream
 from av.subtitles.subtitle import AssSubtitle
 
+from ml.audio.opening import said
 from ml.speech.subtitles import Cue
-from ml.video.demux import Source, said
+from ml.video.demux import Source
 from ml.video.probe import track_title
 from ml.video.stamps import follow
 from ml.video.subtitle import Subtitles, SubtitleWriter, plain_text

@@ -6,7 +6,6 @@ This module knows nothing of decoding.
 
 from __future__ import annotations
 
-import stat
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -16,6 +15,7 @@ import av.error
 from av.stream import Disposition
 
 from ml.audio.decode import CONTAINERS
+from ml.audio.opening import opened, said
 from ml.errors import BadVideo
 
 CONVERT = "Convert it with: ffmpeg -i INPUT -c:v libx264 -c:a aac OUTPUT.mp4"
@@ -34,7 +34,7 @@ class Source:
     def __init__(self, path: Path | str) -> None:
         """Open `path`. Raises BadVideo: no such file, not a video, no pictures in it."""
         self.name = str(path)
-        self._file = _open(Path(path))
+        self._file = opened(Path(path), "video", BadVideo, whole=True)
         try:
             self.container = _demux(self._file, self.name)
             try:
@@ -83,28 +83,6 @@ class Source:
             raise BadVideo(f"{self.name} is damaged: none of its pictures can be decoded.", "Record or copy it again.")
         chosen.thread_type = "AUTO"
         return chosen
-
-
-def said(error: Exception) -> str:
-    """What libav or the system said, as a clause."""
-    words = getattr(error, "strerror", None) or str(error)
-    return {"Invalid argument": "its format is not one that is read here"}.get(words, words[:1].lower() + words[1:])
-
-
-def _open(path: Path) -> BinaryIO:
-    try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise BadVideo(f"{path} is a folder, not a video.", "Name a file in it.")
-        if not stat.S_ISREG(status.st_mode):
-            raise BadVideo(f"{path} is not an ordinary file.", "Save the video to a file and name that.")
-        if status.st_size == 0:
-            raise BadVideo(f"{path} is empty (0 bytes).", "Record or copy it again.")
-        return path.open("rb")
-    except FileNotFoundError as error:
-        raise BadVideo(f"There is no file {path}.", "Check the name and the folder.") from error
-    except OSError as error:
-        raise BadVideo(f"{path} cannot be opened: {error.strerror}.", "Check the file's permissions.") from error
 
 
 def _demux(file: BinaryIO, name: str) -> av.container.InputContainer:

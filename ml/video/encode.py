@@ -20,7 +20,7 @@ import numpy as np
 from av.codec.context import ThreadType
 from av.codec.hwaccel import HWAccel
 
-from ml.video.demux import said
+from ml.audio.opening import said
 from ml.video.pixels import Bytes, Colour, Converter, planes
 from ml.video.probe import VideoInfo
 

@@ -18,8 +18,9 @@ import av
 import av.error
 from av.stream import Disposition
 
+from ml.audio.opening import said
 from ml.errors import BadVideo
-from ml.video.demux import Source, said
+from ml.video.demux import Source
 from ml.video.orient import Orientation, orientation
 from ml.video.pixels import Colour
 

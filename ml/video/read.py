@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from av.filter import Graph
 
+from ml.audio.opening import said
 from ml.errors import BadVideo
-from ml.video.demux import CONVERT, Source, said
+from ml.video.demux import CONVERT, Source
 from ml.video.pixels import Converter
 from ml.video.probe import VideoInfo, describe, refuse_hdr
 

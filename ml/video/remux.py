@@ -14,10 +14,11 @@ from typing import Any
 import av
 import av.error
 
+from ml.audio.opening import said
 from ml.errors import BadVideo, CannotWrite
 from ml.types import Samples
 from ml.video.copies import shift
-from ml.video.demux import CONVERT, Source, said
+from ml.video.demux import CONVERT, Source
 from ml.video.mux import Extras, Movie
 from ml.video.stamps import mended
 

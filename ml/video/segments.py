@@ -14,12 +14,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 import av
 
-from ml.audio.atomic import AtomicFile, telling
+from ml.audio.atomic import AtomicFile, Draft, telling
 from ml.errors import BadVideo, CannotWrite
 from ml.types import Samples
 from ml.video.demux import Source
@@ -48,7 +47,7 @@ class Piece:
     described: bytes
 
 
-class Segments:
+class Segments(Draft):
     """A folder of finished pieces of one video. A context manager: what is unfinished when it ends badly is dropped.
 
     `done` pictures are there; reading goes on with `VideoReader(source, segments.resume, segments.done)`. `notes` say
@@ -169,15 +168,6 @@ class Segments:
         self.abort()
         shutil.rmtree(self.folder, ignore_errors=True)
         self._pieces = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
 
     def _agree(self, key: str) -> None:
         """Remove the pieces of another job, and what a killed run left unfinished."""

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from ml.audio.atomic import Draft
 from ml.errors import CannotWrite
 from ml.types import Samples
 from ml.video.encode import Area, Coding, Encoder, VideoOptions, coding
@@ -19,7 +18,7 @@ from ml.video.probe import VideoInfo
 from ml.video.read import Still
 
 
-class VideoWriter:
+class VideoWriter(Draft):
     """Writes one file, picture by picture. A context manager: the file appears when it ends well.
 
     `coding.codec` is the encoder that was found; `notes` say what is not as one might expect; `clipped` counts samples
@@ -101,15 +100,6 @@ class VideoWriter:
         if not self._closed:
             self._closed = True
             self._movie.discard()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
 
     def _check(self) -> None:
         if self._closed:

@@ -123,10 +123,10 @@ class Filming:
         if self._options.shown != Shown():
             shutil.rmtree(self._folder / key, ignore_errors=True)
         with (
-            Footage(self._folder) as footage,
+            closing(Footage(self._folder)) as footage,
             Segments(self._folder / key, info, options, key) as segments,
             Showing(self._options.shown, info) as showing,
-            Fates(self._folder / key / "fates", segments.done) as fates,
+            closing(Fates(self._folder / key / "fates", segments.done)) as fates,
         ):
             film = _Film(source, info.end, footage, progress)
             sights = Sights(PRESETS[self._options.preset].most_yaw)

@@ -10,8 +10,7 @@ import tempfile
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self, overload
+from typing import overload
 
 import numpy as np
 
@@ -24,7 +23,7 @@ RECORD = np.dtype(
 
 
 class Footage:
-    """A context manager: the file goes with it."""
+    """The faces of one video. To be closed: the file goes with it."""
 
     def __init__(self, folder: Path | None = None) -> None:
         """`folder` is where the temporary file is made; unset, where those of the system are."""
@@ -73,12 +72,6 @@ class Footage:
     def close(self) -> None:
         """Drop the file; a second call does nothing."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
 
 
 class Track(Sequence[Face | None]):

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self, get_args
+from typing import Literal, get_args
 
 from ml.audio.atomic import telling
 from ml.lips.types import Face
@@ -59,7 +58,7 @@ class Sights:
 
 
 class Fates:
-    """The fates of the pictures that are written. A context manager; the file is of the folder it lies in."""
+    """The fates of the pictures that are written. To be closed; the file is of the folder it lies in."""
 
     def __init__(self, path: Path, done: int) -> None:
         """Open or make the file at `path`; `done` pictures are finished, and what is told of later ones is forgotten.
@@ -88,9 +87,3 @@ class Fates:
     def close(self) -> None:
         """Close the file; a second call does nothing."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -89,7 +90,7 @@ def dub_video(
     burn = isinstance(screen, Burning) or (screen is not None and screen.burn)
     with (
         tempfile.TemporaryDirectory(prefix="babelmesh-") as scratch,
-        Laid(Path(scratch, "sound.wav")) as laid,
+        closing(Laid(Path(scratch, "sound.wav"))) as laid,
     ):
         report = dubbing.dub(source, target, progress, cold_start, laid)
         captions = _captions(laid, start)

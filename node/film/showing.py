@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from ml.audio.atomic import Draft
 from node.files import write_bytes
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Shown:
     sheet: Path | None = None
 
 
-class Showing:
+class Showing(Draft):
     """A context manager: what is wanted appears when it ends well, and nothing of it otherwise."""
 
     def __init__(self, shown: Shown, info: VideoInfo) -> None:
@@ -89,11 +89,7 @@ class Showing:
 
             write_bytes(self._shown.sheet, png(sheet(self._pairs)))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if kind is None:
-            self.close()
-        elif self._preview is not None:
+    def abort(self) -> None:
+        """Leave nothing behind; does nothing after `close`."""
+        if self._preview is not None:
             self._preview.abort()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import tracemalloc
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def utterance(index: int, samples: int | None) -> Utterance:
 @given(st.lists(st.one_of(st.none(), st.integers(0, 400)), max_size=8))
 def test_utterances_come_back_in_order_with_their_dubs(sizes: list[int | None]) -> None:
     made = [utterance(at, size) for at, size in enumerate(sizes)]
-    with tempfile.TemporaryDirectory() as folder, Laid(Path(folder, "sound.wav")) as laid:
+    with tempfile.TemporaryDirectory() as folder, closing(Laid(Path(folder, "sound.wav"))) as laid:
         for at, one in enumerate(made):
             laid.add(one)
             assert len(list(laid)) == len(laid) == at + 1, "it may be asked for in between"
@@ -48,7 +49,7 @@ def test_utterances_come_back_in_order_with_their_dubs(sizes: list[int | None]) 
 def test_memory_does_not_grow_with_speech(tmp_path: Path) -> None:
     tracemalloc.start()
     try:
-        with Laid(tmp_path / "sound.wav") as laid:
+        with closing(Laid(tmp_path / "sound.wav")) as laid:
             laid.add(utterance(0, 16_000))
             before = tracemalloc.get_traced_memory()[0]
             for at in range(100):

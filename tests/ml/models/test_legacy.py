@@ -11,7 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.models.legacy import NotReadable, read_tensors
+from ml.models.legacy import read_tensors
+from ml.pickled import NotReadable
 
 HEAD = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e") + b"\x80\x02M\xe9\x03."
 FACTS = b"\x80\x02}X\x0d\x00\x00\x00little_endian\x88s."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ def same(one: Face | None, other: Face | None) -> bool:
 @given(counts=st.lists(st.integers(0, 3), max_size=12), order=st.randoms())
 def test_faces_are_read_as_they_were_in_any_order(counts: list[int], order) -> None:
     pictures = [[face(track, 10 * at + track) for track in range(count)] for at, count in enumerate(counts)]
-    with Footage() as footage:
+    with closing(Footage()) as footage:
         for faces in pictures:
             footage.add(faces)
         assert len(footage) == len(counts)
@@ -41,7 +42,7 @@ def test_faces_are_read_as_they_were_in_any_order(counts: list[int], order) -> N
 
 
 def test_a_track_is_one_face_where_it_is_wanted_and_seen() -> None:
-    with Footage() as footage:
+    with closing(Footage()) as footage:
         for at in range(4):
             footage.add([face(track, 10 * at + track) for track in ((1, 2) if at != 2 else (1,))])
         track = Track(footage, 2, [(2,), (1,), (2,), (1, 2)])
@@ -53,7 +54,7 @@ def test_a_track_is_one_face_where_it_is_wanted_and_seen() -> None:
 
 
 def test_nothing_is_left_on_the_disk(tmp_path: Path) -> None:
-    with Footage(tmp_path) as footage:
+    with closing(Footage(tmp_path)) as footage:
         footage.add([face(1, 1)])
     assert not list(tmp_path.iterdir())
     footage.close()

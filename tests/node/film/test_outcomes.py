@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,16 +71,16 @@ def test_the_four_counts_are_all_the_pictures(pictures, speaker) -> None:
 def test_what_a_stopped_run_told_is_kept_as_far_as_its_pictures_are(before, done, after) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "fates")
-        with Fates(path, 0) as first:
+        with closing(Fates(path, 0)) as first:
             for fate in before:
                 first.add(fate)
             assert first.counts == Counter(before)
-        with Fates(path, done) as second:
+        with closing(Fates(path, done)) as second:
             for fate in after:
                 second.add(fate)
         told = Counter(before[:done]) + Counter(after) + Counter(untold=max(0, done - len(before)))
         assert second.counts == told
-        with Fates(path, done + len(after)) as third:
+        with closing(Fates(path, done + len(after))) as third:
             assert third.counts == told
 
 
