@@ -21,13 +21,13 @@ from pathlib import Path
 
 import jiwer
 import numpy as np
-import platformdirs
+from models_home import models_home
 from strict_json import strict
 
 from ml.audio.read import read
 from ml.audio.vad import SileroActivity, SileroNetwork
 from ml.audio.webrtc import WebRtcEndpoint, voice_judge
-from ml.engines.protocols import AsrOptions, EngineHome
+from ml.engines.protocols import AsrOptions
 from ml.engines.registry import Registry, discover
 from ml.speech.live import Interpreter, LiveTranslator, Said
 from ml.speech.turn import FastTurn, SafeTurn
@@ -200,8 +200,7 @@ def main() -> None:
         raise SystemExit(f"needs recordings in {SPEECH}")
     items = json.loads((SPEECH / "manifest.json").read_text())[: arguments.most]
     recordings = [item | {"audio": read(SPEECH / item["file"])} for item in items]
-    models = Path(platformdirs.user_cache_dir("babelmesh", appauthor=False)) / "models"
-    registry = Registry(discover(), EngineHome(models))
+    registry = Registry(discover(), models_home())
     results = []
     try:
         for mode in [arguments.mode] if arguments.mode else MODES:

@@ -29,11 +29,11 @@ from typing import Any
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
 import numpy as np
-import platformdirs
+from figures_table import figures_table
 from lips_clock import timed
-from lips_takes import RATE, Rows, Said, figures, found, judged, scaled, sheet, spoken, stilled
+from lips_takes import CLIPS, RATE, Rows, Said, at_720, clips_found, figures, found, judged, sheet, spoken, stilled
+from models_home import models_home
 from rich.console import Console
-from rich.table import Table
 from strict_json import strict
 
 from ml.audio.read import read
@@ -49,7 +49,6 @@ from ml.video.remux import remux
 from ml.video.sound import Sound
 
 ROOT = Path(__file__).resolve().parent.parent
-CLIPS = ROOT.parent / "shared" / "data" / "video"
 _QUICK = 3.5
 """Seconds of a clip."""
 
@@ -73,7 +72,7 @@ class Bench:
 
     def __init__(self, home: EngineHome, scratch: Path, quick: bool, sheets: Path | None) -> None:
         self.home, self.scratch, self.quick, self.sheets = home, scratch, quick, sheets
-        self.clips = sorted(path for path in CLIPS.glob("*") if path.suffix in {".mp4", ".mkv", ".mov", ".webm"})
+        self.clips = clips_found()[: 1 if quick else None]
         self._said: dict[tuple[str, float], Said] = {}
 
     def still(self, height: int) -> Path:
@@ -84,16 +83,8 @@ class Bench:
 
     def real(self) -> list[Path]:
         """The clips at 720 pixels on their shorter side."""
-        return [self._small(clip) for clip in (self.clips[:1] if self.quick else self.clips)]
-
-    def _small(self, clip: Path) -> Path:
-        path = self.scratch / f"{clip.stem}-720.mp4"
-        if not path.exists():
-            info = probe(clip)
-            scale = 720 / min(info.width, info.height)
-            width, height = (round(side * scale / 2) * 2 for side in (info.width, info.height))
-            scaled(clip, path, width, height, round(_QUICK * RATE) if self.quick else None)
-        return path
+        pictures = round(_QUICK * RATE) if self.quick else None
+        return [at_720(clip, self.scratch, pictures) for clip in self.clips]
 
     def said(self, language: str, seconds: float) -> Said:
         key = (language, round(seconds, 1))
@@ -257,21 +248,6 @@ def _cost(work: Callable[[], object]) -> tuple[float, float]:
     return 1000 * (time.perf_counter() - wall), 1000 * (time.process_time() - cpu)
 
 
-def table(title: str, rows: Rows, names: dict[str, str]) -> Table:
-    result = Table(title=title)
-    for name in ("", *names.values()):
-        result.add_column(name, justify="right" if name else "left")
-    for row, values in rows.items():
-        result.add_row(row, *(_told(values.get(name)) for name in names))
-    return result
-
-
-def _told(value: float | int | None) -> str:
-    if value is None or value != value:
-        return "-"
-    return str(value) if isinstance(value, int) else f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
@@ -281,7 +257,7 @@ def main() -> None:
     limit_threads()
     if options.sheets:
         options.sheets.mkdir(parents=True, exist_ok=True)
-    home = EngineHome(Path(platformdirs.user_cache_dir("babelmesh", appauthor=False)) / "models")
+    home = models_home()
     console = Console(width=200)
     result: dict[str, Any] = {"load": os.getloadavg()}
     with tempfile.TemporaryDirectory(prefix="babelmesh-lips-") as folder:
@@ -299,24 +275,24 @@ def main() -> None:
         keep("ms_per_picture", costs)
         per = {"p50_ms": "p50 ms", "p95_ms": "p95 ms", "cpu_ms": "CPU ms", "mean_ms": "wall / pictures"}
         for title, rows in costs.items():
-            console.print(table(f"Per picture, {title}", rows, per))
+            console.print(figures_table(f"Per picture, {title}", rows, per))
         wav2lip = bench.wav2lip()
         keep("wav2lip", wav2lip)
         names = {name: name.replace("_", " ") for name in wav2lip}
-        console.print(table("Wav2Lip's size, per picture, one thread", {"": wav2lip}, names))
+        console.print(figures_table("Wav2Lip's size, per picture, one thread", {"": wav2lip}, names))
         command = bench.command()
         keep("command", command)
         names = {name: name.replace("_", " ") for name in next(iter(command.values()))}
-        console.print(table("node lipsync, start and end included", command, names))
+        console.print(figures_table("node lipsync, start and end included", command, names))
         translation = bench.translation()
         keep("translation", translation)
         names = {name: name.replace("_", " ") for name in next(iter(translation.values()))}
-        console.print(table("node translate VIDEO --to es, start and end included", translation, names))
+        console.print(figures_table("node translate VIDEO --to es, start and end included", translation, names))
         quality: Rows = {}
         for title, row in bench.quality():
             quality[title] = row
             keep("quality", quality)
-        console.print(table("Openings, in eye-widths", quality, SHOWN))
+        console.print(figures_table("Openings, in eye-widths", quality, SHOWN))
         console.print(f"Load average {os.getloadavg()[0]:.1f} at the end.")
 
 

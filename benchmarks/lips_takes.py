@@ -49,7 +49,8 @@ _MOVES = 0.01
 """Eye-widths of standard deviation from which on a source's lips are said to move."""
 _SIDE = 256
 """Pixels of a face on a contact sheet."""
-_TEXTS = {
+CLIPS = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "video"
+TEXTS = {
     "en": (
         "My brother bought a big blue umbrella.",
         "People speak, and lips must meet.",
@@ -81,7 +82,7 @@ def spoken(tts: Tts, language: str, seconds: float) -> Said:
     texts: list[str] = []
     silent: list[tuple[float, float]] = []
     at = 0.0
-    for text in _TEXTS[language] * 4:
+    for text in TEXTS[language] * 4:
         piece = tts.speak(text, language, Delivery())
         if at + _SILENCE + piece.audio.seconds + _SILENCE > seconds and texts:
             break
@@ -115,6 +116,22 @@ def scaled(source: Path, path: Path, width: int, height: int, pictures: int | No
     with VideoReader(source) as reader:
         small = (cv2.resize(still.picture, (width, height), interpolation=cv2.INTER_AREA) for still in reader)
         written(path, (np.asarray(each, np.uint8) for each in islice(small, pictures)), width, height)
+
+
+def clips_found() -> list[Path]:
+    """The clips of real people, where there are any."""
+    return sorted(path for path in CLIPS.glob("*") if path.suffix in {".mp4", ".mkv", ".mov", ".webm"})
+
+
+def at_720(clip: Path, scratch: Path, pictures: int | None = None) -> Path:
+    """The clip at 720 pixels on its shorter side, in `scratch`; its first pictures only where a number is given."""
+    path = scratch / f"{clip.stem}-720.mp4"
+    if not path.exists():
+        info = probe(clip)
+        scale = 720 / min(info.width, info.height)
+        width, height = (round(side * scale / 2) * 2 for side in (info.width, info.height))
+        scaled(clip, path, width, height, pictures)
+    return path
 
 
 def written(path: Path, pictures: Iterator[Picture], width: int, height: int) -> None:

@@ -21,30 +21,22 @@ from typing import Any
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
-import platformdirs
-from lips_takes import RATE, scaled, stilled
+from lips_takes import RATE, TEXTS, at_720, clips_found, stilled
+from models_home import models_home
 from rich.console import Console
 from rich.table import Table
 from strict_json import strict
 
 from ml.engines.espeak import SPEC
-from ml.engines.protocols import EngineHome, Tts
+from ml.engines.protocols import Tts
 from ml.lips.live_report import LiveReport
 from ml.lips.presets import PRESETS
 from ml.lips.renderers import RendererName, renderer_at
 from ml.lips.tracker import tracker_at
 from ml.threads import limit_threads
-from ml.video.probe import probe
 from node.film.live_file import Cast, LivePace, film_live
 from node.film.live_speech import recited
 
-CLIPS = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "video"
-TEXTS = (
-    "Mi abuela compró un paraguas amarillo.",
-    "Para poder hablar, la boca se abre.",
-    "Mañana vamos a beber un buen vino.",
-    "El tiempo pasa y nunca vuelve.",
-)
 SLOW = (1, 3, 6)
 Run = tuple[Path, RendererName, LivePace]
 
@@ -55,12 +47,8 @@ def clips(scratch: Path, seconds: float, quick: bool) -> Iterator[tuple[Path, tu
         path = scratch / f"still-{height}.mp4"
         stilled(path, height, seconds)
         yield path, ("warp",)
-    for clip in sorted(CLIPS.glob("*.mp4"))[: 1 if quick else None]:
-        info, path = probe(clip), scratch / f"{clip.stem}-720.mp4"
-        scale = 720 / min(info.width, info.height)
-        width, height = (round(side * scale / 2) * 2 for side in (info.width, info.height))
-        scaled(clip, path, width, height, round(seconds * RATE))
-        yield path, ("bank",) if quick else ("bank", "warp")
+    for clip in clips_found()[: 1 if quick else None]:
+        yield at_720(clip, scratch, round(seconds * RATE)), ("bank",) if quick else ("bank", "warp")
 
 
 def runs(scratch: Path, quick: bool) -> Iterator[Run]:
@@ -94,7 +82,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one still, one clip, three seconds")
     options = parser.parse_args()
     limit_threads()
-    home = EngineHome(Path(platformdirs.user_cache_dir("babelmesh", appauthor=False)) / "models")
+    home = models_home()
     console = Console(width=200)
     console.print(f"Load average {os.getloadavg()[0]:.1f} at the start.")
     result: dict[str, Any] = {"load": os.getloadavg(), "runs": {}}
@@ -107,7 +95,9 @@ def main() -> None:
         for path, name, pace in runs(Path(folder), options.quick):
             tracker.forget()
             cast = Cast(tracker, partial(renderer_at, name, PRESETS["fast"]))
-            report = film_live(path, Path(folder, "out.mp4"), cast, partial(recited, TEXTS * 4, "es", voice), pace=pace)
+            report = film_live(
+                path, Path(folder, "out.mp4"), cast, partial(recited, TEXTS["es"] * 4, "es", voice), pace=pace
+            )
             how = "real" if pace.real else f"computed, {pace.slow:g}x"
             result["runs"][f"{path.stem}, {name}, {how}"] = row(report)
             if options.json:

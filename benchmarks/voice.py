@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import parselmouth
-import platformdirs
+from models_home import models_home
 from strict_json import strict
 
 from ml.audio.logmel import log_mel
@@ -355,7 +355,7 @@ def compare(result: dict, ours: str, words: dict) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--models", type=Path, default=Path(platformdirs.user_cache_dir("babelmesh", False)) / "models")
+    parser.add_argument("--models", type=Path, default=models_home().models)
     parser.add_argument("--methods", nargs="+", choices=METHODS | PARTS, default=list(METHODS))
     parser.add_argument("--speakers", nargs="+", default=[*TUNED_ON, *UNTOUCHED])
     parser.add_argument("--no-words", action="store_true")

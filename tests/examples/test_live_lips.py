@@ -42,3 +42,12 @@ def test_a_face_says_a_sentence(shown: str, models_dir: Path, tmp_path: Path) ->
     else:
         assert "moved" in done.stdout
         assert "p95" in done.stdout
+
+
+def test_it_says_how_it_is_used() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples/live_lips.py"), "--help"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "video" in done.stdout
+    assert "result" in done.stdout
