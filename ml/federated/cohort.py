@@ -22,6 +22,7 @@ import numpy.typing as npt
 from ml.federated.crowd import PARTS, Counts, Crowd, Part, Person, Rows, Unparted, rows_of
 from ml.federated.local import LocalTraining, blocks, judge, shape_of
 from ml.federated.shared import shared_array
+from ml.federated.span import span
 from ml.voice.autoencoder import Autoencoder
 from ml.voice.stacked import Workspace, flat
 from ml.voice.stacked_blocks import kernel_of
@@ -125,7 +126,7 @@ class Cohort:
 
         def work(chosen: list[int], space: Workspace) -> None:
             rows, begins = self._rows.gather([(part, int(people[at])) for at in chosen])
-            models = torch.from_numpy(stack[chosen]).to(self.options.device)
+            models = torch.from_numpy(np.require(stack[span(chosen)], requirements="W")).to(self.options.device)
             packed = self._kernel.pack(models, self._kernel.empty(len(chosen), "weights", space))
             result[chosen] = judge(self._kernel, packed, rows, begins, counts[chosen], space)
 
@@ -171,9 +172,8 @@ class Cohort:
         best, error = np.empty_like(start), np.empty(len(who))
 
         def learn(run: LocalTraining, chosen: list[int]) -> Stack:
-            last, best[chosen], error[chosen] = run.learn(
-                start[chosen], None if towards is None else towards[chosen], only
-            )
+            some = span(chosen)
+            last, best[some], error[some] = run.learn(start[some], None if towards is None else towards[some], only)
             return last
 
         return Learnt(self._each(who, options, learn), best, error)
@@ -184,7 +184,8 @@ class Cohort:
         """The `last` weights of `train`, bit for bit, for who does not ask how good they are."""
 
         def learn(run: LocalTraining, chosen: list[int]) -> Stack:
-            return run.learn_last(start[chosen], None if towards is None else towards[chosen])
+            some = span(chosen)
+            return run.learn_last(start[some], None if towards is None else towards[some])
 
         return self._each(who, options, learn, judged=False)
 
@@ -206,7 +207,7 @@ class Cohort:
 
         def work(chosen: list[int], space: Workspace) -> None:
             some = [int(people[at]) for at in chosen]
-            found[chosen] = learn(LocalTraining(self._kernel, self._rows, some, options, space, judged), chosen)
+            found[span(chosen)] = learn(LocalTraining(self._kernel, self._rows, some, options, space, judged), chosen)
 
         ordered = sorted(range(len(who)), key=lambda at: (shape(at), -blocks(int(tested[at])), people[at], at))
         self._in_chunks((chunk for _, same in groupby(ordered, shape) for chunk in self._cut(list(same))), work)

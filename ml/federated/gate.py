@@ -159,11 +159,11 @@ def shorten(distances: Numbers, reach: Numbers) -> Numbers:
         return np.where(distances > 0, np.minimum(1.0, reach[:, None] / distances), 1.0)
 
 
-def add(step: Flat, models: Flat, own: Flat, factors: Numbers) -> None:
-    """Adds `factors` `[P]` times the way from `own` to `models` to `step`, `[P, parameters]`. Overwrites `models`."""
-    models -= own
-    models *= factors.astype(np.float32)[:, None]
-    step += models
+def add(step: Flat, model: Flat, own: Flat, factor: float) -> None:
+    """Adds `factor` times the way from one person's `own` model to a received one to `step`."""
+    difference = model - own
+    difference *= np.float32(factor)
+    step += difference
 
 
 def way(own: Flat, origin: Flat) -> float:

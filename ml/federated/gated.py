@@ -61,15 +61,9 @@ class Gated:
             order = np.argsort(inbox.sender, axis=1, kind="stable")
             reach = np.array([reach_after(way(one, ground.genesis)) for one in own])
             factors = share(weights, accepted, order) * shorten(distances, reach)
-            for at in order.T:
-                people = np.flatnonzero(accepted[np.arange(len(own)), at])
-                places = people, at[people]
-                if len(people) == len(own):
-                    add(step, inbox.stack[places], own, factors[places])
-                else:
-                    part = step[people]
-                    add(part, inbox.stack[places], own[people], factors[places])
-                    step[people] = part
+            for person, places in enumerate(order):
+                for at in places[accepted[person, places]]:
+                    add(step[person], inbox.stack[person, at], own[person], factors[person, at])
         return Taken(step, accepted, merit(here, losses, accepted, self.options))
 
     def _losses(

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.federated.crowd import Counts, Part, Rows
+from ml.federated.span import chosen
 from ml.voice.autoencoder import SCALE
 from ml.voice.stacked import Packed, Stacked, Workspace
 from ml.voice.training import TrainOptions
@@ -38,11 +39,9 @@ def judge(
     import torch
 
     width, count = rows.shape[1], blocks(int(counts.max()))
-    steps = np.arange(count * _BLOCK)
-    valid = steps < counts[:, None]
-    places = np.where(valid, begins[:, None] + steps, 0).reshape(-1, count, _BLOCK).swapaxes(0, 1)
-    wanted = torch.from_numpy(np.ascontiguousarray(places)).to(rows.device)
-    counted = torch.from_numpy(valid).to(rows.device).view(-1, count, _BLOCK, 1)
+    steps = np.arange(count * _BLOCK).reshape(count, 1, _BLOCK)
+    wanted = torch.from_numpy(begins[:, None] + np.minimum(steps, counts[:, None] - 1)).to(rows.device)
+    counted = torch.from_numpy(steps < counts[:, None]).to(rows.device).unsqueeze(3)
     norms = torch.zeros(count, len(counts), device=rows.device)
     for block in range(count):
         models = int(np.count_nonzero(counts > block * _BLOCK))
@@ -50,7 +49,7 @@ def judge(
         torch.index_select(rows, 0, wanted[block, :models].view(-1), out=way.rows.view(-1, width))
         missed = way.forward()
         if counts[:models].min() < (block + 1) * _BLOCK:
-            missed.mul_(counted[:models, block])
+            missed.mul_(counted[block, :models])
         torch.linalg.vector_norm(missed, dim=(1, 2), out=norms[block, :models])
     total = np.square(norms.cpu().numpy().astype(np.float64)).sum(axis=0)
     found: npt.NDArray[np.float64] = SCALE**2 * total / (counts * width)
@@ -85,12 +84,14 @@ class LocalTraining:
     ) -> tuple[Tensor, Tensor, npt.NDArray[np.float64]]:
         """The last weights, the best, and the error of these, as `ml.federated.cohort.Learnt` says."""
         weights = self._begun(begin)
-        last, best, error = begin, begin.copy(), self._error(weights)
+        last = best = begin
+        error = self._error(weights)
         for _ in self._epochs(weights, towards, only):
             now = self._error(weights)
             last = self._unpacked(weights)
             better = now < error
-            best[better], error[better] = last[better], now[better]
+            best = last if better.all() else chosen((best, last), better)
+            error[better] = now[better]
         return last, best, error
 
     def learn_last(self, begin: Tensor, towards: Tensor | None) -> Tensor:
@@ -158,7 +159,7 @@ class LocalTraining:
     def _on_device(self, stack: Tensor) -> torch.Tensor:
         import torch
 
-        return torch.from_numpy(stack).to(self._device)
+        return torch.from_numpy(np.require(stack, requirements="W")).to(self._device)
 
     def _centre(self, weights: Packed, towards: Tensor | None) -> Packed | None:
         if not self._options.pull:

@@ -117,7 +117,7 @@ def merge(
         _keep_the_newest(candidates)
         _gate(candidates, own, loss, options)
     accepted = [one for one in candidates if not one.reason]
-    step = np.zeros((1, len(middle)), np.float32)
+    step = np.zeros(len(middle), np.float32)
     if accepted:
         order = sorted(range(len(accepted)), key=lambda at: accepted[at].item.peer)
         counted = np.array([[one.weight for one in accepted]])
@@ -125,12 +125,12 @@ def merge(
         factors = shares * shorten(np.array([[one.distance for one in accepted]]), np.array([reach]))
         for at in order:
             accepted[at].share = float(shares[0, at])
-            add(step, flatten(accepted[at].item.weights)[None], middle[None], factors[:, at])
+            add(step, flatten(accepted[at].item.weights), middle, factors[0, at])
     judged = tuple(one.judged(reach) for one in candidates)
     alpha = float(own_share(len(accepted), options))
     if not accepted or alpha >= 1:
         return Merged(own, judged)
-    return Merged(_unflatten(middle + np.float32(1 - alpha) * step[0], own), judged)
+    return Merged(_unflatten(middle + np.float32(1 - alpha) * step, own), judged)
 
 
 def reach_of(own: Weights, origin: Weights) -> float:

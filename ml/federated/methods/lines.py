@@ -15,6 +15,7 @@ import numpy.typing as npt
 from ml.federated.cohort import Stack
 from ml.federated.method import Ground, Inbox, Rule, State
 from ml.federated.rules.averages import Mean
+from ml.federated.span import chosen
 
 Errors = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.float64]
@@ -63,11 +64,11 @@ def judged_start(ground: Ground, who: Sequence[int]) -> Errors:
 
 def kept(state: State, *tried: tuple[Stack, Errors]) -> dict[str, npt.NDArray[np.generic]]:
     """`best` and `error` after some stacks and their errors on held-out speech; the earlier one wins a tie."""
-    best, error = line(state, BEST).copy(), np.array(state[ERROR], np.float64)
-    for stack, found in tried:
+    error, winners = np.array(state[ERROR], np.float64), np.zeros(len(np.asarray(state[ERROR])), np.int64)
+    for number, (_, found) in enumerate(tried, start=1):
         better = found < error
-        best[better], error[better] = stack[better], found[better]
-    return {BEST: best, ERROR: error}
+        winners[better], error[better] = number, found[better]
+    return {BEST: chosen([line(state, BEST), *(stack for stack, _ in tried)], winners), ERROR: error}
 
 
 def towards(

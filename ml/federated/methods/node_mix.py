@@ -17,7 +17,8 @@ from ml.federated.cohort import Stack
 from ml.federated.gate import MergeOptions, adopts
 from ml.federated.gated import Gated
 from ml.federated.method import Ground, Inbox, Rule, State
-from ml.federated.methods.lines import judged_start
+from ml.federated.methods.lines import judged_start, kept
+from ml.federated.span import span
 
 _Numbers = npt.NDArray[np.float64]
 
@@ -50,7 +51,7 @@ class NodeMix:
     def round(self, ground: Ground, who: Sequence[int], state: State, inbox: Inbox, number: int) -> tuple[State, Stack]:
         """As a node's round; `accepted` counts what had a part in weights that were gone on from."""
         learnt = ground.cohort.train(np.asarray(state["working"], np.float32), who, ground.training)
-        working, error = learnt.best.copy(), learnt.error.copy()
+        working, error = learnt.best, learnt.error.copy()
         people = np.asarray(who, np.int64)
         known = np.where(ground.cohort.frames("held_out")[people] > 0, error, np.nan)
         if self.rule is None:
@@ -61,14 +62,19 @@ class NodeMix:
         some = np.flatnonzero(accepted)
         alpha = self._alpha(state, len(who))
         if len(some) and (alpha[some] < 1).all():
-            mixed = learnt.best[some] + (1 - alpha[some]).astype(np.float32)[:, None] * taken.step[some]
+            own, step = learnt.best[span(some)], taken.step[span(some)]
+            mixed = (1 - alpha[some]).astype(np.float32)[:, None] * step
+            mixed += own
             reached = _judged(ground, mixed, people[some].tolist())
             if self.learning is not None:
-                beyond = learnt.best[some] + np.float32(1 - self.learning.probe) * taken.step[some]
+                beyond = own + np.float32(1 - self.learning.probe) * step
                 probed = _judged(ground, beyond, people[some].tolist())
                 alpha[some] = after_round(alpha[some], learnt.error[some], reached, probed, self.learning)
             good = adopts(error[some], reached)
-            working[some[good]], error[some[good]] = mixed[good], reached[good]
+            working = learnt.best.copy()
+            for at, row in zip(some[good], np.flatnonzero(good), strict=True):
+                working[at] = mixed[row]
+            error[some[good]] = reached[good]
             accepted[some[~good]] = 0
         after: dict[str, npt.NDArray[np.generic]] = {"working": working, "accepted": accepted}
         if self.learning is not None:
@@ -78,11 +84,7 @@ class NodeMix:
             alone = ground.cohort.train(np.asarray(state["alone"], np.float32), who, ground.training)
             after["alone"] = alone.best
             tried.append((alone.best, alone.error))
-        best, least = np.array(state["best"], np.float32), np.array(state["error"], np.float64)
-        for stack, found in tried:
-            better = found < least
-            best[better], least[better] = stack[better], found[better]
-        return {**after, "best": best, "error": least}, working
+        return {**after, **kept(state, *tried)}, working
 
     def _alpha(self, state: State, people: int) -> _Numbers:
         if self.learning is None:

@@ -70,8 +70,8 @@ class Publications:
         """New publications of these people, as they arrive. `spoken` is the caller's to set, after the round."""
         free = self._readers[who] == 0
         self.stack[who[free]] = arrived[free]
-        for one, row in zip(who[~free], arrived[~free], strict=True):
-            self._waiting[int(one)] = row.copy()
+        for at in np.flatnonzero(~free):
+            self._waiting[int(who[at])] = arrived[at].copy()  # not the whole chunk
 
     def last(self, who: Many) -> Stack:
         """What these published last; genesis before the first time."""

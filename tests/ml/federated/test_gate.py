@@ -120,10 +120,12 @@ def test_what_is_too_far_is_shortened_to_the_reach() -> None:
     assert factors.tolist() == [[1.0, 1.0, 0.5, 0.0]]
 
 
-def test_steps_are_added_person_by_person() -> None:
-    step, own = np.ones((2, 3), np.float32), np.full((2, 3), 2, np.float32)
-    add(step, np.full((2, 3), 6, np.float32), own, np.array([0.5, 0.0]))
-    assert step.tolist() == [[3.0] * 3, [1.0] * 3]
+@pytest.mark.parametrize(("factor", "expected"), [(0.5, 3.0), (0.0, 1.0)])
+def test_a_share_of_the_way_is_added_to_the_step(factor: float, expected: float) -> None:
+    step, model, own = np.ones(3, np.float32), np.full(3, 6, np.float32), np.full(3, 2, np.float32)
+    add(step, model, own, factor)
+    assert step.tolist() == [expected] * 3
+    assert model.tolist() == [6.0] * 3, "what was received stays as it was"
 
 
 def test_the_reach_is_in_proportion_to_ones_own_way_and_never_nothing() -> None:

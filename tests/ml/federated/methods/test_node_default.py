@@ -1,4 +1,4 @@
-"""The node's default: the equality with real nodes is in tests/ml/federated/simulation/test_as_the_node.py."""
+"""The node's default: the equality with real nodes is in tests/node/simulation/test_as_the_node.py."""
 
 from __future__ import annotations
 

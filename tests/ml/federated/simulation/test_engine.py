@@ -16,9 +16,9 @@ from ml.federated.simulation.chunks import parts
 from ml.federated.simulation.engine import Engine, Local
 from ml.federated.simulation.forked import Forked
 from ml.federated.simulation.work import Done, Turn
-from tests.fakes import Shuffled
+from tests.fakes import Shouting, Shuffled
 from tests.ml.federated.simulation.conftest import MakeGround
-from tests.ml.federated.simulation.test_simulation import Shouting, bits
+from tests.ml.federated.simulation.trying import bits, simple
 
 ENGINES: dict[str, Callable[[], Engine]] = {
     "1 thread": Local,
@@ -52,10 +52,6 @@ def test_every_engine_gives_the_same_bits(ground: Ground, case: dict[str, Any]) 
     expected = run(ground, None, **case)
     for name, make in ENGINES.items():
         assert run(ground, make(), **case) == expected, name
-
-
-def simple(chunk: np.ndarray) -> Turn:
-    return Turn(1, 0, chunk, {}, None, None, None, True, (), False)  # type: ignore[arg-type]
 
 
 def done(turn: Turn) -> Done:

@@ -15,7 +15,7 @@ from ml.federated.shared import shared_array
 from ml.federated.simulation.chunks import parts
 from ml.federated.simulation.forked import Forked, can_fork
 from ml.federated.simulation.work import Done, Turn
-from tests.ml.federated.simulation.test_engine import simple
+from tests.ml.federated.simulation.trying import simple
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux only")
 

@@ -27,7 +27,8 @@ from ml.federated.simulation.on_ray import RayEngine, places, tell_ray
 from ml.voice.genesis import genesis
 from ml.voice.stacked import flat
 from ml.voice.training import TrainOptions
-from tests.ml.federated.simulation.test_simulation import Shouting, bits
+from tests.fakes import Shouting
+from tests.ml.federated.simulation.trying import bits
 
 SETTINGS = SimulationSettings(rounds=3, chunk=2, churn=0.2, hostile=0.2)
 

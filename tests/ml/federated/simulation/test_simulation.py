@@ -12,21 +12,13 @@ import pytest
 from ml.errors import ModelDamaged
 from ml.federated.compression import COMPRESSIONS
 from ml.federated.diff import SNAPSHOT, UPDATE, encode
-from ml.federated.method import Ground, Scene
+from ml.federated.method import Ground
 from ml.federated.simulation import Simulation, SimulationSettings, Traces
 from ml.voice.stacked import named
 from ml.voice.training import TrainOptions
-from tests.fakes import Averaging
+from tests.fakes import Averaging, Shouting
 from tests.ml.federated.simulation.conftest import MakeGround
-
-
-class Shouting:
-    """An attack: infinity."""
-
-    name = "shouting"
-
-    def forge(self, scene: Scene) -> np.ndarray:
-        return np.full_like(scene.own, np.inf)
+from tests.ml.federated.simulation.trying import bits
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +30,6 @@ def run(ground: Ground, rounds: int = 3, **settings: Any) -> tuple[Simulation, l
     attack = Shouting() if settings.get("hostile") else None
     made = Simulation(ground, Averaging(), SimulationSettings(rounds=rounds, **settings), attack=attack)
     return made, list(made.rounds())
-
-
-def bits(made: Simulation, facts: list[Any]) -> tuple[Any, ...]:
-    said = [(one.errors.tobytes(), str((one.time, one.sent, one.messages, one.online, one.accepted))) for one in facts]
-    return made.personal().tobytes(), said
 
 
 CASES: list[dict[str, Any]] = [
