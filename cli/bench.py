@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from cli.common import Common, household
 from cli.errors import BadUsage
 from cli.render import console, show_line, write_json
+from cli.wording import instead
 
 if TYPE_CHECKING:
     from node.app import Node
@@ -90,7 +91,7 @@ def _engines(node: Node, names: tuple[str, ...], wishes: Wishes) -> list[Questio
     known = {spec.name for spec in here}
     for name in names:
         if name not in known:
-            raise BadUsage(f"{name} is no engine that can run here.", _instead(name, sorted(known)))
+            raise BadUsage(f"{name} is no engine that can run here.", instead(name, sorted(known)))
     return [
         question
         for spec in here
@@ -104,7 +105,7 @@ def _shapes(node: Node, names: tuple[str, ...], wishes: Wishes) -> list[Question
 
     for name in names:
         if name not in SHAPES:
-            raise BadUsage(f"{name} is none of the published shapes.", _instead(name, list(SHAPES)))
+            raise BadUsage(f"{name} is none of the published shapes.", instead(name, list(SHAPES)))
     return [question for name in names or SHAPES for question in _in_each(node, name, wishes, shape=True)]
 
 
@@ -132,14 +133,6 @@ def _machine(threads: int) -> str:
     from ml.device import describe
 
     return f"{describe()}, {threads} thread{'s' if threads > 1 else ''}"
-
-
-def _instead(name: str, known: list[str]) -> str:
-    """Those that a name may have been meant for, else all."""
-    import difflib
-
-    near = difflib.get_close_matches(name, known, 3, 0.5)
-    return f"Did you mean {' or '.join(near)}?" if near else f"Those are: {', '.join(known)}."
 
 
 def _show(title: str, lines: list[Measured]) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from cli.render import show_line
+from cli.wording import instead
 
 if TYPE_CHECKING:
     from node.app import Node
@@ -64,17 +65,13 @@ def household(common: Common, isolate: tuple[str, ...] = (), *, own: bool = True
 
 def _check_isolated(config: Config, names: tuple[str, ...]) -> None:
     """Raise BadUsage for a name that is no engine of a fetched model."""
-    import difflib
-
     from cli.errors import BadUsage
-    from ml.engines.checkpoints import KINDS
     from node.library import library_of
 
-    known = [entry.name for entry in library_of(config).catalogue.model if entry.engine in KINDS]
+    known = library_of(config).runnable()
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 3, 0.5)
-            told = f"Did you mean {' or '.join(near)}?" if near else "Those are: node models list"
             raise BadUsage(
-                f"--isolate {name}: only engines of fetched models can be put in a process of their own.", told
+                f"--isolate {name}: only engines of fetched models can be put in a process of their own.",
+                instead(name, known, "Those are: node models list"),
             )

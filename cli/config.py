@@ -13,6 +13,7 @@ import msgspec
 
 from cli.common import Common, household
 from cli.render import show_line, show_table, write_json
+from cli.wording import instead
 
 if TYPE_CHECKING:
     from node.app import Node
@@ -96,21 +97,17 @@ def _check_isolation(config: Config) -> None:
     """Raise BadConfig when a setting puts an engine in a process of its own that is not of a fetched model."""
     if not config.engines.isolation:
         return
-    import difflib
-
-    from ml.engines.checkpoints import KINDS
-    from node.catalogues import catalogue_of
     from node.config import line_of
     from node.errors import BadConfig
+    from node.library import ENGINES_ARE, library_of
 
-    known = [entry.name for entry in catalogue_of(config).model if entry.engine in KINDS]
+    known = library_of(config).runnable()
     for name in config.engines.isolation:
         if name not in known:
             line = line_of(config.file.read_text(encoding="utf-8"), "engines.isolation")
-            near = difflib.get_close_matches(name, known, 3, 0.5)
             raise BadConfig(
                 f"{config.file}{line}: engines.isolation: {name!r} is no engine of a fetched model.",
-                f"Did you mean {' or '.join(near)}?" if near else "Name models that have an engine: node models list",
+                instead(name, known, ENGINES_ARE),
             )
 
 

@@ -14,7 +14,9 @@ from cyclopts import Parameter
 
 from cli.common import Common, household
 from cli.errors import BadUsage
+from cli.pipes import WRITABLE
 from cli.render import face_lines, film_line, progress_bars, show_line, write_json
+from node.files import same_file
 
 if TYPE_CHECKING:
     from node.app import Node
@@ -95,11 +97,15 @@ def film_options(wishes: LipWishes) -> FilmOptions | None:
     )
 
 
-def check_shown(options: FilmOptions, video: Path, result: Path) -> None:
-    """Raise BadUsage where what is to be looked at would overwrite the video or the result."""
-    for path in (options.shown.preview, options.shown.sheet):
-        if path is not None and path.resolve() in (video.resolve(), result.resolve()):
-            raise BadUsage(f"{path} cannot be both a video and what shows its lips.", "Give it another name.")
+def check_shown(options: FilmOptions, result: Path, *inputs: Path) -> None:
+    """Raise BadUsage where what is to be looked at would overwrite an input or the result, CannotWrite where it cannot
+    be written: to be asked before long work, not after."""
+    shown = options.shown
+    for path in (shown.preview, shown.sheet):
+        if path is not None and any(same_file(path, other) for other in (result, *inputs)):
+            what = "a recording" if path.suffix.lower() in WRITABLE else "a video"
+            raise BadUsage(f"{path} cannot be both {what} and what shows its lips.", "Give it another name.")
+    shown.check()
 
 
 def lipsync(
@@ -133,9 +139,10 @@ def lipsync(
     if options is None:
         raise BadUsage("Without lips there is nothing to do here.", "Leave --lips off out.")
     target = output or video.with_name(f"{video.stem}.lips.mp4")
-    if target.exists() and video.exists() and target.samefile(video):
-        raise BadUsage(f"The result would overwrite its own input {video}.", "Name another file with -o.")
-    check_shown(options, video, target)
+    for given in (video, sound):
+        if same_file(target, given):
+            raise BadUsage(f"The result would overwrite its own input {given}.", "Name another file with -o.")
+    check_shown(options, target, video, sound)
     with household(common) as node:
         from node.film.revoicing import lipsync as put
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cli.render import console
 
 if TYPE_CHECKING:
-    from node.library import ModelLine
+    from node.model_lines import ModelLine
     from node.verifying import VerifiedModel
 
 STATES = {"present": "here", "missing": "-", "damaged": "damaged", "refused": "refused"}

@@ -31,7 +31,8 @@ from cli.render import console, show_error, show_line, write_json
 if TYPE_CHECKING:
     from ml.models.entry import ModelEntry
     from ml.models.fetch import FetchOptions, Progress
-    from node.library import Library, PlannedModel
+    from node.library import Library
+    from node.model_lines import PlannedModel
     from node.verifying import VerifiedModel
 
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]

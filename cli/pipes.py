@@ -96,12 +96,26 @@ def _outputs(sources: list[Path], output: Path | None, target: str, *, piped: bo
     else:
         pairs = [(sources[0], output)]
     pairs = _told_apart(pairs, target)
-    for source, result in pairs:
-        if result.exists() and source.exists() and result.samefile(source):
-            raise BadUsage(f"The result would overwrite its own input {source}.", "Name another file with -o.")
+    _keep(sources, pairs)
     if output is not None and (len(sources) > 1 or output.is_dir()):
         output.mkdir(parents=True, exist_ok=True)
     return pairs
+
+
+def _keep(sources: list[Path], pairs: list[tuple[Path, Path]]) -> None:
+    """Raise BadUsage where a result would be written over one of the inputs."""
+    from node.files import identity
+
+    inputs = {identity(source): source for source in sources}
+    for source, result in pairs:
+        kept = inputs.get(identity(result))
+        if kept == source:
+            raise BadUsage(f"The result would overwrite its own input {source}.", "Name another file with -o.")
+        if kept is not None:
+            raise BadUsage(
+                f"The result of {source} would overwrite {kept}, which is an input too.",
+                "Name a folder for the results with -o, or leave that input out.",
+            )
 
 
 def _told_apart(pairs: list[tuple[Path, Path]], target: str) -> list[tuple[Path, Path]]:

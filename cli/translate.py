@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -21,9 +21,10 @@ from cli.render import progress_bars, show_error, show_line, show_report, write_
 
 if TYPE_CHECKING:
     from node.app import Node
-    from node.dubbing import Dubbing, DubOptions, Progress
-    from node.film.burning import BurnOptions
+    from node.dubbing import DubOptions
+    from node.film.burning import Burning, BurnOptions
     from node.film.filming import FilmOptions
+    from node.film.revoicing import Screen
     from node.report import Report
 
 Switch = Parameter(negative="", show_default=False)
@@ -117,7 +118,7 @@ def translate(
     with household(common, wishes.isolate) as node:
         if wishes.text is not None:
             return _text(node, wishes, common)
-        return _recordings(node, inputs, wishes, _pictures(wishes, lips or LipWishes()), common)
+        return _recordings(node, inputs, wishes, lips or LipWishes(), common)
 
 
 def _check_wishes(wishes: Wishes, lips: LipWishes) -> None:
@@ -172,6 +173,19 @@ def _pictures(wishes: Wishes, lips: LipWishes) -> _Pictures:
     return _Pictures(film_options(lips), BurnOptions(lips.quality, lips.hardware) if wishes.burn else None)
 
 
+def _check_lips(lips: LipWishes, outputs: Iterable[Path]) -> None:
+    """Raise BadUsage for wishes of lips where no result has pictures."""
+    from cli.pipes import VIDEOS
+
+    named = list(outputs)
+    if lips == LipWishes() or lips.lips == "off" or any(path.suffix.lower() in VIDEOS for path in named):
+        return
+    raise BadUsage(
+        f"--lips, --face and the like are for videos, and {named[0].name} is none.",
+        "Leave that out, or give a video and let the result be one.",
+    )
+
+
 def _check_burn(target: str, outputs: Iterable[Path]) -> None:
     """Raise BadUsage where there are no pictures to draw into, Unavailable where no font has the letters."""
     from cli.pipes import VIDEOS
@@ -218,35 +232,40 @@ def _options(node: Node, wishes: Wishes) -> DubOptions:
     )
 
 
-def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, asked: _Pictures, common: Common) -> int:
+def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, lips: LipWishes, common: Common) -> int:
     from cli.pipes import VIDEOS, plan
     from ml.errors import MlError
     from node.dubbing import write_report
     from node.errors import NodeError
+    from node.film.revoicing import dub_video
     from node.film.showing import Shown
     from node.history import note_job
 
-    options = _options(node, wishes)
+    options, asked = _options(node, wishes), _pictures(wishes, lips)
     reports: list[Report] = []
     failures: list[dict[str, str]] = []
     forgotten: str | None = None
-    with plan(inputs, wishes.output, options.target) as jobs:
+    with plan(inputs, wishes.output, options.target) as jobs, ExitStack() as opened:
+        _check_lips(lips, (output for _, output in jobs.pairs))
         if asked.burn is not None:
             _check_burn(options.target, (output for _, output in jobs.pairs))
         if asked.lips is not None and asked.lips.shown != Shown() and len(jobs.pairs) > 1:
             raise BadUsage("A preview or a sheet is of one video.", "Translate the videos one by one.")
         if asked.lips is not None:
             for source, output in jobs.pairs:
-                check_shown(asked.lips, source, output)
+                check_shown(asked.lips, output, source)
         if common.json and jobs.to_stdout:
             raise BadUsage("Sound and JSON cannot both go to standard output.", "Name a file with -o.")
         aloud = node.registry.listen()
         dubbing, cold_start = node.dubbing(options)
+        screen: Screen | Burning | None = None
+        if any(output.suffix.lower() in VIDEOS for _, output in jobs.pairs):
+            screen = _screen(node, asked, opened)
         for source, output in jobs.pairs:
             try:
                 with progress_bars(source.name) as progress:
                     if output.suffix.lower() in VIDEOS:
-                        report = _video(node, dubbing, asked, source, output, progress, cold_start)
+                        report = dub_video(dubbing, screen, source, output, progress, cold_start)
                     else:
                         report = dubbing.dub(source, output, progress, cold_start)
             except (MlError, NodeError) as error:
@@ -273,24 +292,16 @@ def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, asked: _Pi
     return 2 if failures else 0
 
 
-def _video(
-    node: Node,
-    dubbing: Dubbing,
-    asked: _Pictures,
-    source: Path,
-    output: Path,
-    progress: Progress,
-    cold_start: float,
-) -> Report:
+def _screen(node: Node, asked: _Pictures, opened: ExitStack) -> Screen | Burning | None:
+    """What becomes of the pictures of all videos, closed with `opened`; None where they are copied. What it needs and
+    is not here is told now, before the first of them is translated."""
     from node.film.burning import Burning
-    from node.film.revoicing import Screen, dub_video
+    from node.film.revoicing import Screen
 
     if asked.lips is None:
-        burning = Burning(asked.burn, node.config.jobs) if asked.burn else None
-        return dub_video(dubbing, burning, source, output, progress, cold_start)
-    with closing(node.filming(asked.lips)) as filming:
-        screen = Screen(filming, node.ways, burn=asked.burn is not None)
-        return dub_video(dubbing, screen, source, output, progress, cold_start)
+        return Burning(asked.burn, node.config.jobs) if asked.burn else None
+    filming = opened.enter_context(closing(node.filming(asked.lips)))
+    return Screen(filming, node.ways, burn=asked.burn is not None)
 
 
 def _text(node: Node, wishes: Wishes, common: Common) -> int:

@@ -47,6 +47,15 @@ def in_options(sentence: str, remedy: str, arguments: Sequence[str]) -> tuple[st
     return sentence, remedy
 
 
+def instead(name: str, known: Sequence[str], otherwise: str = "") -> str:
+    """What may have been meant: `Did you mean whisper-small?`; where nothing known is near the name `otherwise`, or all
+    that is known."""
+    import difflib
+
+    near = difflib.get_close_matches(name, known, 3, 0.5)
+    return f"Did you mean {' or '.join(near)}?" if near else otherwise or f"Those are: {', '.join(known)}."
+
+
 def help_of(commands: Iterable[str], arguments: Sequence[str]) -> str:
     """Where a command is explained: `See: node peers trust --help`. `commands` are all words that commands are called.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import math
 import os
 import platform
 import sys
@@ -67,7 +68,18 @@ class Hardware:
     trouble: str = ""
     """Why an accelerator that is there cannot be used: it is full, or its driver does not answer."""
     bound: bool = False
-    """Whether `memory` is what the owner allows, where more is free."""
+    """Whether the owner allows less than is free, of the main memory or of the accelerator's: then `most` is what is
+    allowed."""
+
+    @property
+    def dtypes(self) -> frozenset[str]:
+        """The numbers that something here computes in."""
+        return frozenset((*CPU_DTYPES, *(self.gpu.dtypes if self.gpu else ())))
+
+    @property
+    def most(self) -> int:
+        """Bytes that are free in the roomiest memory."""
+        return max(self.memory, self.gpu.memory if self.gpu else 0)
 
     def compiles(self, device: str, dtype: str) -> bool:
         """Whether a model shall be compiled there; one in int8 cannot be."""
@@ -113,6 +125,16 @@ def placements(memory: Mapping[str, int], hardware: Hardware) -> tuple[Placement
             why = why if not found else "the last resort"
             found.append(Placement("cpu", dtype, why, compiled=hardware.compiles("cpu", dtype)))
     return tuple(found)
+
+
+def least(memory: Mapping[str, int], hardware: Hardware) -> tuple[str, int] | None:
+    """The numbers in which a model is smallest, of those that something here computes in, and the bytes that it takes
+    then while it computes. None where nothing here computes in any that it can be run in."""
+    sizes = {dtype: size for dtype, size in (memory or {"float32": 0}).items() if dtype in hardware.dtypes}
+    if not sizes:
+        return None
+    dtype = min(sizes, key=lambda one: sizes[one])
+    return dtype, math.ceil(sizes[dtype] * WORKING_ROOM)
 
 
 def compile_options(device: str) -> dict[str, str] | None:

@@ -79,3 +79,9 @@ class ModelDamaged(MlError):
 
 class BadUpdate(MlError):
     """Bytes from a peer that are not exactly a weight diff of the model at hand."""
+
+
+def first_line(error: BaseException, most: int = 200) -> str:
+    """What another program's error says, as far as it fits a sentence: its first line, or its name for want of one, at
+    most so many letters."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:most]

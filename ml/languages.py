@@ -100,14 +100,6 @@ def to_code(code: str, scheme: str) -> str:
     return language.codes[scheme]
 
 
-def from_code(code: str, scheme: str) -> str:
-    """The BCP 47 tag of a model's code, exactly as the model writes it. Raises UnsupportedLanguage."""
-    tag = _by_scheme(scheme).get(code)
-    if tag is None:
-        raise UnsupportedLanguage(f"{code[:20]!r} is not a code of {scheme}.", "See ml/data/languages.tsv.")
-    return tag
-
-
 def opus_codes(code: str) -> Iterator[str]:
     """The names that opus-mt may have for a language in its `>>xxx<<` tokens, likeliest first: newer models use ISO
     639-3, some with a script, older ones ISO 639-1, a few a region (`pt_BR`). Which one a model has, its vocabulary
@@ -153,8 +145,3 @@ def _index() -> Mapping[str, str]:
             if code:
                 found.setdefault(code.lower(), language.tag)
     return found
-
-
-@cache
-def _by_scheme(scheme: str) -> Mapping[str, str]:
-    return {language.codes[scheme]: language.tag for language in languages() if scheme in language.codes}

@@ -9,7 +9,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import TracebackType
@@ -116,11 +116,16 @@ class Node:
         from node.film.filming import Filming
 
         machine = partial(_machine, cast(Compiling, self.config.engines.compile))
-        judge = judge_of(options, self.library, machine)
-        drawing = drawing_of(options, self.library, machine, self.tell)
-        tracker = tracker_at(EngineHome(self.config.models))
-        limit_threads()  # OpenCV is loaded by now; who decodes and encodes has threads of its own
-        return Filming(options, tracker, drawing, self.config.jobs, judge)
+        with ExitStack() as made:
+            tracker = made.enter_context(closing(tracker_at(EngineHome(self.config.models))))
+            judge = judge_of(options, self.library, machine)
+            if judge is not None:
+                made.callback(judge.close)
+            drawing = made.enter_context(closing(drawing_of(options, self.library, machine, self.tell)))
+            limit_threads()  # OpenCV is loaded by now; who decodes and encodes has threads of its own
+            filming = Filming(options, tracker, drawing, self.config.jobs, judge)
+            made.pop_all()  # it closes them from now on
+            return filming
 
 
 def build(config: Config, tell: Callable[[str], None] | None = None, *, own: bool = True) -> Node:

@@ -26,7 +26,7 @@ from ml.voice.codec.transfer import pack, unpack
 from ml.voice.training import HELD_OUT, Split, split
 from node.codebooks import Heard, Kept, load, save
 from node.errors import BadRequest, NotFound
-from node.files import write_bytes
+from node.files import same_file, write_bytes
 from node.frames import FrameShelf
 
 SUFFIX = ".bmc"
@@ -225,5 +225,5 @@ def _facts(source: Path, target: Path, data: bytes, **more: Any) -> CodedFacts: 
 
 
 def _keep_source(source: Path, target: Path) -> None:
-    if target.exists() and source.exists() and target.samefile(source):
+    if same_file(target, source):
         raise BadRequest("The result would overwrite the input.", "Give the result another name.")

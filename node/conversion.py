@@ -27,6 +27,7 @@ from ml.types import SAMPLE_RATE, Audio, Samples
 from ml.voice.profile import VoiceProfile
 from node.dubbing import Progress
 from node.errors import BadRequest
+from node.files import same_file
 from node.listening import speech_of
 from node.marking import MarkedWriter, converted
 from node.voices import VoiceShelf
@@ -39,6 +40,8 @@ LONGEST_PIECE = 12.0
 """Seconds of speech that are converted at a time."""
 SHORTEST_PIECE = 1.0
 """Seconds; a shorter piece has silence put around it, for engines that hear nothing shorter."""
+QUIET = 0.01
+"""Of a piece's loudest sample: what is below, at its ends, may be the silence that was put around it (-40 dB)."""
 JUDGED_SECONDS = 30.0
 """Speech that likeness is measured on."""
 SAME_VOICE, SLACK = 0.85, 0.05
@@ -120,8 +123,9 @@ def convert(
     A piece that the engine fails at is silent, and told. Raises NotFound for an unknown voice, Unavailable with the
     way to get an engine, BadRequest, BadAudio, EngineFailed when no piece could be converted, CannotWrite.
     """
-    if target.exists() and source.exists() and target.samefile(source):
-        raise BadRequest("The result would overwrite the recording.", "Give the result another name.")
+    for given in (source, *options.like):
+        if same_file(target, given):
+            raise BadRequest(f"The result would overwrite the recording {given}.", "Give the result another name.")
     profile = voices.get(options.voice)
     length = probe(source).seconds
     pick = registry.pick(Wish("conversion"), options.engine)
@@ -143,7 +147,7 @@ def convert(
             _rest(writer, event.start - at)
             heard.pieces += 1
             try:
-                made = converter.convert(_long_enough(event.audio), reference.audio).samples
+                made = _converted(event.audio, converter, reference.audio)
             except OutOfMemory:
                 raise
             except (BadAudio, EngineFailed) as error:
@@ -200,9 +204,22 @@ def _rest(writer: MarkedWriter, seconds: float) -> None:
         left -= SAMPLE_RATE
 
 
-def _long_enough(audio: Audio) -> Audio:
-    short = round(SHORTEST_PIECE * SAMPLE_RATE) - len(audio.samples)
-    return audio if short <= 0 else replace(audio, samples=np.pad(audio.samples, (short // 2, short - short // 2)))
+def _converted(piece: Audio, converter: VoiceConverter, reference: Audio) -> Samples:
+    """A piece in another voice. A short one gets silence around it, which the result is rid of again.
+
+    Of the result no more than the share of that silence is cut off, and nothing that sounds: an engine may shorten
+    silence. Raises what the engine raises.
+    """
+    short = max(0, round(SHORTEST_PIECE * SAMPLE_RATE) - len(piece.samples))
+    around = (short // 2, short - short // 2)
+    padded = replace(piece, samples=np.pad(piece.samples, around))
+    made = converter.convert(padded, reference).samples
+    level = np.abs(made)
+    loud = np.flatnonzero(level > QUIET * level.max(initial=0.0))
+    if not short or not len(loud):
+        return made
+    before, after = (round(length * len(made) / len(padded.samples)) for length in around)
+    return made[min(before, int(loud[0])) : max(len(made) - after, int(loud[-1]) + 1)]
 
 
 def _reference(options: ConvertOptions, voices: VoiceShelf, network: SileroNetwork) -> Reference:

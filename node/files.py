@@ -74,6 +74,26 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def identity(path: Path) -> tuple[int, int] | Path:
+    """What all names of one file have in common: links lead to what they name, and a file may yet have to be made."""
+    try:
+        state = path.stat()
+    except OSError:
+        return path.resolve()
+    return state.st_dev, state.st_ino
+
+
+def same_file(one: Path, other: Path) -> bool:
+    """Whether two names are of one file, which may yet have to be made."""
+    return identity(one) == identity(other)
+
+
+def version_of(path: Path) -> str:
+    """A file as it is now: its place, its size and when it was last changed. Raises OSError."""
+    state = path.stat()
+    return f"{path.resolve()} {state.st_size} {state.st_mtime_ns}"
+
+
 def find_inputs(given: Sequence[Path], made_by_us: Iterable[str] = ()) -> list[Path]:
     """Files as they are, folders as the recordings inside them (one level), sorted; no file twice.
 

@@ -113,13 +113,21 @@ class ResultStore:
     def prune(self) -> int:
         """Forget what unfinished jobs left more than `KEPT_DAYS` ago, files and folders of films; gives how many."""
         horizon = time.time() - KEPT_DAYS * 86_400
-        stale = [path for path in self._folder.glob("*") if path.stat().st_mtime < horizon]
-        for path in stale:
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
-        return len(stale)
+        return sum(_forgotten(path, horizon) for path in list(self._folder.glob("*")))
+
+
+def _forgotten(path: Path, horizon: float) -> bool:
+    """Remove what was last changed before `horizon`; False where it stays, or another process was quicker."""
+    try:
+        if path.stat().st_mtime >= horizon:
+            return False
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 class Remembering:

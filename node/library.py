@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ml.device import Hardware, Placement, placements
+from ml.device import Hardware, Placement, least, placements
 from ml.engines.checkpoints import KINDS, pair_of, specs
 from ml.engines.entries import Fault, conditions, fault_of, unusable
 from ml.engines.isolated import isolate
@@ -27,69 +28,17 @@ from ml.models.catalogue import Catalogue
 from ml.models.entry import FolderSource, HubSource, ModelEntry
 from ml.models.fetch import USUAL, FetchOptions, NoRoom, NotHere, Progress, fetch, look_ahead, plan, quiet
 from ml.models.hub import Unreachable
-from ml.models.store import ModelStore, State
+from ml.models.store import ModelStore
 from node.catalogues import catalogue_of
 from node.config import Config
 from node.errors import BadConfig, BadRequest
+from node.model_lines import ModelLine, PlannedModel, Removed
+
+ENGINES_ARE = "Name models that have an engine: node models list"
+"""What to do about a name that is no engine of a fetched model."""
 
 PROCESS = 4_000_000_000
 """Bytes that a process may take beside its model: the libraries, an accelerator's too, and what it computes with."""
-
-
-class ModelLine(msgspec.Struct, frozen=True):
-    """What a list says of a model. `bytes` is what it takes on the disk, or shall take; None where it is not known."""
-
-    name: str
-    task: str
-    licence: str
-    use: str
-    state: State
-    bytes: int | None
-    languages: tuple[str, ...]
-    sets: tuple[str, ...]
-    source: str
-    summary: str
-    used_by: tuple[str, ...] = ()
-    at_least: int = 0
-    """Bytes of the files whose size is known, where it is not known of all."""
-    lacks: tuple[str, ...] = ()
-    """Its parts that are not here; without them it does not run."""
-    weights: int = 0
-    """Bytes that its numbers take in the largest dtype told: about what is fetched, where no sizes are known. 0: not
-    told."""
-    fault: str = ""
-    """What of its entry keeps it from being used."""
-    begun: int = 0
-    """Bytes of an unfinished fetch."""
-    compared: int = 0
-    """Files that have a size or a hash to be compared with."""
-
-
-class PlannedModel(msgspec.Struct, frozen=True):
-    """What a fetch would bring; `files` are (path, bytes). `bytes` is None where only the hub knows, `trouble` is why
-    it would not be fetched."""
-
-    name: str
-    licence: str
-    use: str
-    state: State
-    files: tuple[tuple[str, int], ...]
-    bytes: int | None
-    accepted: bool
-    trouble: str = ""
-    terms: str = ""
-    weights: int = 0
-    """As in `ModelLine`."""
-    kept: int | None = None
-    """Bytes that stay on the disk, where that is known: of a wheel, less or more than is fetched."""
-
-
-class Removed(msgspec.Struct, frozen=True):
-    """What became of a model that was to go: the bytes freed, and why it is not gone or was not there."""
-
-    name: str
-    freed: int
-    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -224,14 +173,8 @@ class Library:
         """
 
         def place(entry: ModelEntry) -> Placement:
-            found = placements(entry.memory, hardware())
-            if not found:
-                least = min(entry.memory.values()) / 1e9
-                raise EngineFailed(
-                    f"The {entry.name} model needs {least:.1f} GB, and there are not so many free.",
-                    "Close other programs, or choose a smaller one: node models list",
-                )
-            return found[0]
+            remedy = "Close other programs, or choose a smaller one: node models list"
+            return place_of(f"The {entry.name} model", entry.memory, hardware(), remedy)
 
         made = specs(
             self.catalogue.model,
@@ -240,14 +183,16 @@ class Library:
             place,
         )
         made = self._conditioned(made)
-        if strange := sorted(set(self.isolated) - {spec.name for spec in made}):
-            raise BadConfig(
-                f"engines.isolation: {strange[0]!r} is no engine of a fetched model.",
-                "Name models that have an engine: node models list",
-            )
+        if strange := sorted(set(self.isolated) - set(self.runnable())):
+            raise BadConfig(f"engines.isolation: {strange[0]!r} is no engine of a fetched model.", ENGINES_ARE)
         programs = {entry.name for entry in self.catalogue.model if entry.runs_code}
         apart = {*self.isolated, *programs}
         return tuple(self._apart(spec, place, tell) if spec.name in apart else spec for spec in made)
+
+    def runnable(self) -> tuple[str, ...]:
+        """The names of the models that an engine here runs, or would run if their entries were right."""
+        mended = {spec.name for spec in self._conditioned(())}
+        return tuple(entry.name for entry in self.catalogue.model if entry.engine in KINDS or entry.name in mended)
 
     def _conditioned(self, made: Sequence[EngineSpec]) -> tuple[EngineSpec, ...]:
         """The engines with what they need beside their files: whole, no program, allowed, and rightly described."""
@@ -264,11 +209,21 @@ class Library:
 
     def _fault(self, entry: ModelEntry) -> Fault | None:
         """What is wrong with an entry; what is only a part of others needs no engine."""
-        if any(entry.name in other.parts.values() for other in self.catalogue.model):
+        if entry.name in self._parts:
             return None
         if entry.engine in BROUGHT:
             return BROUGHT[entry.engine].fault(entry)
-        return fault_of(entry, {*BROUGHT, *(one.engine for one in Catalogue.load().model)})
+        return fault_of(entry, self._others)
+
+    @cached_property
+    def _parts(self) -> frozenset[str]:
+        """The names of the models that others have as their parts."""
+        return frozenset(part for entry in self.catalogue.model for part in entry.parts.values())
+
+    @cached_property
+    def _others(self) -> frozenset[str]:
+        """What our catalogue says of what no engine here runs by itself."""
+        return frozenset((*BROUGHT, *(entry.engine for entry in Catalogue.load().model)))
 
     def _apart(
         self, spec: EngineSpec, place: Callable[[ModelEntry], Placement], tell: Callable[[str], None]
@@ -382,6 +337,17 @@ def library_of(config: Config, *, own: bool = True) -> Library:
     )
     isolated = config.engines.isolation if own else ()
     return Library(ModelStore(config.models, catalogue), named, isolated)
+
+
+def place_of(what: str, memory: Mapping[str, int], machine: Hardware, remedy: str) -> Placement:
+    """Where something shall compute that takes these bytes by dtype. Raises EngineFailed where there is no room."""
+    found = placements(memory, machine)
+    if not found:
+        smallest = least(memory, machine)
+        if smallest is None:
+            raise EngineFailed(f"{what} computes only in {' or '.join(memory)}, and nothing here does.", remedy)
+        raise EngineFailed(f"{what} needs {smallest[1] / 1e9:.1f} GB, and there are not so many free.", remedy)
+    return found[0]
 
 
 def _spoken(entry: ModelEntry) -> set[str]:

@@ -20,6 +20,7 @@ from ml.types import SAMPLE_RATE
 from ml.voice.genesis import genesis
 from ml.voice.measures import mse, rmse_db, score
 from node.errors import BadRequest
+from node.files import same_file
 from node.learned import Learned
 
 LONGEST = 120.0
@@ -92,7 +93,7 @@ def reconstruct(source: Path, target: Path, name: str, learned: Learned, by: Sou
     guesses the phases that no log-mel spectrum has. Raises BadAudio, also for more than two minutes, BadRequest,
     CannotWrite, EngineFailed.
     """
-    if target.exists() and source.exists() and target.samefile(source):
+    if same_file(target, source):
         raise BadRequest("The result would overwrite the recording.", "Give the result another name.")
     samples = read(source, LONGEST).samples
     spoken = log_mel(samples)

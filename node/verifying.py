@@ -13,7 +13,8 @@ import msgspec
 from ml.errors import Unavailable
 from ml.models.entry import FolderSource, ModelEntry
 from ml.models.programs import refuse_programs
-from node.library import Library, ModelLine
+from node.library import Library
+from node.model_lines import ModelLine
 
 FileState = Literal["whole", "well-formed", "unknown", "missing", "changed", "malformed"]
 """`whole`: of the hash that was published, or of the size where no hash is known. Where neither is known:
@@ -46,8 +47,7 @@ def verify(library: Library, names: Sequence[str] = ()) -> tuple[VerifiedModel, 
 
 
 def _verified(library: Library, entry: ModelEntry) -> VerifiedModel:
-    store, source = library.store, entry.source
-    remedy = source.remedy if isinstance(source, FolderSource) else f"node models pull {entry.name}"
+    store, remedy = library.store, entry.remedy
     place = store.place(entry)
     if place is None or store.state(entry.name) == "missing":
         return _told(library, entry, (), "It is not here.", remedy)

@@ -29,6 +29,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 ROOT = Path(__file__).resolve().parent.parent
 
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
+"""A folder in memory, on systems that have one there."""
+
 USER_MODELS = Path(
     os.environ.get("BABELMESH_MODELS") or Path(platformdirs.user_cache_dir("babelmesh", appauthor=False)) / "models"
 )
@@ -69,11 +72,10 @@ def models_dir() -> Path:
 @pytest.fixture
 def memory_folder(tmp_path: Path) -> Iterator[Path]:
     """A folder in memory where there is one: simulated nodes sync thousands of files, and no disk is tested there."""
-    memory = Path("/dev/shm")  # noqa: S108
-    if not memory.is_dir():
+    if not SHARED_MEMORY.is_dir():
         yield tmp_path
         return
-    made = Path(tempfile.mkdtemp(dir=memory, prefix="babelmesh-test-"))
+    made = Path(tempfile.mkdtemp(dir=SHARED_MEMORY, prefix="babelmesh-test-"))
     yield made
     shutil.rmtree(made)
 

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ml.engines.protocols import AsrOptions, Capabilities, Embedding, Engine, EngineHome, EngineSpec, Need, Task
 from ml.engines.registry import Registry
 from ml.errors import BadAudio, EngineFailed, UnsupportedLanguage
+from ml.federated.method import Scene
 from ml.federated.simulation.chance import Many
 from ml.federated.simulation.parcel import Parcel
 from ml.federated.simulation.parcel import pack as pack_turn
@@ -1121,6 +1122,15 @@ class Averaging:
 
     def personal(self, state: Any) -> np.ndarray:
         return state["own"]
+
+
+class Shouting:
+    """An attack: infinity."""
+
+    name = "shouting"
+
+    def forge(self, scene: Scene) -> np.ndarray:
+        return np.full_like(scene.own, np.inf)
 
 
 class Shuffled:

@@ -1,7 +1,7 @@
-"""The rules of the house: each reads one module of the product and yields what breaks it.
+"""The rules of the house: each reads one module and yields what breaks it.
 
-`RULES` gives each rule the bad modules that it must catch and the good ones that it must leave alone. What runs them
-is `test_architecture.py`.
+`RULES` are about the product, `TEST_RULES` about its tests. They give each rule the bad modules that it must catch and
+the good ones that it must leave alone. What runs them is `test_architecture.py`.
 """
 
 from __future__ import annotations
@@ -49,6 +49,13 @@ WITHOUT_MIRROR = {
     "cli/errors.py": "the errors of all rooms share tests/test_errors.py",
 }
 """Modules without a test file of their own, and why. `__init__.py` holds a docstring and has none either."""
+
+CLOSED_TO_TESTS = {
+    "tests/ml/": ("p2p", "node", "cli"),
+    "tests/p2p/": ("ml", "node", "cli"),
+    "tests/node/": ("cli",),
+}
+"""Which rooms the tests of a room know as little as the room does; `tests/fakes.py` has fakes for all of them."""
 
 SUPERVISORS = {
     "cli/app.py": "the door turns every error into a sentence and an exit code",
@@ -206,7 +213,57 @@ def has_its_mirror_test(module: Module, root: Path = ROOT) -> Iterator[str]:
         yield f"has an empty test file: {mirror.relative_to(root)}"
 
 
+def borrows_from_no_test(module: Module) -> Iterator[str]:
+    lines: dict[int, str] = {}
+    for name, line in module.imports():
+        if name.startswith("tests.") and any(part.startswith("test_") for part in name.split(".")):
+            lines.setdefault(line, name)
+    for line, name in lines.items():
+        yield f"line {line} imports {name}: what two tests share has a module beside them"
+
+
+def tests_only_what_its_room_knows(module: Module) -> Iterator[str]:
+    closed = next((rooms for room, rooms in CLOSED_TO_TESTS.items() if module.path.startswith(room)), ())
+    lines: dict[int, str] = {}
+    for name, line in module.imports():
+        if name.removeprefix("tests.").split(".")[0] in closed:
+            lines.setdefault(line, name)
+    for line, name in lines.items():
+        yield f"line {line} imports {name}: a test that needs it belongs to that room"
+
+
 Rule = Callable[[Module], Iterator[str]]
+
+TEST_RULES: dict[Rule, tuple[list[Module], list[Module]]] = {
+    borrows_from_no_test: (
+        [
+            Module("tests/node/test_b.py", "from tests.node.test_a import one\n"),
+            Module("tests/e2e/test_b.py", "from tests.e2e import test_a\n"),
+            Module("tests/ml/shared.py", "import tests.ml.test_a\n"),
+            Module("benchmarks/b.py", "def f():\n    from tests.ml.test_a import one\n"),
+        ],
+        [
+            Module("tests/node/test_b.py", "from tests.node.a import one\nfrom tests.conftest import ROOT\n"),
+            Module("tests/test_b.py", "from tests.testing import tester\n"),
+        ],
+    ),
+    tests_only_what_its_room_knows: (
+        [
+            Module("tests/ml/lips/test_a.py", "from node.film import filming\n"),
+            Module("tests/ml/a.py", "import node\n"),
+            Module("tests/p2p/test_a.py", "def f():\n    from tests.node.swarm import Swarm\n"),
+            Module("tests/p2p/test_a.py", "import ml\n"),
+            Module("tests/node/test_a.py", "from cli import app\n"),
+        ],
+        [
+            Module("tests/ml/test_a.py", "import ml.types, nodes\nfrom tests.fakes import tone\n"),
+            Module("tests/node/test_a.py", "import ml, node, p2p\nfrom tests.ml.lips.streams import Watcher\n"),
+            Module("tests/cli/test_a.py", "import node\n"),
+            Module("tests/e2e/test_a.py", "import cli, node\n"),
+        ],
+    ),
+}
+
 
 RULES: dict[Rule, tuple[list[Module], list[Module]]] = {
     says_what_it_is: (

@@ -13,7 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.house_rules import ROOMS, ROOT, RULES, SUPERVISORS, WITHOUT_MIRROR, Module, Rule, has_its_mirror_test
+from tests.house_rules import (
+    ROOMS,
+    ROOT,
+    RULES,
+    SUPERVISORS,
+    TEST_RULES,
+    WITHOUT_MIRROR,
+    Module,
+    Rule,
+    has_its_mirror_test,
+)
 
 AT_THE_ROOT = {
     *(".ci", ".github", ".gitignore", ".gitattributes"),
@@ -24,24 +34,40 @@ AT_THE_ROOT = {
 
 STAYS_OUT_OF_THE_DOOR = ("torch", "libp2p", "trio", "onnxruntime", "transformers", "pocketsphinx", "scipy", "av")
 
-CASES_TO_CATCH = [(rule, bad) for rule, (bads, _) in RULES.items() for bad in bads]
-CASES_TO_LEAVE = [(rule, good) for rule, (_, goods) in RULES.items() for good in goods]
+CASES_TO_CATCH = [(rule, bad) for rule, (bads, _) in (RULES | TEST_RULES).items() for bad in bads]
+CASES_TO_LEAVE = [(rule, good) for rule, (_, goods) in (RULES | TEST_RULES).items() for good in goods]
 
 
 def name_of(value: object) -> str:
     return getattr(value, "__name__", None) or repr(getattr(value, "text", value))[:40]
 
 
+def modules_of(*folders: str) -> list[Module]:
+    paths = sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    return [Module(path.relative_to(ROOT).as_posix(), path.read_text()) for path in paths]
+
+
 @pytest.fixture(scope="session")
 def product() -> list[Module]:
-    paths = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
-    return [Module(path.relative_to(ROOT).as_posix(), path.read_text()) for path in paths]
+    return modules_of(*ROOMS)
+
+
+@pytest.fixture(scope="session")
+def beside_the_product() -> list[Module]:
+    return modules_of("tests", "benchmarks", "scripts")
 
 
 @pytest.mark.parametrize("rule", RULES, ids=name_of)
 def test_the_product_keeps_the_rule(rule: Rule, product: list[Module]) -> None:
     assert len(product) > len(ROOMS)
     broken = [f"{module.path} {what}" for module in product for what in rule(module)]
+    assert not broken, "\n".join(broken)
+
+
+@pytest.mark.parametrize("rule", TEST_RULES, ids=name_of)
+def test_the_tests_keep_the_rule(rule: Rule, beside_the_product: list[Module]) -> None:
+    assert len(beside_the_product) > len(ROOMS)
+    broken = [f"{module.path} {what}" for module in beside_the_product for what in rule(module)]
     assert not broken, "\n".join(broken)
 
 

@@ -44,3 +44,18 @@ def test_every_room_has_one_root_and_draws_its_tree(module: ModuleType) -> None:
     assert all(issubclass(kind, root) for kind in own)
     drawn = [line.strip(" +-|").split()[0] for line in module.__doc__.split("\n\n")[1].splitlines()]
     assert sorted(drawn) == sorted(kind.__name__ for kind in own)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ValueError("one"), "one"),
+        (ValueError("\n one \ntwo"), "one "),
+        (RuntimeError(), "RuntimeError"),
+        (RuntimeError(" \n"), "RuntimeError"),
+        (ValueError("x" * 300), "x" * 200),
+    ],
+)
+def test_of_another_programs_error_the_first_line_is_told(error: Exception, told: str) -> None:
+    assert ml.errors.first_line(error) == told
+    assert ml.errors.first_line(error, 3) == told[:3]

@@ -15,12 +15,8 @@ from dataclasses import dataclass
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """IPTC's name for media that a trained model made."""
 
-_BEGINNING = "synthetic speech: translated from "
+_SPEECH = "synthetic speech: "
 _LIPS = "synthetic lips, where a face was seen: made to say another sound by Babelmesh "
-_SENTENCE = re.compile(
-    r"synthetic speech: translated from (\S+) to (\S+) by Babelmesh (\S+) on (\d{4}-\d\d-\d\d)"
-    r"(?:; source sha256:([0-9a-f]{64}))?(?:; watermark job (\d+))?"
-)
 _TEXT = {
     "source": r"[A-Za-z0-9-]+",
     "target": r"[A-Za-z0-9-]+",
@@ -55,7 +51,7 @@ class Provenance:
 
 def provenance(made: Provenance) -> dict[str, str]:
     """Container tags that say how a file was made, for any container's metadata."""
-    comment = f"{_BEGINNING}{made.source} to {made.target} by Babelmesh {made.version} on {made.date}"
+    comment = f"{_SPEECH}translated from {made.source} to {made.target} by Babelmesh {made.version} on {made.date}"
     if made.sha256:
         comment += f"; source sha256:{made.sha256}"
     if made.job is not None:
@@ -70,30 +66,18 @@ def provenance(made: Provenance) -> dict[str, str]:
 def lips_provenance(version: str, date: str, heard: str = "") -> dict[str, str]:
     """Container tags of a video whose lips were changed, and whose sound nobody here made. `heard` is the comment of
     the sound's own file; what that says of synthetic speech is kept."""
-    comment = f"{_LIPS}{version} on {date}"
-    if heard.startswith(_BEGINNING):
-        comment += "\n" + heard.split("\n", 1)[0]
-    return {"comment": comment, "software": f"Babelmesh {version}", "digital_source_type": SOURCE_TYPE}
+    lines = [f"{_LIPS}{version} on {date}", *(line for line in heard.split("\n") if line.startswith(_SPEECH))]
+    return {"comment": "\n".join(lines), "software": f"Babelmesh {version}", "digital_source_type": SOURCE_TYPE}
 
 
 def combined(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
-    """The tags of an original with those of provenance over them; an own comment is kept behind the new one."""
+    """The tags of an original with those of provenance over them. Its comment is kept behind the new one, but for lines
+    that are said anew: of synthetic speech, and, where lips were changed, of lips."""
     result = {name: text for name, text in old.items() if name.lower() not in new}
     result.update(new)
     own = next((text for name, text in old.items() if name.lower() == "comment"), "")
-    if own and "comment" in new and not own.startswith((_BEGINNING, _LIPS)):
-        result["comment"] = f"{new['comment']}\n{own}"
+    if "comment" in new:
+        told = (_SPEECH, _LIPS) if new["comment"].startswith(_LIPS) else (_SPEECH,)
+        kept = [line for line in own.split("\n") if not line.startswith(told)]
+        result["comment"] = "\n".join([new["comment"], *kept]) if any(kept) else new["comment"]
     return result
-
-
-def read_provenance(tags: Mapping[str, str]) -> Provenance | None:
-    """What `tags` say, whatever the case of their names, or nothing."""
-    comment = next((text for name, text in tags.items() if name.lower() == "comment"), "")
-    said = _SENTENCE.match(comment)
-    if said is None:
-        return None
-    source, target, version, date, sha256, job = said.groups()
-    try:
-        return Provenance(source, target, version, date, sha256 or "", int(job) if job else None)
-    except ValueError:
-        return None

@@ -7,13 +7,14 @@ from pathlib import Path
 import av
 import av.error
 
+from ml.audio.decode import CONTAINERS
 from ml.errors import BadAudio
 
 
 def comment_of(path: Path) -> str:
     """The comment of a file, "" where it has none. Raises BadAudio for what is no file of media."""
     try:
-        with av.open(path) as file:
+        with av.open(path, options={"format_whitelist": CONTAINERS}) as file:
             tags = dict(file.metadata)
             for stream in file.streams:  # Ogg keeps them with the stream
                 tags = {**stream.metadata, **tags}

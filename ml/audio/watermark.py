@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from ml.audio.markcode import Mark, encode
-from ml.audio.markgrid import BANDS, EDGES, FRAMES, HOLD, HOP_SECONDS, PILOT, PUBLIC_KEY, SPACING, grid
+from ml.audio.markgrid import BANDS, EDGES, FRAMES, HOLD, HOP_SECONDS, PILOT, SPACING, grid
 from ml.audio.masking import critical_starts, noise_to_tone
 from ml.types import Audio, Samples
 
@@ -31,7 +31,7 @@ class Watermarker:
     What comes out does not depend on how what goes in is cut. Digital silence stays as it is.
     """
 
-    def __init__(self, rate: int, mark: Mark, key: bytes = PUBLIC_KEY) -> None:
+    def __init__(self, rate: int, mark: Mark) -> None:
         """`rate` in Hz is that of the samples, at least 8000. Raises ValueError."""
         if rate < LOWEST_RATE:
             raise ValueError(f"sound of {rate} Hz is too narrow for the watermark: at least {LOWEST_RATE} Hz")
@@ -41,7 +41,7 @@ class Watermarker:
         self._short = np.sin(np.pi * (np.arange(self._hop) + 0.5) / self._hop) ** 2
         self._share = float((self._short**2).sum() / (self._window**2).sum())
         self._starts = critical_starts(rate / length, self._hop + 1)
-        self._signs = _signs(mark, key)
+        self._signs = _signs(mark)
         self._band_of, self._critical_of = _places(rate, self._hop, self._starts)
         self._frame = 0
         self._waiting = np.zeros(self._hop)  # the sound from the next frame's beginning on
@@ -109,15 +109,15 @@ class Watermarker:
         return hidden
 
 
-def watermark(audio: Audio, mark: Mark, key: bytes = PUBLIC_KEY) -> Audio:
+def watermark(audio: Audio, mark: Mark) -> Audio:
     """All of `audio` with `mark` in it, of the same length and rate. Raises ValueError below 8000 Hz."""
-    writer = Watermarker(audio.rate, mark, key)
+    writer = Watermarker(audio.rate, mark)
     return Audio(np.concatenate([writer.process(audio.samples), writer.flush()]), audio.rate)
 
 
-def _signs(mark: Mark, key: bytes) -> np.ndarray:
+def _signs(mark: Mark) -> np.ndarray:
     """What each cell does first, +1 louder or -1 softer `[32, 52]`."""
-    plan = grid(key)
+    plan = grid()
     bits = 2.0 * encode(mark) - 1
     return plan.signs * np.where(plan.carries == PILOT, 1.0, bits[plan.carries])
 

@@ -88,14 +88,13 @@ class Detection:
 class WatermarkSearch:
     """Finds the watermark of one key. Built once, used for any number of recordings."""
 
-    def __init__(self, key: bytes = PUBLIC_KEY, speeds: tuple[float, ...] = SPEEDS) -> None:
-        """`speeds` are the speeds that are tried."""
+    def __init__(self, key: bytes = PUBLIC_KEY) -> None:
+        """The key is the one that the mark was made with."""
         plan = grid(key)
         pilot = plan.carries == PILOT
         turns = [np.roll(np.where(pilot, plan.signs, 0), turn, axis=0) for turn in range(SLOTS)]
         self._pilots = np.stack(turns).reshape(SLOTS, -1)
         self._signs, self._carries, self._pilot = plan.signs, plan.carries, pilot
-        self._speeds = speeds
 
     def detect(self, audio: Audio, false_alarms: float = FALSE_ALARMS) -> Detection:
         """Look for the mark in all of `audio`, mono at any rate. `found` if `chance` is at most `false_alarms`."""
@@ -105,7 +104,7 @@ class WatermarkSearch:
         sightings = list(self._sightings(np.asarray(samples, np.float32)))
         if not sightings:
             return Detection(False, 0.0, 1.0, None)
-        tries = len(sightings) * len(self._speeds) * _PERIOD
+        tries = len(sightings) * len(SPEEDS) * _PERIOD
         best = min(sightings, key=lambda one: (one.chance(tries), -one.pilot))
         chance = best.chance(tries)
         if chance > false_alarms:
@@ -144,7 +143,7 @@ class WatermarkSearch:
         if not gathered.any():
             return None
         best: tuple[float, float, Matrix, int, int] | None = None
-        for speed in self._speeds:
+        for speed in SPEEDS:
             folded = _folded(_contrasts(*_levels(gathered, speed)))
             by_phase = folded.reshape(SLOTS, _SLOT, BANDS).transpose(0, 2, 1).reshape(SLOTS * BANDS, _SLOT)
             norm = np.sqrt((self._pilots**2) @ (by_phase**2))

@@ -7,7 +7,7 @@ encodes. This module knows nothing of what the sound is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -35,17 +35,50 @@ class _Format:
     """The rates that the codec takes; empty for any."""
 
 
-_MPEG_RATES = (16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+MPEG_RATES = (16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+"""Hz that MP3 and AAC are written at."""
 _OPUS = _Format("ogg", "libopus", "flt", 48_000, (8_000, 12_000, 16_000, 24_000, 48_000))
 FORMATS = {
     ".wav": _Format("wav", "pcm_s16le", "s16", None),
     ".flac": _Format("flac", "flac", "s16", None),
-    ".mp3": _Format("mp3", "libmp3lame", "fltp", 64_000, _MPEG_RATES),
+    ".mp3": _Format("mp3", "libmp3lame", "fltp", 64_000, MPEG_RATES),
     ".opus": _OPUS,
     ".ogg": _OPUS,
-    ".m4a": _Format("ipod", "aac", "fltp", 64_000, _MPEG_RATES),
+    ".m4a": _Format("ipod", "aac", "fltp", 64_000, MPEG_RATES),
 }
 """What is written for each extension: 16-bit samples, or a bit rate at which speech has no audible loss."""
+
+
+class Fitted:
+    """Makes samples into what a codec takes, piece by piece: at a rate it has, and within full scale.
+
+    `rate` is that rate; `clipped` counts the samples that lay beyond full scale and were bent.
+    """
+
+    def __init__(self, rate: int, rates: Sequence[int] = ()) -> None:
+        """`rate` is that of the samples; of the `rates` of the codec, none for any, it gets the same or the next
+        higher, or the highest."""
+        self.rate = min((each for each in rates or (rate,) if each >= rate), default=max(rates, default=rate))
+        self.clipped = 0
+        different = self.rate != rate
+        self._resampler = soxr.ResampleStream(rate, self.rate, 1, "float32") if different else None
+
+    def feed(self, samples: Samples) -> Samples:
+        """What is ready `[M]` after samples `[N]`. Raises ValueError for samples that are not numbers."""
+        samples = np.asarray(samples, np.float32)
+        if not np.isfinite(samples).all():
+            raise ValueError("samples to write must be finite")
+        return self._bent(samples if self._resampler is None else self._resampler.resample_chunk(samples))
+
+    def rest(self) -> Samples:
+        """What is left; nothing can be fed after."""
+        last = np.zeros(0, np.float32)
+        return last if self._resampler is None else self._bent(self._resampler.resample_chunk(last, last=True))
+
+    def _bent(self, samples: Samples) -> Samples:
+        bent, clipped = soft_clip(samples)
+        self.clipped += clipped
+        return bent
 
 
 class AudioWriter(Draft):
@@ -62,22 +95,18 @@ class AudioWriter(Draft):
         """
         self.path = Path(path)
         self.rate = rate
-        self.clipped = 0
         self._count = 0
         form = FORMATS.get(self.path.suffix.lower())
         if form is None:
             kind = f"{self.path.suffix!r} files are" if self.path.suffix else "a file without an extension is"
             raise CannotWrite(f"{self.path.name}: {kind} not written here.", f"End the name in {', '.join(FORMATS)}.")
-        rates = form.rates or (rate,)
-        self._target_rate = min((r for r in rates if r >= rate), default=max(rates))
-        different = self._target_rate != rate
-        self._resampler = soxr.ResampleStream(rate, self._target_rate, 1, "float32") if different else None
+        self._fitted = Fitted(rate, form.rates)
         self._encoded = 0
         self._closed = False
         self._sink = AtomicFile(self.path)
         try:
             self._container = av.open(self._sink, mode="w", format=form.muxer, options={"fflags": "+bitexact"})
-            stream = self._container.add_stream(form.codec, rate=self._target_rate, layout="mono")
+            stream = self._container.add_stream(form.codec, rate=self._fitted.rate, layout="mono")
             self._stream = cast(av.AudioStream, stream)
             self._stream.codec_context.format = form.sample_format
             self._container.metadata.update(tags or {})
@@ -92,15 +121,18 @@ class AudioWriter(Draft):
         """Length of what was given to `write`."""
         return self._count / self.rate
 
+    @property
+    def clipped(self) -> int:
+        """How many samples lay beyond full scale and were bent."""
+        return self._fitted.clipped
+
     def write(self, samples: Samples) -> None:
         """Append samples `[N]`. Raises CannotWrite (full disk); ValueError for samples that are not numbers."""
         if self._closed:
             raise ValueError(f"{self.path} is closed")
-        samples = np.asarray(samples, np.float32)
-        if not np.isfinite(samples).all():
-            raise ValueError("samples to write must be finite")
+        fitted = self._fitted.feed(samples)
         self._count += len(samples)
-        self._encode(samples if self._resampler is None else self._resampler.resample_chunk(samples))
+        self._encode(fitted)
 
     def close(self) -> None:
         """Finish the file and give it its name. Raises CannotWrite; a second call does nothing."""
@@ -111,8 +143,7 @@ class AudioWriter(Draft):
             raise CannotWrite(f"There is no sound to write to {self.path}.", "Check that the input has speech in it.")
         self._closed = True
         try:
-            if self._resampler is not None:
-                self._encode(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+            self._encode(self._fitted.rest())
             with telling(self.path):
                 self._container.mux(self._stream.encode(None))
                 self._container.close()
@@ -130,10 +161,8 @@ class AudioWriter(Draft):
     def _encode(self, samples: Samples) -> None:
         if not len(samples):
             return
-        bent, clipped = soft_clip(samples)
-        self.clipped += clipped
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(bent[None]), format="flt", layout="mono")
-        frame.sample_rate, frame.pts = self._target_rate, self._encoded
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[None]), format="flt", layout="mono")
+        frame.sample_rate, frame.pts = self._fitted.rate, self._encoded
         self._encoded += len(samples)
         with telling(self.path):
             self._container.mux(self._stream.encode(frame))

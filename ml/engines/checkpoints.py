@@ -117,11 +117,7 @@ def specs(
 
 def unfetched(spec: EngineSpec, home: EngineHome) -> bool:
     """Whether the engine would run a model of the catalogue that is not here: nothing to mend, only to fetch."""
-    return any(need.name == _need(spec.name) for need in spec.missing(home))
-
-
-def _need(name: str) -> str:
-    return f"the model {name}"
+    return any(need.model for need in spec.missing(home))
 
 
 def pair_of(text: str) -> tuple[str, str]:
@@ -142,12 +138,13 @@ def _spec(
         Need(name, "python", lambda home, name=name: find_spec(name) is not None, remedy)  # type: ignore[misc]
         for name, remedy in kind.packages
     )
-    model = Need(_need(entry.name), "model", partial(present, entry), f"node models pull {entry.name}")
+    here, remedy = partial(present, entry), entry.remedy_with_parts
+    model = Need(f"the model {entry.name}", "model", here, remedy, model=entry.name)
     if isinstance(entry.source, FolderSource) and not entry.parts:  # nothing that could be fetched
-        model = Need(f"the folder of {entry.name}", "file", partial(present, entry), entry.source.remedy)
+        model = Need(f"the folder of {entry.name}", "file", here, remedy)
 
     yes = "In your own catalogue: runs_code = true, and the file's sha256 (docs/decisions/0010-programs.md)"
-    allowed = [Need("your yes to its program", "model", lambda home: entry.runs_code, yes)] if kind.program else []
+    allowed = [Need("your yes to its program", "licence", lambda home: entry.runs_code, yes)] if kind.program else []
 
     def at(home: EngineHome, placement: Placement) -> Engine:
         found = find(entry, home)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ml.device import CPU_DTYPES, WORKING_ROOM, Hardware, Placement, placements
+from ml.device import Hardware, Placement, least, placements
 from ml.engines.protocols import EngineHome, EngineSpec, Need, Task
 from ml.errors import MlError, Unavailable, UnsupportedLanguage
 
@@ -17,6 +17,7 @@ AUTO = "auto"
 """As the name of an engine: whichever is best, as if none were named."""
 ALLOW = "Allow more by `memory` in [engines], or choose a smaller one: node models list"
 FREE = "Close other programs, or choose a smaller one: node models list"
+ANOTHER = "Choose another one: node models list"
 LIST = "For engines of more languages: node models list"
 USUAL = "en"
 """The language that is most often translated from, where it is not known."""
@@ -94,12 +95,24 @@ def rank(
 
 def catalogued(need: Need) -> bool:
     """Whether it is a model of the catalogue, which could be fetched; what is of Babelmesh's own comes before it."""
-    return need.kind == "model" and need.name.startswith("the model ")
+    return bool(need.model)
 
 
 def more_of(count: int) -> str:
     """So many more, in words."""
     return "1 other" if count == 1 else f"{count} others"
+
+
+def told(missing: Sequence[Need], more: int = 0) -> str:
+    """What is not met, in words; and that `more` needs are not met either."""
+    plain, others = ", ".join(need.name for need in missing if not need.gap), f" (or {more_of(more)})" if more else ""
+    gaps = [need.gap for need in missing if need.gap]
+    return "; ".join([f"{plain}{others} is missing", *gaps] if plain else gaps) + ("" if plain else others)
+
+
+def mending(missing: Sequence[Need]) -> str:
+    """What helps where needs are not met: first what was right before and is wrong now."""
+    return next((need.remedy for need in missing if need.fault), missing[0].remedy)
 
 
 def speaks(spec: EngineSpec, wish: Wish) -> bool:
@@ -125,8 +138,8 @@ def _unfit(spec: EngineSpec, wish: Wish, home: EngineHome, hardware: Hardware, n
     if missing:
         return Passed(
             spec,
-            _told(missing),
-            next((need.remedy for need in missing if need.fault), missing[0].remedy),
+            told(missing),
+            mending(missing),
             fetch=all(need.kind == "model" for need in missing),
             fault=any(need.fault for need in missing) and (named or spec.use == "any"),
         )
@@ -137,24 +150,16 @@ def _unfit(spec: EngineSpec, wish: Wish, home: EngineHome, hardware: Hardware, n
     return None
 
 
-def _told(missing: Sequence[Need]) -> str:
-    """What is not met, in words."""
-    plain = [need.name for need in missing if not need.gap]
-    return "; ".join([*([f"{', '.join(plain)} is missing"] if plain else []), *(one.gap for one in missing if one.gap)])
-
-
 def _too_large(spec: EngineSpec, hardware: Hardware) -> Passed:
     """With the size in the numbers that could be computed in here, and what bounds it."""
-    usable = {*CPU_DTYPES, *(hardware.gpu.dtypes if hardware.gpu else ())}
-    sizes = {dtype: size for dtype, size in spec.memory.items() if dtype in usable}
-    if not sizes:
-        return Passed(spec, f"it computes only in {', '.join(spec.memory)}, and this machine does not", FREE)
-    dtype = min(sizes, key=lambda one: sizes[one])
-    most = max(hardware.memory, hardware.gpu.memory if hardware.gpu else 0)
-    need = f"it needs {_size(sizes[dtype] * WORKING_ROOM)} in {dtype}"
+    smallest = least(spec.memory, hardware)
+    if smallest is None:
+        return Passed(spec, f"it computes only in {', '.join(spec.memory)}, and this machine does not", ANOTHER)
+    dtype, needed = smallest
+    need, most = f"it needs {_size(needed)} in {dtype}", _size(hardware.most)
     if hardware.bound:
-        return Passed(spec, f"{need}, and `memory` in [engines] allows {_size(most)}", ALLOW)
-    return Passed(spec, f"{need}, and {_size(most)} are free for engines", FREE)
+        return Passed(spec, f"{need}, and `memory` in [engines] allows {most}", ALLOW)
+    return Passed(spec, f"{need}, and {most} are free for engines", FREE)
 
 
 def refusal(wish: Wish, passed: Sequence[Passed], name: str | None = None, others: Sequence[str] = ()) -> MlError:

@@ -13,7 +13,7 @@ from ml.engines.checkpoints import KINDS, Kind, pair_of
 from ml.engines.protocols import MORE_TASKS, TASKS, Engine, EngineHome, EngineSpec, Need, Task
 from ml.errors import Unavailable
 from ml.languages import known
-from ml.models.entry import FolderSource, ModelEntry
+from ml.models.entry import ModelEntry
 from ml.models.store import State
 
 
@@ -80,11 +80,11 @@ def conditions(
         return lambda home: state(entry.name) not in states
 
     name, pull = entry.name, f"node models pull {entry.name}"
-    own = isinstance(entry.source, FolderSource) and not entry.parts
-    mend = f"Put the published files back. To see which: node models verify {name}" if own else pull
+    which, mend = f"To see which: node models verify {name}", entry.remedy_with_parts
     gap = f"the model {name} is damaged"
+    mend += "" if mend == pull else f" {which}"
     whole = Need(f"whole files of {name}", "file", none_of("damaged"), mend, gap=gap, fault=True)
-    gap, which = f"a file of the model {name} is a program", f"To see which: node models verify {name}"
+    gap = f"a file of the model {name} is a program"
     weights = Need(f"weights in {name}", "file", none_of("refused"), which, gap=gap, fault=True)
     if entry.use == "any":
         return whole, weights

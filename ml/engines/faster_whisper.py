@@ -58,7 +58,7 @@ class FasterWhisperEar:
         except ImportError as error:
             raise Unavailable("faster-whisper is not installed.", MISSING) from error
         if not checkpoint.folder.is_dir():
-            raise Unavailable(f"The {checkpoint.name} model is not here.", f"node models pull {checkpoint.name}")
+            raise Unavailable(f"The {checkpoint.name} model is not here.", checkpoint.entry.remedy)
         for name in ("model.bin", "config.json", "tokenizer.json"):  # the package would fetch what it misses
             checkpoint.file(name)
         device, _, index = placement.device.partition(":")

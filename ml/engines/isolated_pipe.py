@@ -101,11 +101,6 @@ class ChildPipe:
         child = self._child
         return child.process.pid if child is not None else None
 
-    @property
-    def generation(self) -> int:
-        """How many children there have been: what one of them held is gone with it."""
-        return self._generation
-
     def rest(self, seconds: float) -> None:
         """Wait, unless it is closed meanwhile."""
         self._closing.wait(max(0.0, seconds))
@@ -175,7 +170,7 @@ class ChildPipe:
             return future.result(PATIENCE)  # the reader fails it as soon as the pipe is closed
         except TimeoutError:
             self._strike_out(child)  # it hangs in the kernel: the next request gets another one
-            raise EngineFailed(f"{self._name} {told}.", "The next request starts it again.") from None
+            raise EngineFailed(f"{self._name} {told}.", self._again()) from None
 
     def _send(self, question: Mapping[str, object], of: int | None) -> tuple[_Child, int, Future[dict[str, object]]]:
         with self._lock:
@@ -188,7 +183,7 @@ class ChildPipe:
         future: Future[dict[str, object]] = Future()
         with self._lock:
             if of is not None and not self._closing.is_set() and (self._child is None or self._child.generation != of):
-                raise Fallen(f"{self._name} stopped.", "The next request starts it again.")
+                raise Fallen(f"{self._name} stopped.", self._again())
             child = self._running()
             child.waiting[number] = future
         with (
@@ -266,16 +261,24 @@ class ChildPipe:
                     pipe.close()
         fate = child.fate or _ended_with(code)
         sentence = f"{self._name} {fate}{_last(child.said)}."
-        remedy = "Open a new session." if self._closing.is_set() else "The next request starts it again."
         child.said.close()
         begun = Ended if child.fate else EngineCrashed
+        closed, waiting = self._closing.is_set(), self._strike_out(child)
+        remedy = "Open a new session." if closed else self._again()
         try:
-            if not self._closing.is_set():
-                self._watch.tell(f"{sentence} It is started again.")
+            if not closed:
+                self._watch.tell(f"{sentence} {remedy}")
         finally:  # told or not, nobody waits for ever
-            for number, future in self._strike_out(child).items():
+            for number, future in waiting.items():
                 if not future.done():
                     future.set_exception((begun if number in child.begun else Fallen)(sentence, remedy))
+
+    def _again(self) -> str:
+        """When a child that fell is started again."""
+        left = self._not_before - time.monotonic()
+        if left <= self._watch.patient:
+            return "The next request starts it again."
+        return f"The first request after {left:.0f} s starts it again."
 
     def _strike_out(self, child: _Child) -> dict[int, Future[dict[str, object]]]:
         """The child serves nobody any more; who waits for it."""

@@ -16,14 +16,12 @@ from ml.device import Placement, ran_out
 from ml.engines.int8 import in_int8
 from ml.errors import ModelDamaged, OutOfMemory, Unavailable
 from ml.models.checkpoint import Checkpoint
-from ml.models.entry import FolderSource
 
 if TYPE_CHECKING:
     from torch import nn
 
 Loaded = TypeVar("Loaded")
 
-TRANSFORMERS = "transformers"
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, MemoryError)
 HUB_ADVICE = " If you were trying to load it from"
 """With this begins what transformers advises on its hub, which is not asked here."""
@@ -98,7 +96,7 @@ def _quietly(checkpoint: Checkpoint, load: Callable[[Any], Loaded]) -> Loaded:
     except ImportError as error:
         raise Unavailable("transformers is not installed.", MISSING) from error
     if not checkpoint.folder.is_dir():
-        raise Unavailable(f"The {checkpoint.name} model is not here.", f"node models pull {checkpoint.name}")
+        raise Unavailable(f"The {checkpoint.name} model is not here.", checkpoint.entry.remedy)
     try:
         with silently(transformers):
             return load(transformers)
@@ -114,10 +112,8 @@ def _quietly(checkpoint: Checkpoint, load: Callable[[Any], Loaded]) -> Loaded:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         absent = ABSENT.search(first)
         if absent and not (checkpoint.folder / absent[1]).exists():
-            remedy = f"node models pull {checkpoint.name}"
-            if isinstance(checkpoint.entry.source, FolderSource):
-                remedy = f"Put it into {checkpoint.folder}, from where the model is published."
-            raise ModelDamaged(f"The {checkpoint.name} model has no {absent[1]}.", remedy) from error
+            sentence = f"The {checkpoint.name} model has no {absent[1]}."
+            raise ModelDamaged(sentence, checkpoint.entry.remedy) from error
         told = shortened(first.partition(HUB_ADVICE)[0])
         sentence = f"The {checkpoint.name} model cannot be read: {told}{'' if told.endswith('.') else '.'}"
         raise ModelDamaged(sentence, f"node models verify {checkpoint.name}") from error

@@ -33,7 +33,8 @@ class Need:
     """Something an engine needs before it can be built.
 
     `present()` is quick (no network, no model load) and returns False rather than raising; `remedy` is one
-    command or sentence. A "model" is fetched, a "file" is a user's own or is damaged.
+    command or sentence. A "model" is fetched, a "file" is a user's own or is damaged, a "licence" is a yes that only
+    the user can give.
     """
 
     name: str
@@ -44,6 +45,8 @@ class Need:
     """How it is told that the need is not met; empty: that `name` is missing."""
     fault: bool = False
     """Whether something is wrong that was right before: told even where another engine serves."""
+    model: str = ""
+    """Which model of the catalogue it is that could be fetched; empty: it is none."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 
 from ml.device import Hardware
-from ml.engines.choice import AUTO, Passed, Ranking, Wish, catalogued, more_of, rank, refusal
+from ml.engines.choice import AUTO, Passed, Ranking, Wish, catalogued, mending, more_of, rank, refusal, told
 from ml.engines.protocols import Engine, EngineHome, EngineSpec, Need, Task
 from ml.engines.residency import Residency
 from ml.engines.resident import Resident
@@ -116,10 +116,12 @@ class Registry:
             gaps.extend(missing)
         if not gaps:
             raise Unavailable(f"No {task} engine is installed.", "pip install --force-reinstall babelmesh")
+        if name is not None and name != AUTO:
+            raise Unavailable(f"{name} cannot be used: {told(gaps)}.", mending(gaps))
         # What can be mended comes before what could be fetched.
         gaps.sort(key=catalogued)
-        what = ", ".join(need.name for need in gaps[:3]) + (f" (or {more_of(len(gaps) - 3)})" if len(gaps) > 3 else "")
-        raise Unavailable(f"No {task} engine can run here: {what} is missing.", gaps[0].remedy)
+        what = told(gaps[:3], max(0, len(gaps) - 3))
+        raise Unavailable(f"No {task} engine can run here: {what}.", gaps[0].remedy)
 
     def _unknown(self, task: Task, name: str) -> Unavailable:
         """That no engine of the task has this name, with those that it may have been meant for."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
-from ml.device import WORKING_ROOM, Gpu, Hardware, Placement, give_back
+from ml.device import WORKING_ROOM, Hardware, Placement, give_back
 
 SHARE = 0.8
 """Of the memory that is free when the first engine is loaded: what engines may take where nothing is set."""
@@ -129,12 +129,15 @@ class Residency:
         with self._changed:
             gpu = machine.gpu
             pool = machine.pool(gpu.kind) if gpu else "cpu"
+            less = False
             if gpu is not None:
-                most = self._most(pool, machine)
-                gpu = Gpu(gpu.kind, gpu.name, min(most, gpu.memory + self._taken(pool)), gpu.capability)
+                free = gpu.memory + self._taken(pool)
+                gpu = replace(gpu, memory=min(self._most(pool, machine), free))
+                less = gpu.memory < free
             free = machine.memory + self._taken("cpu")
             memory = min(self._most("cpu", machine), free)
-            return replace(machine, memory=memory, gpu=gpu, bound=self._budget is not None and memory < free)
+            bound = self._budget is not None and (less or memory < free)
+            return replace(machine, memory=memory, gpu=gpu, bound=bound)
 
     def taken(self) -> Mapping[str, int]:
         """Bytes that are given away, by memory."""

@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from ml.device import CPU_DTYPES, WORKING_ROOM, Placement, give_back, placements, ran_out
+from ml.device import Placement, give_back, least, placements, ran_out
+from ml.engines.choice import ANOTHER
 from ml.engines.protocols import Capabilities, Engine, EngineSpec
 from ml.engines.residency import Residency, Use
-from ml.errors import EngineFailed, OutOfMemory
+from ml.errors import EngineFailed, OutOfMemory, Unavailable
 from ml.types import Samples, Transcript
 
 OWN = frozenset({"spec", "capabilities", "close", "load", "held", "place"})
@@ -41,7 +42,8 @@ class Resident:
     """An `Engine` of any task. As thread-safe as the engine itself; one load, however many call."""
 
     def __init__(self, spec: EngineSpec, load: Load, residency: Residency) -> None:
-        """Loads it now. Raises OutOfMemory where there is no room for it, and what `load` raises."""
+        """Loads it now. Raises OutOfMemory where there is no room for it, Unavailable where nothing here computes in
+        its numbers, and what `load` raises."""
         self.spec = spec
         self._load, self._residency = load, residency
         self._coming = threading.RLock()
@@ -196,7 +198,7 @@ class Resident:
                 )
             return use
         self._moved.clear()  # nothing is left to try: the next time begins at the front
-        raise OutOfMemory(self._no_room(tight), REMEDY)
+        raise self._no_room(tight)
 
     def _move(self, use: Use) -> None:
         """Take the engine to the next place, unless another caller has. Raises OutOfMemory where there is none."""
@@ -243,19 +245,22 @@ class Resident:
     def _gone(self) -> EngineFailed:
         return EngineFailed(f"{self.spec.name} is closed.", "Open a new session.")
 
-    def _no_room(self, tight: Sequence[Placement]) -> str:
+    def _no_room(self, tight: Sequence[Placement]) -> OutOfMemory | Unavailable:
+        name = self.spec.name
         if tight:
-            return f"{self.spec.name} ran out of memory on " + ", ".join(place.where for place in tight) + "."
+            tried = ", ".join(place.where for place in tight)
+            return OutOfMemory(f"{name} ran out of memory on {tried}.", REMEDY)
         room = self._residency.room()
-        usable = {*CPU_DTYPES, *(room.gpu.dtypes if room.gpu else ())}
-        sizes = [size for dtype, size in self.spec.memory.items() if dtype in usable]
-        least = min(sizes or self.spec.memory.values(), default=0)
-        most = max(room.memory, room.gpu.memory if room.gpu else 0)
+        smallest = least(self.spec.memory, room)
+        if smallest is None:
+            only = ", ".join(self.spec.memory)
+            return Unavailable(f"{name} computes only in {only}, and this machine does not.", ANOTHER)
         taken = ", ".join(self._residency.names()) or "nothing"
         allowed = "that `memory` in [engines] allows" if room.bound else "that are free for engines"
-        return (
-            f"{self.spec.name} needs {least * WORKING_ROOM / 1e9:.2f} GB of at most {most / 1e9:.2f} {allowed}, and in "
-            f"memory is {taken}."
+        return OutOfMemory(
+            f"{name} needs {smallest[1] / 1e9:.2f} GB of at most {room.most / 1e9:.2f} {allowed}, and in memory is "
+            f"{taken}.",
+            REMEDY,
         )
 
 

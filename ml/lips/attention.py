@@ -34,9 +34,9 @@ class _Watched:
 class Attention:
     """Chooses the faces of a live video whose lips are to move."""
 
-    def __init__(self, wanted: Wanted, options: ChoiceOptions | None = None) -> None:
+    def __init__(self, wanted: Wanted) -> None:
         """As for `speaking.choose`; a face that is asked for by its number may come later."""
-        self._wanted, self._options = wanted, options or _LIVE
+        self._wanted, self._options = wanted, _LIVE
         self._watched: dict[int, _Watched] = {}
         self._current: int | None = None
         self._time: float | None = None
@@ -62,7 +62,6 @@ class Attention:
         kept = self._watched.get(self._current) if self._current is not None else None
         if kept is None or (self._current not in scores and time - kept.seen > self._options.gone):
             self._current = max(scores, key=lambda track: scores[track], default=None)
-            kept = None
         mine = scores.get(self._current, -self._options.absent) if self._current is not None else 0.0
         for track, score in scores.items():
             watched = self._watched[track]

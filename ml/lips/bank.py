@@ -7,6 +7,7 @@ own mouth differs from the wanted one, the more of the lower face comes along, t
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 
 import cv2
@@ -15,7 +16,7 @@ import numpy as np
 from ml.lips.blend import ending, feathered, laplacian, matched
 from ml.lips.choice import GAP, LIGHT, Pick, Values, Weights, changes, cheapest, faded, fits
 from ml.lips.crops import Crop, Crops, features_of
-from ml.lips.geometry import JAW, OUTER_LOWER, OUTER_UPPER, measure
+from ml.lips.geometry import JAW, OUTER_RING, OUTER_UPPER, measure
 from ml.lips.interior import Interior, light_of
 from ml.lips.presets import RenderOptions
 from ml.lips.sampling import Sampler
@@ -49,21 +50,23 @@ class BankRenderer:
 
     name = "bank"
 
-    def __init__(self, sampler: Sampler, options: RenderOptions | None = None, weights: Weights | None = None) -> None:
-        """What reads pixels, how much work to take, and what counts when a mouth is chosen."""
-        self._sampler, self._options, self._weights = sampler, options or RenderOptions(), weights or Weights()
+    def __init__(self, sampler: Sampler, options: RenderOptions | None = None) -> None:
+        """What reads pixels, and how much work to take."""
+        self._sampler, self._options, self._weights = sampler, options or RenderOptions(), Weights()
         self._forget()
 
     def _forget(self) -> None:
         self._crops = Crops(self._options.bank, self._options.bank_bytes)
         self._interior, self._shapes = Interior(), Shapes()
         self._picks: dict[int, Pick] = {}
-        self._lights: dict[int, int] = {}
+        self._lights = array("h")
+        """Of each picture, the level of the cheeks; -1: it was not offered."""
         self._last: Crop | None = None
 
     def offer(self, index: int, picture: Picture, face: Face) -> None:
         """See `Renderer`. What was planned before is planned no more: other mouths may be here now."""
         self._picks.clear()
+        self._lights.extend([-1] * (index + 1 - len(self._lights)))
         self._lights[index] = round(float(light_of(picture, face.points).mean()))
         self._crops.offer(index, picture, face)
         self._interior.learn(picture, face.points)
@@ -83,7 +86,7 @@ class BankRenderer:
             for index, (face, mouth) in enumerate(zip(faces, mouths, strict=True)):
                 if face is not None and mouth is not None and abs(face.yaw) < self._options.most_yaw:
                     planned.append(index)
-                    yield fits(self._wanted(face, mouth, self._lights.get(index)), kept, self._weights)
+                    yield fits(self._wanted(face, mouth, self._light(index)), kept, self._weights)
 
         path = cheapest(costs(), changes(kept, numbers, self._weights))
         self._picks = dict(zip(planned, faded(path, numbers, self._options.crossfade), strict=True))
@@ -123,6 +126,10 @@ class BankRenderer:
         """See `Renderer`."""
         self._forget()
 
+    def _light(self, index: int) -> float | None:
+        light = self._lights[index] if index < len(self._lights) else -1
+        return light if light >= 0 else None
+
     def _wanted(self, face: Face, mouth: Mouth, light: float | None) -> Values:
         if light is None:  # a picture that was not offered
             light = float(np.median(self._crops.features[:, LIGHT])) * 255
@@ -156,7 +163,7 @@ def outline(laid: Scene, share: float) -> Places:
     head = laid.head.to_head(laid.places[:LANDMARKS])
     corners = head[[OUTER_UPPER[0], OUTER_UPPER[-1]]]
     middle = np.array([corners[:, 0].mean(), (head[0, 1] + head[17, 1]) / 2])
-    lips = _radii(head[[*OUTER_UPPER, *OUTER_LOWER[-2:0:-1]]] - middle) + _AROUND
+    lips = _radii(head[list(OUTER_RING)] - middle) + _AROUND
     face = _radii(head[list(_LOWER_FACE)] - middle) * _INSIDE_JAW
     radius = np.minimum(lips, face)
     radius = radius + (face - radius) * share

@@ -11,18 +11,18 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ml.lips.meshwarp import filled
+from ml.lips.topology import Places
 from ml.lips.types import Mask, Picture
 
-Outline = npt.NDArray[np.floating]
 _LEAST_RIM = 16
 """Pixels of a rim that tell its colour."""
 _MOST_GAIN = 1.35
 
 
-def feathered(outline: Outline, shape: tuple[int, int], width: float) -> Mask:
+def feathered(outline: Places, shape: tuple[int, int], width: float) -> Mask:
     """A mask `[h, w]` of a polygon `[K, 2]` that falls to 0 over `width` pixels, all of them inside of it."""
-    mask = np.zeros(shape, np.uint8)
-    cv2.fillPoly(mask, [np.round(outline * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    mask = filled(outline, shape)
     reach = max(1, round(width / 2))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     inner = cv2.erode(mask, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)

@@ -39,7 +39,6 @@ class Crop:
     index: int
     pixels: Picture
     places: Places
-    light: npt.NDArray[np.float64]
     features: Values
     unit: float
 
@@ -97,20 +96,16 @@ class Crops:
         if window is None or window.width * window.height * 3 > self._most_bytes:
             return
         pixels = picture[window.slices].copy()
-        lips, light = measure(face.points), light_of(picture, face.points)
+        lips, light = measure(face.points), light_of(picture, face.points).mean()
         sharp = _sharpness(pixels)
         self._sharp = max(self._sharp * 0.995, sharp)
         before, self._before = self._before, (index, lips.gap)
         moving = abs(lips.gap - before[1]) / _FAST if before[0] == index - 1 else 0.0
         blur = max(1 - min(1.0, sharp / max(self._sharp, 1e-6)), min(1.0, moving))
-        features = features_of(max(0.0, lips.gap), lips.width / 2, face, float(light.mean()), blur)
-        self._add(Crop(index, pixels, flat - [window.x, window.y], light, features, head.unit))
+        features = features_of(max(0.0, lips.gap), lips.width / 2, face, float(light), blur)
+        self._add(Crop(index, pixels, flat - [window.x, window.y], features, head.unit))
         while len(self._crops) > self._most or self._bytes > self._most_bytes:
             self._drop()
-
-    def clear(self) -> None:
-        """Keep nothing."""
-        self.__init__(self._most, self._most_bytes)  # type: ignore[misc]
 
     def _add(self, crop: Crop) -> None:
         distances = np.abs((self._features - crop.features) * _ALIKE).sum(axis=1)

@@ -21,6 +21,9 @@ INNER_LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 OUTER_UPPER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
 OUTER_LOWER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
 """The lines of the lips, from the corner at the picture's left to that at its right."""
+INNER_RING = (*INNER_UPPER, *INNER_LOWER[-2:0:-1])
+OUTER_RING = (*OUTER_UPPER, *OUTER_LOWER[-2:0:-1])
+"""The same once around, from that corner over the upper lip."""
 CORNERS = (61, 291)
 JAW = (
     *(234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152),
@@ -46,7 +49,8 @@ HEAD_SHAPE = {
 (MediaPipe's canonical face model)."""
 _FLATTENED = 1.1
 """By so much the depths of landmarks are too small: with it the two ends of a real head's turn fit each other best."""
-_GAPS = ((13, 14), (82, 87), (312, 317))
+GAPS = ((13, 14), (82, 87), (312, 317))
+"""Where a gap is measured: on the upper lip's line, and on the lower one's."""
 _NOSE_TO_EYES = 1.45
 """Eye-widths per length of the nose on a face that looks ahead: keeps the unit when a turned head shortens the eyes."""
 
@@ -90,11 +94,16 @@ class Lips:
 
 
 def measure(points: Points) -> Lips:
-    """How the lips of a face stand. The gap is the mean of three places, and below zero where landmarks cross."""
+    """How the lips of a face stand."""
     places = head_frame(points).to_head(points)
-    gaps = [places[lower, 1] - places[upper, 1] for upper, lower in _GAPS]
     left, right = CORNERS
-    return Lips(float(np.mean(gaps)), abs(float(places[right, 0] - places[left, 0])))
+    return Lips(gap(places), abs(float(places[right, 0] - places[left, 0])))
+
+
+def gap(places: Line) -> float:
+    """The gap between lips whose landmarks `[468, 2]` are in the head frame: the mean of three places, and below zero
+    where landmarks cross."""
+    return float(np.mean([places[lower, 1] - places[upper, 1] for upper, lower in GAPS]))
 
 
 def turned(points: Points) -> tuple[float, float]:

@@ -8,6 +8,8 @@ which lips come near one another. That they are pressed cannot be heard. Knows n
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 import soxr
@@ -49,13 +51,12 @@ def heard(audio: Audio) -> Curves:
     if audio.rate != SAMPLE_RATE:
         raise BadAudio(f"Speech is heard at {SAMPLE_RATE} Hz, not {audio.rate} Hz.", "Read it with ml.audio.read.")
     count = int(audio.seconds * RATE + 1e-6) + 1
-    spectra = np.concatenate([_power(part) for part in _parts(audio.samples, count, _WINDOW, _HOP)])
-    bins = np.fft.rfftfreq(_FFT, 1 / SAMPLE_RATE)
-    total = spectra.sum(axis=1)
-    level = 10 * np.log10(spectra[:, (bins > _MIDDLE[0]) & (bins < _MIDDLE[1])].sum(axis=1) + 1e-9)
+    powers = [_powers(part) for part in _parts(audio.samples, count, _WINDOW, _HOP)]
+    total, middle, high = (np.concatenate(column) for column in zip(*powers, strict=True))
+    level = 10 * np.log10(middle + 1e-9)
     opened = np.clip((level - np.percentile(level, _LOUD_PERCENTILE) - _QUIET_DB) / (_FULL_DB - _QUIET_DB), 0, 1)
     opened *= total > 1e-6
-    share = spectra[:, bins > _HISS_HZ].sum(axis=1) / (total + 1e-12)
+    share = high / (total + 1e-12)
     hiss = np.clip((share - _HISS) / (_ALL_HISS - _HISS), 0, 1)
     first, second = _formants(audio.samples, count)
     voiced = opened * (1 - hiss)
@@ -71,15 +72,21 @@ def heard(audio: Audio) -> Curves:
 
 
 def _parts(samples: Samples, count: int, window: int, hop: int) -> list[npt.NDArray[np.float32]]:
-    """`count` windows, the k-th around sample k * hop, in parts of at most _BATCH."""
+    """`count` windows, the k-th around sample k * hop, in parts of _BATCH. The last may be one longer: a window alone
+    would be summed up in another order than among others."""
     padded = np.pad(np.asarray(samples, np.float32), (window // 2, window + hop))
     windows = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop][:count]
-    return [windows[at : at + _BATCH] for at in range(0, count, _BATCH)]
+    bounds = [*range(0, max(1, count - 1), _BATCH), count]
+    return [windows[first:last] for first, last in pairwise(bounds)]
 
 
-def _power(windows: npt.NDArray[np.float32]) -> _Column:
+def _powers(windows: npt.NDArray[np.float32]) -> tuple[_Column, _Column, _Column]:
+    """The power of each window: all of it, that in the middle of the spectrum, and that of a hiss."""
     spectra = np.fft.rfft(windows * np.hanning(_WINDOW), _FFT, axis=1)
-    return np.asarray(spectra.real**2 + spectra.imag**2)
+    power = np.asarray(spectra.real**2 + spectra.imag**2)
+    bins = np.fft.rfftfreq(_FFT, 1 / SAMPLE_RATE)
+    middle = power[:, (bins > _MIDDLE[0]) & (bins < _MIDDLE[1])]
+    return power.sum(axis=1), middle.sum(axis=1), power[:, bins > _HISS_HZ].sum(axis=1)
 
 
 def _smoothed(column: _Column, width: int) -> _Column:

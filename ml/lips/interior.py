@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ml.lips.geometry import CHEEKS, INNER_LOWER, INNER_UPPER, HeadFrame, head_frame, measure, turned
-from ml.lips.meshwarp import Window
+from ml.lips.geometry import CHEEKS, INNER_LOWER, INNER_RING, INNER_UPPER, HeadFrame, gap, head_frame, measure, turned
+from ml.lips.meshwarp import Window, filled
 from ml.lips.topology import Places, Values, smooth
 from ml.lips.types import Picture, Points
 
@@ -64,9 +64,9 @@ class Interior:
 
     def learn(self, picture: Picture, points: Points) -> None:
         """Keep what a picture shows, if no earlier one was more open."""
-        gap = measure(points).gap
+        opened = measure(points).gap
         yaw, _ = turned(points)
-        if abs(yaw) > _TURNED or (self._pattern is not None and gap <= self._pattern.gap):
+        if abs(yaw) > _TURNED or (self._pattern is not None and opened <= self._pattern.gap):
             return
         head = head_frame(points)
         axis = (np.arange(_SIDE) / (_SIDE - 1) * 2 - 1) * _REACH
@@ -74,7 +74,7 @@ class Interior:
         there = head.to_picture(grid).astype(np.float32)
         pixels = cv2.remap(picture, there[..., 0], there[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         places = head.to_head(points)
-        known = cv2.erode(_drawn(_outline(places)), np.ones((5, 5), np.uint8))
+        known = cv2.erode(_drawn(places[list(INNER_RING)]), np.ones((5, 5), np.uint8))
         covered = places[list(INNER_UPPER)] - [0, _ABOVE]
         inside = cv2.erode(
             _drawn(np.concatenate([covered, places[list(INNER_LOWER[::-1])]])), np.ones((5, 5), np.uint8)
@@ -82,7 +82,7 @@ class Interior:
         self._pattern = _Pattern(
             _spread(np.asarray(pixels, np.uint8), np.asarray(known, np.uint8)),
             np.asarray(cv2.GaussianBlur(inside, (0, 0), 1.5), np.uint8),
-            gap,
+            opened,
             float(places[INNER_LOWER[5], 1]),
             light_of(picture, points),
         )
@@ -139,13 +139,9 @@ class Interior:
 def mouth_mask(window: Window, head: HeadFrame, places: Places) -> npt.NDArray[np.float32]:
     """How much of each pixel `[h, w]` of a window is between the lips, 0..1; soft at the lips, and nothing where they
     hardly part."""
-    outline = np.round((_outline(places) - [window.x, window.y]) * 16).astype(np.int32)
-    mask = np.zeros((window.height, window.width), np.uint8)
-    cv2.fillPoly(mask, [outline], 255, cv2.LINE_AA, 4)
+    mask = filled(places[list(INNER_RING)] - [window.x, window.y], (window.height, window.width))
     soft = cv2.GaussianBlur(mask, (0, 0), max(0.6, head.unit * 0.008)).astype(np.float32) / 255
-    lips = head.to_head(places)
-    gap = float(np.mean(lips[[14, 87, 317], 1] - lips[[13, 82, 312], 1]))
-    return np.asarray(soft * float(smooth(np.array(gap / 0.010))), np.float32)
+    return np.asarray(soft * float(smooth(np.array(gap(head.to_head(places)) / 0.010))), np.float32)
 
 
 def light_of(picture: Picture, points: Points) -> npt.NDArray[np.float64]:
@@ -155,14 +151,14 @@ def light_of(picture: Picture, points: Points) -> npt.NDArray[np.float64]:
     return np.asarray(picture[at[:, 1], at[:, 0]].mean(axis=0))
 
 
-def _row_of_teeth(aside: Values, below: Values, gap: float) -> tuple[Values, Values]:
+def _row_of_teeth(aside: Values, below: Values, height: float) -> tuple[Values, Values]:
     """Colours `[h, w, 3]` of a plain row of upper teeth and how much of each pixel it covers, by eye-widths from its
-    middle and below the upper lip, which shows the more of it, the wider the gap is."""
+    middle and below the upper lip, which shows the more of it, the higher a mouth's opening."""
     edges = np.array(_TOOTH_EDGES)
     number = np.clip(np.searchsorted(edges, np.abs(aside)) - 1, 0, len(edges) - 2)
     width = edges[number + 1] - edges[number]
     across = np.abs((np.abs(aside) - edges[number]) / width * 2 - 1)  # 0: the middle of a tooth, 1: its edge
-    length = _SHOWN + _RAISED * gap - np.array(_SHORTER)[number] - 0.008 * across**4
+    length = _SHOWN + _RAISED * height - np.array(_SHORTER)[number] - 0.008 * across**4
     colours = np.array(_TEETH) * (1 - 0.16 * across**6 - 0.10 * smooth(below / np.maximum(length, 1e-3)))[..., None]
     return colours, smooth((length - below) / 0.018 + 0.5)
 
@@ -174,10 +170,7 @@ def _enamel(gain: Values) -> Values:
 
 def _drawn(outline: Places) -> npt.NDArray[np.uint8]:
     """A polygon of the head frame in the square that is kept."""
-    mask = np.zeros((_SIDE, _SIDE), np.uint8)
-    at = (outline / _REACH - [0, _DOWN / _REACH] + 1) / 2 * (_SIDE - 1)
-    cv2.fillPoly(mask, [np.round(at * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    return mask
+    return filled((outline / _REACH - [0, _DOWN / _REACH] + 1) / 2 * (_SIDE - 1), (_SIDE, _SIDE))
 
 
 def _spread(pixels: Picture, known: npt.NDArray[np.uint8]) -> Picture:
@@ -190,10 +183,6 @@ def _spread(pixels: Picture, known: npt.NDArray[np.uint8]) -> Picture:
         blurred = cv2.GaussianBlur(colours, (0, 0), width)
         found = np.where(weight[..., None] > 0.02, blurred / np.maximum(weight, 1e-6)[..., None], found)
     return np.asarray(np.where(known[..., None] > 0, pixels, np.clip(found + 0.5, 0, 255)), np.uint8)
-
-
-def _outline(places: Places) -> Places:
-    return places[[*INNER_UPPER, *INNER_LOWER[-2:0:-1]]]
 
 
 def _mix(

@@ -20,6 +20,8 @@ were not ready in time; what is said was not known in time; lips rest because th
 _BIN = 0.0005
 _REACH = 2.0
 """Seconds: how fine spreads are counted, and up to where."""
+_TOLD = 600
+"""Seconds of a stream that are told one by one."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,13 @@ class Counted:
 
 
 class Tally:
-    """Counts the pictures of a stream; of its seconds the last `kept` are told one by one."""
+    """Counts the pictures of a stream; of its seconds the last ones are told one by one."""
 
-    def __init__(self, kept: int = 600) -> None:
+    def __init__(self) -> None:
         """Nothing has left."""
         self._fates: Counter[Fate] = Counter()
         self.waited, self.skew, self.look, self.draw = Counted(), Counted(), Counted(), Counted()
-        self._seconds: deque[Second] = deque(maxlen=kept)
+        self._seconds: deque[Second] = deque(maxlen=_TOLD)
         self._current: int | None = None
         self._here: Counter[Fate] = Counter()
         self._skews: list[float] = []

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.lips.topology import Places, Triangles
+from ml.lips.types import Mask
 
 Map = npt.NDArray[np.float32]
 """A coordinate per pixel `[h, w]`."""
 _SHIFT = 4
-"""Corners of triangles are laid to the 16th of a pixel."""
+"""Corners of triangles and of outlines are laid to the 16th of a pixel."""
 _HOLE = np.ones((7, 7), np.uint8)
 _LEAST_HEIGHT = 0.8
 """Pixels: thinner triangles are left to their neighbours; at their rim a way would lead far off."""
@@ -46,6 +47,13 @@ def around(places: Places, margin: float, height: int, width: int) -> Window | N
     if (high - low < 2).any():
         return None
     return Window(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
+
+
+def filled(outline: Places, shape: tuple[int, int]) -> Mask:
+    """A mask `[h, w]` of what is inside an outline `[K, 2]`; pixels on the line count by their share."""
+    mask = np.zeros(shape, np.uint8)
+    cv2.fillPoly(mask, [np.round(outline * (1 << _SHIFT)).astype(np.int32)], 255, cv2.LINE_AA, _SHIFT)
+    return mask
 
 
 class MeshWarp:

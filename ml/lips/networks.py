@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -24,6 +25,8 @@ from ml.errors import EngineFailed, Unavailable
 Tensor = npt.NDArray[np.float32]
 Body = Literal["litert", "cv2"]
 _GREETING = b"INFO: Created TensorFlow Lite XNNPACK delegate"
+_QUIET = threading.Lock()
+"""Standard error is the process's: one at a time turns it away and back."""
 _PACKAGES: dict[Body, tuple[str, str]] = {
     "litert": ("ai_edge_litert", "ai-edge-litert"),
     "cv2": ("cv2", "opencv-python-headless"),
@@ -63,9 +66,9 @@ def network(model: bytes, outputs: Sequence[str], body: Body) -> Network:
 def _without_its_greeting() -> Iterator[None]:
     """LiteRT greets on standard error, from C, and cannot be told not to. All else that is said there meanwhile is said
     when this is over."""
-    if sys.stderr is not None:
-        sys.stderr.flush()
-    with tempfile.TemporaryFile() as said:
+    with _QUIET, tempfile.TemporaryFile() as said:
+        if sys.stderr is not None:
+            sys.stderr.flush()
         ours = os.dup(2)
         os.dup2(said.fileno(), 2)
         try:

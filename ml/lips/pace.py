@@ -116,4 +116,5 @@ class Pace:
         self._mode, self._since, self._trials, self._good = mode, now, 0, None
         self._late.clear()
         if mode == "trying":
-            self._costs["draw"].clear()  # what it was under load says nothing of now
+            for costs in self._costs.values():
+                costs.clear()  # what it was under load says nothing of now

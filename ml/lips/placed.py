@@ -7,20 +7,19 @@ from typing import get_args
 
 import numpy as np
 
+from ml.lips.dominance import RATE
 from ml.lips.types import Curves, Source
 
-RATE = 100.0
-"""Hz of a time line."""
 _CERTAIN: tuple[Source, ...] = get_args(Source)
 
 
 def placed(pieces: Sequence[tuple[float, Curves]], seconds: float) -> Curves:
-    """Each piece from its own second on, silence between; one that begins before another ends takes over from it.
+    """Each piece from its own second on, silence between; where two overlap, the later of `pieces` is taken.
 
     `source` is that of the least certain piece. Raises ValueError for a piece of another rate than RATE.
     """
     values = np.zeros((max(1, round(seconds * RATE) + 1), 4), np.float32)
-    for start, curves in sorted(pieces, key=lambda piece: piece[0]):
+    for start, curves in pieces:
         if curves.rate != RATE:
             raise ValueError(f"a time line has {RATE:g} rows a second, and a piece has {curves.rate:g}")
         first = round(start * RATE)

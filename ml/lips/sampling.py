@@ -11,8 +11,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from ml.device import best_device
-from ml.errors import Unavailable
+from ml.errors import Unavailable, first_line
 from ml.lips.meshwarp import Map
 from ml.lips.types import Picture
 
@@ -54,10 +53,8 @@ class TorchSampler:
 
     name = "torch"
 
-    def __init__(self, kernel: Kernel = "cubic", device: str = "") -> None:
-        """How pixels are mixed, and on which device of torch's; without one, the best here. Raises Unavailable without
-        torch, and for a device that does not compute."""
-        device = device or best_device()
+    def __init__(self, kernel: Kernel, device: str) -> None:
+        """How pixels are mixed, and on which device of torch's. Raises Unavailable for one that does not compute."""
         import torch
 
         self._torch: Any = torch
@@ -66,8 +63,9 @@ class TorchSampler:
             self._device = torch.device(device)
             torch.zeros(1, device=self._device)
         except (RuntimeError, AssertionError) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise Unavailable(f"torch does not compute on {device}: {reason}.", "Leave the device out.") from error
+            raise Unavailable(
+                f"torch does not compute on {device}: {first_line(error)}.", "Leave the device out."
+            ) from error
 
     def sample(self, picture: Picture, x: Map, y: Map) -> Picture:
         """See `Sampler`."""

@@ -12,8 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-from ml.lips.dominance import Rows
-from ml.lips.placed import RATE, placed
+from ml.lips.dominance import RATE, Rows
+from ml.lips.placed import placed
 from ml.lips.types import Curves, Source
 
 State = Literal["silent", "known", "unknown"]
@@ -99,7 +99,8 @@ class Saying:
     def curves(self, first: float, last: float) -> tuple[float, Curves]:
         """What is said between two times: when its first row is, and the curves; silence where nothing is said."""
         begin = math.floor(first * RATE)
-        pieces = [((piece.first - begin) / RATE, piece.curves()) for piece in self._pieces if piece.count]
+        in_order = sorted(self._pieces, key=lambda piece: piece.start)
+        pieces = [((piece.first - begin) / RATE, piece.curves()) for piece in in_order if piece.count]
         return begin / RATE, placed(pieces, last - begin / RATE)
 
     def forget(self, before: float) -> None:

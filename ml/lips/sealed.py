@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ml.lips.geometry import INNER_LOWER, INNER_UPPER, OUTER_LOWER, OUTER_UPPER, HeadFrame
-from ml.lips.meshwarp import around
+from ml.lips.geometry import INNER_LOWER, INNER_RING, INNER_UPPER, OUTER_RING, HeadFrame
+from ml.lips.meshwarp import around, filled
 from ml.lips.topology import Places, Values, smooth
-from ml.lips.types import Mask, Picture
+from ml.lips.types import Picture
 
 _WIDTHS, _TRUSTED, _SKIN = (0.12, 0.05, 0.02), 0.05, 0.01
 """Eye-widths of neighbourhoods, widest first; the mean weight in one that is enough; what skin weighs beside lips."""
@@ -35,7 +35,7 @@ def sealed(picture: Picture, places: Places, unit: float, share: float = 1.0) ->
     """A picture with nothing, or by a share less, between the lips whose landmarks `[468, 2]` are in its pixels; `unit`
     pixels are an eye-width. The picture itself where the lips are shut or out of sight."""
     outline = _between(places, unit)
-    lips = places[[*INNER_UPPER, *INNER_LOWER[-2:0:-1]]]
+    lips = places[list(INNER_RING)]
     if share <= 0 or cv2.contourArea(lips.astype(np.float32)) < _LEAST * unit**2:
         return picture
     height, width = picture.shape[:2]
@@ -44,16 +44,16 @@ def sealed(picture: Picture, places: Places, unit: float, share: float = 1.0) ->
         return picture
     part = picture[window.slices]
     corner = np.array([window.x, window.y])
-    between, mouth = (_drawn(line - corner, part) for line in (outline, places[[*OUTER_UPPER, *OUTER_LOWER[-2:0:-1]]]))
+    between, mouth = (filled(line - corner, part.shape[:2]) for line in (outline, places[list(OUTER_RING)]))
     scale = min(1.0, _COARSE / unit)
     size = (max(4, round(window.width * scale)), max(4, round(window.height * scale)))
     seen, inside, face = (cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in (part, between, mouth))
     weights = np.where(inside > 48, 0, np.where(face > 127, 1.0, _SKIN))
     small = _spread(np.asarray(seen, np.uint8), weights, scale * unit)
-    filled = np.asarray(cv2.resize(small, (window.width, window.height), interpolation=cv2.INTER_LINEAR), np.float32)
+    colours = np.asarray(cv2.resize(small, (window.width, window.height), interpolation=cv2.INTER_LINEAR), np.float32)
     soft = between.astype(np.float32)[..., None] * np.float32(share / 255)
     found = picture.copy()
-    found[window.slices] = (part + (filled - part) * soft + np.float32(0.5)).astype(np.uint8)
+    found[window.slices] = (part + (colours - part) * soft + np.float32(0.5)).astype(np.uint8)
     return found
 
 
@@ -66,12 +66,6 @@ def _between(places: Places, unit: float) -> Places:
     upper, lower = upper - above * down, lower + below * down
     upper[0], upper[-1] = places[INNER_UPPER[0]] - beside * along, places[INNER_UPPER[-1]] + beside * along
     return np.concatenate([upper, lower[-2:0:-1]])
-
-
-def _drawn(outline: Places, like: Picture) -> Mask:
-    mask = np.zeros(like.shape[:2], np.uint8)
-    cv2.fillPoly(mask, [np.round(outline * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    return mask
 
 
 def _spread(pixels: Picture, weights: Values, unit: float) -> npt.NDArray[np.float32]:

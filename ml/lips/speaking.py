@@ -88,9 +88,7 @@ class Sightings:
         return np.asarray(self._times, float), seen
 
 
-def choose(
-    wanted: Wanted, sightings: Sightings, audio: Audio | None, options: ChoiceOptions | None = None
-) -> tuple[tuple[int, ...], ...]:
+def choose(wanted: Wanted, sightings: Sightings, audio: Audio | None) -> tuple[tuple[int, ...], ...]:
     """For each picture the numbers of the faces whose lips are to move; those that are not seen in it are left out.
 
     `audio` is what is heard in the video, from its time 0; without it, mouths that move most are taken to speak. Raises
@@ -106,7 +104,7 @@ def choose(
         kept = [track for track in tracks if wanted in ("all", track)]
         return tuple(tuple(track for track in kept if here[tracks.index(track)]) for here in present)
     scores = _size(seen) if wanted == "largest" else _speech(times, seen, audio)
-    path = _steady(times, present, scores, options or ChoiceOptions())
+    path = _steady(times, present, scores, ChoiceOptions())
     return tuple((tracks[at],) if here[at] else () for at, here in zip(path, present, strict=True))
 
 

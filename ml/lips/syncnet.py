@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ml.device import Placement, ran_out
-from ml.errors import BadAudio, BadVideo, EngineFailed, OutOfMemory
+from ml.errors import BadAudio, BadVideo, EngineFailed, OutOfMemory, first_line
 from ml.lips.syncnet_mfcc import RATE, mfcc
 from ml.lips.syncnet_network import COLUMNS, EMBEDDING, PICTURES, SIDE, SyncNet, layout
 from ml.lips.types import Face, Picture
@@ -154,8 +154,7 @@ class SyncScorer:
     def _failed(self, error: BaseException) -> EngineFailed:
         if ran_out(error):
             return OutOfMemory(f"There is too little memory for SyncNet on {self._placement.where}.", "Use the CPU.")
-        said = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-        return EngineFailed(f"SyncNet failed on {self._placement.where}: {said}", "Use the CPU.")
+        return EngineFailed(f"SyncNet failed on {self._placement.where}: {first_line(error, 300)}", "Use the CPU.")
 
 
 def compare(seen: Embeddings, heard: Embeddings, shift: int = 15) -> SyncScore:

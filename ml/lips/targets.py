@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from ml.lips.geometry import CHIN, CORNERS, INNER_LOWER, INNER_UPPER, OUTER_LOWER, OUTER_UPPER, head_frame
+from ml.lips.geometry import CHIN, CORNERS, GAPS, INNER_LOWER, INNER_UPPER, OUTER_LOWER, OUTER_UPPER, head_frame
 from ml.lips.shapes import Shapes
 from ml.lips.topology import Places, Values, smooth, topology
 from ml.lips.types import Mouth, Points
@@ -31,8 +31,7 @@ _NARROWEST, _WIDEST = 0.62, 1.25
 """Bounds of the mouth's new width, in widths of the old one: beyond, cheeks tear."""
 _UPPER_MIDDLE, _LOWER_MIDDLE = 13, 14
 _INNER_CORNERS = (78, 308)
-_MEASURED = (13, 14, 82, 87, 312, 317)
-"""Where a gap is measured (`geometry.measure`)."""
+_MEASURED = tuple(at for pair in GAPS for at in pair)
 _NOSTRIL, _FADE_ACROSS = 0.02, 0.16
 """Eye-widths below the nose from which on, and over which, a narrower mouth draws in what is beside it: folds that
 begin at the nose would break."""

@@ -255,16 +255,14 @@ def tracker_at(
     return Tracker(detector_at(home, chosen), mesh, chosen, options)
 
 
-def second_judge(
-    home: EngineHome, body: Body | Literal["auto"] = "auto", options: TrackerOptions | None = None
-) -> Tracker:
+def second_judge(home: EngineHome) -> Tracker:
     """A tracker on the plain FaceMesh, to judge what was made with the other. Raises as `tracker_at`."""
     from ml.lips.mesh import PLAIN_OUTPUTS, PlainMesh
 
-    chosen = _ready(body)
+    chosen = _ready("auto")
     file = _model(home, "face_landmark/face_landmark.tflite")
     mesh = PlainMesh(networks.network(file, PLAIN_OUTPUTS, chosen))
-    return Tracker(detector_at(home, chosen), mesh, chosen, options)
+    return Tracker(detector_at(home, chosen), mesh, chosen)
 
 
 def _ready(body: Body | Literal["auto"]) -> Body:

@@ -113,6 +113,12 @@ class Patch:
     pixels: Picture
     mask: Mask
 
+    @property
+    def area(self) -> tuple[int, int, int, int]:
+        """The part of the picture that it lies on: x, y, width, height."""
+        height, width = self.mask.shape
+        return self.x, self.y, width, height
+
 
 class Renderer(Protocol):
     """Puts a mouth on a face, in two passes over a video, or one over a still or a live picture.

@@ -112,11 +112,6 @@ def visemes(symbol: str) -> tuple[Viseme, ...]:
     return tuple(VISEMES[name] for name in names)
 
 
-def is_known(symbol: str) -> bool:
-    """Whether each letter of a symbol is one that this table has."""
-    return all(letter in _NAME_OF for letter in _letters(symbol))
-
-
 def _letters(symbol: str) -> list[str]:
     """The letters of a symbol without the marks on them; marks that are movements of the lips count as letters.
 

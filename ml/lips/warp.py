@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from ml.lips.geometry import INNER_LOWER, INNER_UPPER, HeadFrame, head_frame, measure
+from ml.lips.geometry import INNER_LOWER, INNER_UPPER, HeadFrame, gap, head_frame, measure
 from ml.lips.interior import Interior, light_of, mouth_mask
 from ml.lips.meshwarp import Map, MeshWarp, Window, around
 from ml.lips.presets import RenderOptions
@@ -108,8 +108,7 @@ def moved(scene: Scene, picture: Picture, sampler: Sampler) -> tuple[Picture, Ma
 
 def _parted(scene: Scene) -> float:
     """Whether something was seen between the lips of a face, 0..1."""
-    lips = scene.head.to_head(scene.source[[13, 82, 312, 14, 87, 317]])[:, 1]
-    return float(smooth((lips[3:].mean() - lips[:3].mean()) / _PARTED))
+    return float(smooth(np.array(gap(scene.head.to_head(scene.source)) / _PARTED)))
 
 
 def tucked(source: Places, head: HeadFrame, share: float = 1.0) -> Places:

@@ -18,7 +18,7 @@ import torch
 
 from ml.device import Placement, ran_out
 from ml.engines.halving import in_halves
-from ml.errors import EngineFailed, OutOfMemory, Unavailable
+from ml.errors import EngineFailed, OutOfMemory, Unavailable, first_line
 from ml.lips.renderers import Heard
 from ml.lips.types import Face, Mouth, Patch, Picture
 from ml.lips.wav2lip_checkpoint import fitting, read_tensors
@@ -134,8 +134,9 @@ class Wav2Lip:
                 f"There is too little memory for Wav2Lip on {self._placement.where}.",
                 "End what else computes there, or look which device the settings choose: node doctor.",
             )
-        said = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-        return EngineFailed(f"Wav2Lip failed on {self._placement.where}: {said}", "Compute in float32 on the CPU.")
+        return EngineFailed(
+            f"Wav2Lip failed on {self._placement.where}: {first_line(error, 300)}", "Compute in float32 on the CPU."
+        )
 
 
 class Wav2LipRenderer:

@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ml.errors import ModelDamaged, Unavailable
+from ml.errors import ModelDamaged, Unavailable, first_line
 from ml.lips.torchscript import is_torchscript, read_torchscript
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -116,9 +116,9 @@ def _pickled(path: Path) -> dict[str, Any]:
     except Exception as error:
         if not isinstance(error, _UNREADABLE) and type(error).__name__ != "UnpicklingError":
             raise
-        first = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise ModelDamaged(
-            f"{path.name} is no file of weights that can be read without running a program in it: {first}", _NOT_WEIGHTS
+            f"{path.name} is no file of weights that can be read without running a program in it: {first_line(error)}",
+            _NOT_WEIGHTS,
         ) from error
     if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
         found = found["state_dict"]

@@ -56,22 +56,20 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @classmethod
     def parse(cls, toml: bytes) -> Catalogue:
         """A catalogue from TOML. Raises ValueError naming the entry, its line and its field, or a repeated name."""
+        text = toml.decode()
         try:
-            catalogue = msgspec.toml.decode(toml, type=cls)
+            catalogue = msgspec.toml.decode(text, type=cls)
         except msgspec.ValidationError as error:
-            raise ValueError(located(toml.decode(), str(error))) from error
+            raise ValueError(located(text, str(error))) from error
         names = [entry.name for entry in catalogue.model]
         for number, entry in enumerate(catalogue.model):
             name = entry.name
             if names.count(name) > 1:
                 twice = [at for at, other in enumerate(names) if other == name]
-                told = " and ".join(entry_at(toml.decode(), at) for at in twice)
+                told = " and ".join(entry_at(text, at) for at in twice)
                 raise ValueError(f"two models have the same name, {name}: {told}")
             if name in catalogue.sets:
-                raise ValueError(f"{entry_at(toml.decode(), number)}: {name} is the name of a model and of a set")
-            if not entry.files:
-                at = entry_at(toml.decode(), number)
-                raise ValueError(f"{at}: name its `files`; without them nobody can tell whether it is whole")
+                raise ValueError(f"{entry_at(text, number)}: {name} is the name of a model and of a set")
         return catalogue
 
     def check(self) -> None:

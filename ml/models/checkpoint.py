@@ -46,5 +46,5 @@ class Checkpoint:
         """One of its files. Raises ModelDamaged where it is not there."""
         found = self.folder / path
         if not found.is_file():
-            raise ModelDamaged(f"The {self.name} model has no file {path}.", f"node models pull {self.name}")
+            raise ModelDamaged(f"The {self.name} model has no file {path}.", self.entry.remedy)
         return found

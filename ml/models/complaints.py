@@ -10,11 +10,25 @@ import re
 import tomllib
 from typing import Any, get_args
 
-from ml.models.entry import Figure, FolderSource, HubSource, LegacyTensors, ModelEntry, ModelFile, Use, WheelSource
+import msgspec
 
-HEAD = re.compile(r"\s*\[\[\s*model\s*\]\]")
+from ml.models.entry import (
+    DTYPES,
+    Bytes,
+    Figure,
+    FolderSource,
+    HubSource,
+    LegacyTensors,
+    ModelEntry,
+    ModelFile,
+    Name,
+    Use,
+    WheelSource,
+)
+
+_HEAD = re.compile(r"\s*\[\[\s*model\s*\]\]")
 _NAME = "small letters, digits, dots and hyphens, 61 at most, the first no dot or hyphen"
-_DTYPES = "float32, bfloat16, float16, int8"
+_SOURCES = (HubSource, FolderSource, WheelSource)
 _FORMS = {
     "name": _NAME,
     "parts[...]": f"the name of a model: {_NAME}",
@@ -37,7 +51,7 @@ _TYPES = {
     "null": "nothing",
 }
 _FIELDS = [kind.__struct_fields__ for kind in (ModelEntry, ModelFile, Figure, LegacyTensors)]
-_FIELDS += [("at", *kind.__struct_fields__) for kind in (HubSource, WheelSource, FolderSource)]
+_FIELDS += [("at", *kind.__struct_fields__) for kind in _SOURCES]
 
 
 def located(toml: str, complaint: str) -> str:
@@ -59,7 +73,7 @@ def located(toml: str, complaint: str) -> str:
 def entry_at(toml: str, number: int) -> str:
     """The n-th entry by its name and line, or by its number where its line cannot be told."""
     entries = tomllib.loads(toml)["model"]
-    heads = [number for number, line in enumerate(toml.splitlines(), 1) if HEAD.match(line)]
+    heads = [number for number, line in enumerate(toml.splitlines(), 1) if _HEAD.match(line)]
     where = f"line {heads[number]}" if len(heads) == len(entries) else f"number {number + 1}"
     name = entries[number].get("name")
     return f"the entry {name} ({where})" if isinstance(name, str) else f"the entry ({where})"
@@ -75,7 +89,7 @@ def _plain(said: str, path: str, document: dict[str, Any]) -> str:
     end = "[...]" if path.endswith("[...]") else ""
     field = path.removesuffix("[...]").rpartition(".")[2].partition("[")[0] + end
     if said.startswith("key:"):
-        return f"each key is one of {_DTYPES}" if field == "memory[...]" else "a key is not of the right form"
+        return f"each key is one of {', '.join(DTYPES)}" if field == "memory[...]" else "a key is not of the right form"
     where = _wrong_key(path, document) if field.endswith("[...]") else ""
     if "matching regex" in said:
         return f"{where}expected {_FORMS.get(field, 'another form')}"
@@ -101,7 +115,7 @@ def _plain(said: str, path: str, document: dict[str, Any]) -> str:
 def _allowed(path: str, field: str) -> tuple[str, ...]:
     if field == "use":
         return get_args(Use)
-    return ("hub", "folder", "pypi") if path.endswith("source.at") else ()
+    return tuple(str(kind.__struct_config__.tag) for kind in _SOURCES) if path.endswith("source.at") else ()
 
 
 def _wrong_key(path: str, document: dict[str, Any]) -> str:
@@ -114,6 +128,9 @@ def _wrong_key(path: str, document: dict[str, Any]) -> str:
 
 
 def _is_right(path: str, value: object) -> bool:
-    if path.endswith("memory[...]"):
-        return type(value) is int and 0 < value <= 10**12
-    return isinstance(value, str) and (".parts" not in path or bool(re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,60}", value)))
+    kind = Bytes if path.endswith("memory[...]") else Name if ".parts" in path else str
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return False
+    return True

@@ -17,7 +17,8 @@ Bytes = Annotated[int, msgspec.Meta(gt=0, le=10**12)]
 Use = Literal["any", "non-commercial", "ask"]
 """What the licence lets a user do: anything; nothing that earns money; or only what its own terms say, which are asked
 for once. Only models for any use are ever chosen without being named."""
-Dtype = Annotated[str, msgspec.Meta(pattern=r"^(float32|bfloat16|float16|int8)\Z")]
+DTYPES = ("float32", "bfloat16", "float16", "int8")
+Dtype = Annotated[str, msgspec.Meta(pattern=rf"^({'|'.join(DTYPES)})\Z")]
 _PART = re.compile(r"[A-Za-z0-9_+@=-][A-Za-z0-9._+@=-]*")
 
 
@@ -154,16 +155,26 @@ class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     def __post_init__(self) -> None:
         """Raises ValueError for an entry that contradicts itself."""
         if self.use != "any" and not self.terms:
-            raise ValueError(f"{self.name}: say in `terms` what its licence asks")
-        if not isinstance(self.source, FolderSource) and not self.files:
-            raise ValueError(f"{self.name}: name its files")
-        named = self.files and all(file.sha256 and not file.instead for file in self.files)
+            raise ValueError("say in `terms` what its licence asks")
+        if not self.files:
+            raise ValueError("name its `files`; without them nobody can tell whether it is whole")
+        named = all(file.sha256 and not file.instead for file in self.files)
         if self.runs_code and not (isinstance(self.source, FolderSource) and named):
-            raise ValueError(f"{self.name}: runs_code is for files in a folder, each with its sha256")
+            raise ValueError("runs_code is for files in a folder, each with its sha256")
         if self.convert and self.convert.file not in {file.path for file in self.files}:
-            raise ValueError(f"{self.name}: {self.convert.file} is none of its files")
+            raise ValueError(f"{self.convert.file} is none of its files")
         if self.convert and isinstance(self.source, HubSource):
-            raise ValueError(f"{self.name}: only what comes in a wheel is converted")
+            raise ValueError("only what comes in a wheel is converted")
+
+    @property
+    def remedy(self) -> str:
+        """What mends the model itself where it lacks something: a fetch, but for a user's own folder."""
+        return self.source.remedy if isinstance(self.source, FolderSource) else f"node models pull {self.name}"
+
+    @property
+    def remedy_with_parts(self) -> str:
+        """What mends the model or its parts: those of a user's own folder are fetched too."""
+        return f"node models pull {self.name}" if self.parts else self.remedy
 
     @property
     def bytes(self) -> int | None:

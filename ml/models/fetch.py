@@ -84,9 +84,9 @@ def fetch(store: ModelStore, name: str, options: FetchOptions = USUAL, progress:
     for part in entry.parts.values():
         fetch(store, part, replace(options, wheel=None))
     with contextlib.suppress(Unavailable, ModelDamaged):
-        store.open_alone(name)
+        found = store.open(name)
         progress("present")
-        return store.open(name)
+        return found
     if isinstance(entry.source, FolderSource):
         return store.open(name)
     if options.wheel is not None and not isinstance(entry.source, WheelSource):
@@ -180,7 +180,7 @@ def plan(store: ModelStore, name: str, options: FetchOptions = USUAL) -> tuple[P
         raise Unavailable(f"The sizes of {name} are known to its hub alone.", "Ask without --offline.")
     try:
         return pins.asked(store, entry, entry.source, options.hub).files
-    except hub.Passing as error:  # nothing came, and nothing is kept
+    except Unavailable as error:  # nothing came, and nothing is kept
         error.remedy = error.remedy.replace(hub.AGAIN, UNASKED)
         raise
 

@@ -60,14 +60,15 @@ def is_well_formed(path: Path) -> bool:
             json.loads(path.read_bytes())
         if path.suffix == ".safetensors":
             return path.stat().st_size == _length(path)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
         return False
     return True
 
 
 def _length(path: Path) -> int:
     """Bytes that a safetensors file must have: 8 of the header's length (little-endian), the header, the tensors
-    (https://github.com/huggingface/safetensors, "Format"). Raises OSError, ValueError."""
+    (https://github.com/huggingface/safetensors, "Format"). Raises OSError, and for a header of another form ValueError,
+    TypeError, LookupError, AttributeError, OverflowError or RecursionError."""
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
         if size > _LARGEST_HEADER:

@@ -135,14 +135,11 @@ class ModelStore:
             lacking = sorted(folders.lacking(entry, Path(entry.source.path)))
             which = f": {', '.join(lacking)}" if lacking and state == "damaged" else ""
             if lacking or state == "missing":
-                raise Unavailable(f"The {name} model is not whole in {place}{which}.", entry.source.remedy)
+                raise Unavailable(f"The {name} model is not whole in {place}{which}.", entry.remedy)
         if state == "missing" or place is None or revision is None:
-            raise Unavailable(f"The {name} model ({entry.task}) is not on this machine.", f"node models pull {name}")
+            raise Unavailable(f"The {name} model ({entry.task}) is not on this machine.", entry.remedy)
         if damaged := self._damaged(entry, place, thorough=False):
-            remedy = (
-                "Put the published file back." if isinstance(entry.source, FolderSource) else f"node models pull {name}"
-            )
-            raise ModelDamaged(f"{place / damaged[0]} is not what was published.", remedy)
+            raise ModelDamaged(f"{place / damaged[0]} is not what was published.", entry.remedy)
         refuse_programs(entry, place)
         return Checkpoint(entry, place, revision, made=self.folder / name)
 
@@ -152,8 +149,8 @@ class ModelStore:
         place = self.place(entry)
         if place is None or self.state(name) == "missing":
             if isinstance(entry.source, FolderSource):
-                raise Unavailable(f"There is no folder {place} of the {name} model.", entry.source.remedy)
-            raise Unavailable(f"The {name} model ({entry.task}) is not on this machine.", f"node models pull {name}")
+                raise Unavailable(f"There is no folder {place} of the {name} model.", entry.remedy)
+            raise Unavailable(f"The {name} model ({entry.task}) is not on this machine.", entry.remedy)
         return self._damaged(entry, place, thorough=True)
 
     def files(self, entry: ModelEntry) -> tuple[str, ...]:

@@ -42,13 +42,10 @@ _LETTERS = {
 class Captions:
     """Draws the texts of a video of one size, each while it is on screen."""
 
-    def __init__(
-        self, cues: Sequence[Cue], width: int, height: int, font: Path | None = None, aspect: float = 1.0
-    ) -> None:
-        """`font` is a TrueType or OpenType file; None: one of this machine that has all letters. A pixel is `aspect`
-        times as wide as high where it is shown, and letters are drawn to look right there.
+    def __init__(self, cues: Sequence[Cue], width: int, height: int, aspect: float = 1.0) -> None:
+        """A pixel is `aspect` times as wide as high where it is shown, and letters are drawn to look right there.
 
-        Raises Unavailable where no font has them, or the scripts cannot be laid out here.
+        Raises Unavailable where no font has all letters, or the scripts cannot be laid out here.
         """
         from PIL import ImageFont
 
@@ -60,7 +57,7 @@ class Captions:
         text = "".join(cue.text for cue in cues)
         _check_layout(text)
         self._size = max(_LEAST, round(_SIZE * min(self._width, height)))
-        self._font = ImageFont.truetype(str(font_for(text, font)), self._size)
+        self._font = ImageFont.truetype(str(font_for(text)), self._size)
         self._drawn: tuple[Cue, tuple[int, int, npt.NDArray[np.uint8]] | None] | None = None
 
     def draw(self, time: float, picture: Bytes) -> Area | None:
@@ -143,18 +140,14 @@ def check_language(language: str) -> None:
         font_for(sample)
 
 
-def font_for(text: str, font: Path | None = None) -> Path:
-    """A font file that has all letters of a text: the given one, DejaVu Sans, or one of the machine.
+def font_for(text: str) -> Path:
+    """A font file that has all letters of a text: DejaVu Sans, or one of the machine.
 
     Raises Unavailable, naming letters that are missing.
     """
     from matplotlib import font_manager
 
     wanted = {ord(letter) for letter in text if not letter.isspace() and unicodedata.category(letter) != "Cf"}
-    if font is not None:
-        if missing := wanted - _letters(font):
-            raise Unavailable(f"{font} has no letters for {_shown(missing)}.", "Name a font that has, such as Noto's.")
-        return font
     dejavu = Path(font_manager.findfont("DejaVu Sans"))
     least = wanted - _letters(dejavu)
     if not least:

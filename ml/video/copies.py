@@ -18,12 +18,11 @@ from av.subtitles.subtitle import AssSubtitle
 
 from ml.audio.opening import said
 from ml.speech.subtitles import Cue
-from ml.video.demux import Source
+from ml.video.demux import COVER, Source
 from ml.video.probe import track_title
 from ml.video.stamps import follow
-from ml.video.subtitle import Subtitles, SubtitleWriter, plain_text
+from ml.video.subtitle import TEXT_CODECS, Subtitles, SubtitleWriter, is_timed, plain_text
 
-_TEXT = {"mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text"}
 _OWN = {"major_brand", "minor_version", "compatible_brands", "encoder", "handler_name", "vendor_id"}
 """Metadata that describe the old file and not what is in it."""
 _STATISTICS = ("BPS", "DURATION", "NUMBER_OF_", "_STATISTICS_")
@@ -62,7 +61,6 @@ class Copies:
             raise
         self._waiting = self._packets()
         self._next: av.Packet[Any] | None = None
-        self._until = float("-inf")
 
     def advance(self, until: float) -> Iterator[av.Packet[Any]]:
         """The packets of before `until` seconds that were not yet given, each with its time base and track set."""
@@ -104,10 +102,10 @@ class Copies:
 
     def _add_subtitle(self, stream: SubtitleStream, what: str) -> None:
         codec = stream.codec_context.codec.canonical_name if stream.codec_context else ""
-        timed = self._container.format.name != "matroska"
-        if (codec == "mov_text") == timed and (codec in _TEXT or not timed):
+        timed = is_timed(self._container)
+        if (codec == "mov_text") == timed and (codec in TEXT_CODECS or not timed):
             self._try(stream, what)
-        elif codec in _TEXT:
+        elif codec in TEXT_CODECS:
             described = Subtitles((), stream.language or "", track_title(stream))
             writer = SubtitleWriter(self._container, described)
             writer.stream.disposition = self._shown(stream)
@@ -135,7 +133,7 @@ class Copies:
         return stream.disposition & ~Disposition.default if stream.type in self._ours else stream.disposition
 
     def _attach(self, stream: AttachmentStream) -> None:
-        if self._container.format.name != "matroska":
+        if is_timed(self._container):
             self._left_out("an attachment", stream.mimetype or "a file")
             return
         name = stream.metadata.get("filename", "attachment")
@@ -146,8 +144,7 @@ class Copies:
 
     def _say_what_is_lost(self) -> None:
         streams, chosen = self._source.container.streams, self._source.video.index
-        still = Disposition.attached_pic | Disposition.timed_thumbnails
-        others = [one for one in streams.video if one.index != chosen and not one.disposition & still]
+        others = [one for one in streams.video if one.index != chosen and not one.disposition & COVER]
         if others:
             self.notes.append(f"Of {len(others) + 1} tracks of pictures one is kept: the first, or the default one.")
         if streams.data and not self._source.container.chapters():  # MP4 keeps chapters in one, too

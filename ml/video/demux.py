@@ -19,7 +19,8 @@ from ml.audio.opening import opened, said
 from ml.errors import BadVideo
 
 CONVERT = "Convert it with: ffmpeg -i INPUT -c:v libx264 -c:a aac OUTPUT.mp4"
-_COVER = Disposition.attached_pic | Disposition.timed_thumbnails
+COVER = Disposition.attached_pic | Disposition.timed_thumbnails
+"""What tracks are for that hold pictures which do not move."""
 _BUFFER = 1 << 18
 """Bytes read at a time."""
 
@@ -66,7 +67,7 @@ class Source:
 
     def _moving_pictures(self) -> av.VideoStream:
         streams = self.container.streams
-        moving = [stream for stream in streams.video if not stream.disposition & _COVER]
+        moving = [stream for stream in streams.video if not stream.disposition & COVER]
         if not moving:
             if streams.video:
                 what = f"{self.name} has no moving pictures: its only picture is a cover."

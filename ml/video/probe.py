@@ -6,6 +6,7 @@ nothing of what is done with it.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from ml.errors import BadVideo
 from ml.video.demux import Source
 from ml.video.orient import Orientation, orientation
 from ml.video.pixels import Colour
+from ml.video.subtitle import TEXT_CODECS
 
 _LOOKED_AT = 300
 """Pictures whose time stamps are read to see whether they come evenly."""
@@ -32,7 +34,6 @@ _UNEVEN = 0.1
 """In parts of the interval between two pictures; rounding of time stamps stays below."""
 _NO_TITLE = re.compile(r"handler|hdlr|media|gpac|^mp4|^\W*$", re.IGNORECASE)
 _UPRIGHT, _UNSAID = Orientation(), Colour()
-_TEXT = {"mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text"}
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def describe(source: Source) -> VideoInfo:
         time_base=base,
         varies=_uneven(sorted(stamps)) or _uneven(_indexed(video)),
         offset=source.time(first, video),
-        seconds=_seconds(source),
+        seconds=_seconds(source, first),
         orientation=turn,
         aspect=1 / aspect if turn.transpose else aspect,
         interlaced=frame.interlaced_frame,
@@ -230,18 +231,36 @@ def _indexed(video: av.VideoStream) -> list[int]:
     return [entries[at].timestamp for at in range(min(len(entries), _INDEXED))] if len(entries) > _LOOKED_AT else []
 
 
-def _seconds(source: Source) -> float | None:
-    video = source.video
-    if video.duration is not None and video.time_base is not None:
-        return float(video.duration * video.time_base)
-    if (stated := video.metadata.get("DURATION")) is not None:
-        hours, _, rest = stated.partition(":")
-        minutes, _, seconds = rest.partition(":")
-        try:
-            return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-        except ValueError:
-            return None
-    return source.container.duration / 1e6 if source.container.duration else None
+def _seconds(source: Source, first: int) -> float | None:
+    """How long the pictures are from time stamp `first` on; most containers say when they end instead."""
+    video, base = source.video, cast(Fraction, source.video.time_base)
+    begin = float(first * base)
+    if video.duration is not None:
+        start = first if video.start_time is None else video.start_time
+        seconds = float((start + video.duration - first) * base)
+    elif (told := video.metadata.get("DURATION")) is not None:
+        stated = _clock(told)
+        seconds = stated if _counted(source) else stated - begin
+    else:
+        seconds = (source.origin + (source.container.duration or 0)) / 1e6 - begin
+    return seconds if seconds > 0 else None
+
+
+def _clock(text: str) -> float:
+    """Seconds of a time as 00:01:02.5; not a number for what is none."""
+    hours, _, rest = text.partition(":")
+    minutes, _, seconds = rest.partition(":")
+    try:
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return math.nan
+
+
+def _counted(source: Source) -> bool:
+    """Whether a Matroska track's DURATION is its length, as mkvmerge counts it, and not its end, as libav writes it;
+    libav keeps the other tags of mkvmerge."""
+    by_libav = source.container.metadata.get("encoder", source.container.metadata.get("ENCODER", "")).startswith("Lavf")
+    return not by_libav and any(name.upper().startswith("_STATISTICS") for name in source.video.metadata)
 
 
 def _colour(context: av.VideoCodecContext, frame: av.VideoFrame) -> Colour:
@@ -278,7 +297,7 @@ def _subtitles(source: Source) -> Iterator[SubtitleTrack]:
     for index, stream in enumerate(source.container.streams.subtitles):
         codec = stream.codec_context.codec.canonical_name if stream.codec_context else ""
         default = bool(stream.disposition & Disposition.default)
-        yield SubtitleTrack(index, codec, _language(stream), track_title(stream), default, codec in _TEXT)
+        yield SubtitleTrack(index, codec, _language(stream), track_title(stream), default, codec in TEXT_CODECS)
 
 
 def _chapters(source: Source) -> Iterator[Chapter]:

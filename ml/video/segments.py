@@ -131,9 +131,7 @@ class Segments(Draft):
 
     def abort(self) -> None:
         """Drop the piece that is being written; the finished ones stay."""
-        if self._movie is not None:
-            self._movie.discard()
-            self._movie = None
+        self._drop()
         self._lock.close()
 
     def join(self, target: Path | str, extras: Extras | None = None, sound: Iterable[Samples] = ()) -> Remuxed:
@@ -165,9 +163,15 @@ class Segments(Draft):
 
     def remove(self) -> None:
         """Remove the folder with all that is in it, and let go of it."""
-        self.abort()
+        self._drop()
         shutil.rmtree(self.folder, ignore_errors=True)
         self._pieces = []
+        self._lock.close()
+
+    def _drop(self) -> None:
+        if self._movie is not None:
+            self._movie.discard()
+            self._movie = None
 
     def _agree(self, key: str) -> None:
         """Remove the pieces of another job, and what a killed run left unfinished."""
@@ -196,7 +200,9 @@ class Segments(Draft):
         expected, described, lost = 0, b"", 0
         for path in sorted(self.folder.glob("*.mp4")):
             match = _NAME.fullmatch(path.name)
-            piece = _look(path, int(match[1]), int(match[2]), self.coding.time_base) if match else None
+            if match is None:
+                continue
+            piece = _look(path, int(match[1]), int(match[2]), self.coding.time_base)
             good = piece is not None and piece.first == expected and described in (b"", piece.described) and not lost
             if piece is None or not good:
                 lost += 1

@@ -18,6 +18,8 @@ from av.subtitles.stream import SubtitleStream
 
 from ml.speech.subtitles import Cue
 
+TEXT_CODECS = frozenset({"mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text"})
+"""libav's names of the codes of subtitles that are text, and no pictures of it."""
 _TICK = Fraction(1, 1000)
 _HEADER = b"""[Script Info]
 ScriptType: v4.00+
@@ -50,7 +52,7 @@ class SubtitleWriter:
 
     def __init__(self, container: av.container.OutputContainer, track: Subtitles) -> None:
         """Add the track; before anything is written to the container."""
-        self._timed = container.format.name != "matroska"
+        self._timed = is_timed(container)
         stream = container.add_stream("mov_text" if self._timed else "subrip")
         assert isinstance(stream, SubtitleStream)  # noqa: S101 - both are of subtitles
         stream.codec_context.subtitle_header = _HEADER
@@ -74,6 +76,11 @@ class SubtitleWriter:
             packet.pts = packet.dts = start
             packet.duration = end - start
             yield packet
+
+
+def is_timed(container: av.container.OutputContainer) -> bool:
+    """Whether a container that is written holds subtitles as timed text, as MP4 does, and not as SubRip."""
+    return container.format.name != "matroska"
 
 
 def plain_text(dialogue: bytes) -> str:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from ml.device import Hardware, Placement, best_device, placements
-from ml.errors import EngineFailed, Unavailable
+from ml.device import Hardware, Placement, best_device
+from ml.errors import Unavailable
 from ml.lips.brought import SYNCNET, WAV2LIP, Brought
 from ml.lips.presets import PRESETS
 from ml.lips.renderers import brush_at
@@ -22,7 +22,7 @@ from ml.models.entry import ModelEntry
 from node.film.drawing import Drawing
 from node.film.filming import FilmOptions
 from node.film.scoring import Judge
-from node.library import Library
+from node.library import Library, place_of
 from node.report import WeightsLine
 
 GPU_BATCH = 32
@@ -130,10 +130,4 @@ def _digest(kind: Brought, path: Path) -> str:
 
 
 def _place(kind: Brought, memory: dict[str, int], machine: Callable[[], Hardware]) -> Placement:
-    found = placements(memory, machine())
-    if not found:
-        least = min(memory.values()) / 1e9
-        raise EngineFailed(
-            f"{kind.name} needs {least:.1f} GB, and there are not so many free.", "Close other programs."
-        )
-    return found[0]
+    return place_of(kind.name, memory, machine(), "Close other programs.")

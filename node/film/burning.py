@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml.types import Samples
+from node.files import version_of
 from node.report import FilmFacts
 
 if TYPE_CHECKING:
     from ml.lips.presets import Preset
     from ml.speech.subtitles import Cue
     from ml.video.burn import Captions
+    from ml.video.encode import VideoOptions
     from ml.video.mux import Extras
     from ml.video.remux import Remuxed
     from ml.video.segments import Segments
@@ -34,6 +36,13 @@ class BurnOptions:
 
     quality: Preset = "balanced"
     hardware: bool = True
+
+
+def encoding(quality: Preset, hardware: bool) -> VideoOptions:
+    """How new pictures are encoded, by a graphics card where that is wanted and one can."""
+    from ml.video.encode import VideoOptions
+
+    return VideoOptions(quality=quality, hardware="auto" if hardware else "off")
 
 
 class Burning:
@@ -58,7 +67,6 @@ class Burning:
         Raises BadVideo, CannotWrite; Unavailable for texts in letters that no font has.
         """
         from ml.video.burn import Captions
-        from ml.video.encode import VideoOptions
         from ml.video.probe import probe, refuse_hdr
         from ml.video.remux import remux
         from ml.video.segments import Segments
@@ -68,7 +76,7 @@ class Burning:
         info = probe(source)
         refuse_hdr(info)
         captions = Captions(cues, info.width, info.height, aspect=float(info.aspect))
-        options = VideoOptions(quality=self._options.quality, hardware="auto" if self._options.hardware else "off")
+        options = encoding(self._options.quality, self._options.hardware)
         key = self._key(source, cues)
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         spent: defaultdict[str, float] = defaultdict(float)
@@ -83,8 +91,7 @@ class Burning:
 
     def _key(self, source: Path, cues: Sequence[Cue]) -> str:
         """A name for this work: of the source as it is, of the texts and of what was asked for."""
-        state = source.stat()
-        told = f"{source.resolve()} {state.st_size} {state.st_mtime_ns} {self._options} {tuple(cues)}"
+        told = f"{version_of(source)} {self._options} {tuple(cues)}"
         return "burn-" + hashlib.sha256(told.encode()).hexdigest()[:24]
 
 
@@ -107,7 +114,7 @@ def _draw(
             area = captions.draw(still.time, still.picture)
             took("draw subtitles")
             areas = [] if area is None else [area]
-            segments.write(still.time, still.picture, still if still.stored is not None else None, areas)
+            segments.write(still.time, still.picture, still, areas)
             took("encode")
             progress("draw subtitles", still.time + still.seconds, reader.info.end)
     return reader.warnings

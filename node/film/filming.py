@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Literal
 from ml.audio.read import blocks
 from ml.errors import BadAudio, MlError
 from ml.types import SAMPLE_RATE, Audio, Samples
+from node.files import version_of
+from node.film.burning import encoding
 from node.film.drawing import Drawing, at_once, drawn_at_once, must_look, together
 from node.film.footage import Footage, Track
 from node.film.outcomes import Fate, Fates, Sights
@@ -109,13 +111,12 @@ class Filming:
         is what `sound` gives. Raises BadVideo, CannotWrite; Unavailable for captions in letters that no font has."""
         from ml.lips.presets import PRESETS
         from ml.video.burn import Captions
-        from ml.video.encode import VideoOptions
         from ml.video.probe import probe
         from ml.video.remux import remux
         from ml.video.segments import Segments
 
         info = probe(source)
-        options = VideoOptions(quality=self._options.preset, hardware="auto" if self._options.hardware else "off")
+        options = encoding(self._options.preset, self._options.hardware)
         aspect = float(info.aspect)
         captions = Captions(said.captions, info.width, info.height, aspect=aspect) if said.captions else None
         key = self._key(source, said, sound)
@@ -179,8 +180,8 @@ class Filming:
 
     def _key(self, source: Path, said: Said, sound: Callable[[], Iterator[Samples]]) -> str:
         """A name for this work: of the source as it is, of what is said and of what was asked for."""
-        state, asked = source.stat(), replace(self._options, score=False, syncnet="")  # these change no picture
-        told = hashlib.sha256(f"{source.resolve()} {state.st_size} {state.st_mtime_ns} {asked}".encode())
+        asked = replace(self._options, score=False, syncnet="")  # these change no picture
+        told = hashlib.sha256(f"{version_of(source)} {asked}".encode())
         told.update(said.curves.values.tobytes())
         told.update(repr((said.spans, said.start, said.captions)).encode())
         if self._drawing.weights is not None:  # who draws with them listens to the sound itself
@@ -270,7 +271,7 @@ class _Film:
                     showing.show(still, before[still.index], list(self._here(still.index)))
                 fates.add(fate)
                 with self._timed("encode"):
-                    segments.write(still.time, still.picture, still if still.stored is not None else None, areas)
+                    segments.write(still.time, still.picture, still, areas)
 
     def _drawn(self, stills: Sequence[Still], renderers: Mapping[int, Renderer]) -> list[tuple[list[Area], Fate]]:
         """Of each picture the parts that were changed, and what became of it."""
@@ -292,7 +293,7 @@ class _Film:
                     patch = renderers[face.track].render(still.index, still.picture, face, mouth)
                 if patch is not None:
                     put(still.picture, patch)
-                    areas.append((patch.x, patch.y, patch.mask.shape[1], patch.mask.shape[0]))
+                    areas.append(patch.area)
             found.append((areas, "moved" if areas else "kept" if ours else "silent" if here else "faceless"))
         return found
 

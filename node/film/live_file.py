@@ -144,8 +144,7 @@ class _Written:
 
     def leave(self, left: Left, sound: Samples) -> None:
         still = self._waiting.popleft()
-        areas = [(patch.x, patch.y, patch.mask.shape[1], patch.mask.shape[0]) for patch in left.patches]
-        self._writer.write(left.time, left.picture, still, areas)
+        self._writer.write(left.time, left.picture, still, [patch.area for patch in left.patches])
         if len(sound):
             self._writer.write_sound(sound)
 

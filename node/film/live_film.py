@@ -44,7 +44,7 @@ class LiveFilm:
         self._lips, self._clock = lips, clock
         self._changed = Condition()
         self._left: deque[Left] = deque()
-        self._taken_all = self._stopped = False
+        self._begun = self._taken_all = self._stopped = False
 
     def say(self, start: float, curves: Curves) -> None:
         """See `LiveLips.say`."""
@@ -85,10 +85,12 @@ class LiveFilm:
 
         Whoever takes them half a second late makes `pictures` wait. Closing the generator ends the stream once the
         picture that is waited for has come. Raises what `pictures`, the tracker and the renderers raise; ValueError for
-        a second stream.
+        a second stream, also while the first goes on.
         """
-        if self._taken_all or self._stopped:
-            raise ValueError("a live film runs once: make another")
+        with self._changed:
+            if self._begun:
+                raise ValueError("a live film runs once: make another")
+            self._begun = True
         with ThreadPoolExecutor(2, "live-film") as threads:
             jobs = [threads.submit(self._take, pictures), threads.submit(self._work)]
             try:

@@ -103,14 +103,7 @@ class Answer:
     curves: Curves
 
 
-def recited(
-    texts: Iterable[str],
-    language: str,
-    tts: Tts,
-    clock: StreamClock,
-    delivery: Delivery | None = None,
-    pause: float = 0.3,
-) -> Iterator[Answer]:
+def recited(texts: Iterable[str], language: str, tts: Tts, clock: StreamClock, pause: float = 0.3) -> Iterator[Answer]:
     """Texts one after the other, each spoken as it is its turn, `pause` seconds after the one before is over. Raises
     what the voice raises."""
     from ml.lips.spoken import curves_of

@@ -198,6 +198,7 @@ def _said(utterances: Iterable[Utterance], seconds: float, start: float, lay: Ca
             pieces.append((utterance.start, found))
             end = max(end, utterance.start + utterance.dub.audio.seconds)
         spans.append((utterance.start, end))
+    pieces.sort(key=lambda piece: piece[0])
     return Said(placed(pieces, max([seconds, *(end for _, end in spans)])), tuple(spans), start)
 
 

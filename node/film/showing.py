@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml.audio.atomic import Draft
-from node.files import write_bytes
+from ml.audio.atomic import AtomicFile, Draft, telling
 
 if TYPE_CHECKING:
     from ml.lips.types import Face, Picture
@@ -30,12 +29,22 @@ class Shown:
     preview: Path | None = None
     sheet: Path | None = None
 
+    def check(self) -> None:
+        """Raise CannotWrite where one of them cannot be written: to be asked before long work, not after. Nothing stays
+        written."""
+        if self.preview is not None:
+            from ml.video.mux import Movie
+
+            Movie(self.preview).discard()
+        if self.sheet is not None:
+            AtomicFile(self.sheet).discard()
+
 
 class Showing(Draft):
     """A context manager: what is wanted appears when it ends well, and nothing of it otherwise."""
 
     def __init__(self, shown: Shown, info: VideoInfo) -> None:
-        """Raises CannotWrite where the preview cannot be written."""
+        """Raises CannotWrite where what is wanted cannot be written."""
         from ml.video.encode import VideoOptions
         from ml.video.write import VideoWriter
 
@@ -43,9 +52,15 @@ class Showing(Draft):
         self._pairs: list[tuple[Picture, Picture]] = []
         self._on_sheet: frozenset[int] = frozenset()
         self._preview: VideoWriter | None = None
-        if shown.preview is not None:
-            wide = replace(info, width=2 * info.width)
+        self._sheet = AtomicFile(shown.sheet) if shown.sheet is not None else None
+        if shown.preview is None:
+            return
+        wide = replace(info, width=2 * info.width)
+        try:
             self._preview = VideoWriter(shown.preview, wide, VideoOptions(quality="fast", hardware="off"))
+        except BaseException:
+            self.abort()
+            raise
 
     def choose(self, moving: Sequence[int]) -> None:
         """Of these pictures some are put on the sheet, evenly through the film."""
@@ -79,17 +94,22 @@ class Showing(Draft):
 
     def close(self) -> None:
         """Write what is wanted, where there is anything to look at. Raises CannotWrite."""
-        if self._preview is not None:
-            if self._preview.count:
+        try:
+            if self._preview is not None and self._preview.count:
                 self._preview.close()
-            else:
-                self._preview.abort()
-        if self._shown.sheet is not None and self._pairs:
-            from ml.lips.sheet import png, sheet
+            if self._sheet is not None and self._shown.sheet is not None and self._pairs:
+                from ml.lips.sheet import png, sheet
 
-            write_bytes(self._shown.sheet, png(sheet(self._pairs)))
+                with telling(self._shown.sheet):
+                    self._sheet.write(png(sheet(self._pairs)))
+                    self._sheet.publish()
+        finally:
+            self.abort()  # what there is nothing of to look at
 
     def abort(self) -> None:
         """Leave nothing behind; does nothing after `close`."""
         if self._preview is not None:
             self._preview.abort()
+        if self._sheet is not None:
+            self._sheet.discard()
+            self._sheet = None

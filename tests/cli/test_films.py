@@ -14,6 +14,7 @@ import pytest
 
 from cli.app import run
 from ml.audio.read import read
+from ml.errors import Unavailable
 from ml.lips.types import Face, Picture
 from ml.speech.subtitles import Cue
 from ml.types import Samples
@@ -21,10 +22,10 @@ from ml.video import encode
 from ml.video.probe import VideoInfo, probe
 from ml.video.segments import Segments
 from ml.video.subtitle import Subtitles
+from node.film.filming import Filming
 from tests.fakes import fake_node
-from tests.ml.video.clips import Recipe, Track, beep, make, packets, turned
-from tests.ml.video.test_subtitle import texts
-from tests.node.film.test_filming import Watcher
+from tests.ml.lips.streams import Watcher
+from tests.ml.video.clips import Recipe, Track, beep, make, packets, texts, turned
 
 RATE, COUNT = 8, 24
 SECONDS = COUNT / RATE
@@ -251,7 +252,7 @@ class Turning(Watcher):
     AWAY = (14, 15)
 
     def follow(self, picture: Picture) -> tuple[Face, ...]:
-        at, faces = self._at, super().follow(picture)
+        at, faces = self.seen, super().follow(picture)
         return tuple(replace(face, yaw=55.0) for face in faces) if at in self.AWAY else faces
 
 
@@ -363,6 +364,11 @@ def test_high_dynamic_range_is_refused_before_any_work_but_where_pictures_are_co
         (("TALK", "--preview", "TALK"), "cannot be both a video and what shows its lips"),
         (("TALK", "-o", "b.mp4", "--preview", "b.mp4"), "cannot be both a video and what shows its lips"),
         (("TALK", "-o", "nowhere/b.mp4"), "nowhere"),
+        (("TALK", "--sheet", "/proc/nope/x.png"), "Make the folder first: mkdir -p /proc/nope"),
+        (("TALK", "--preview", "nowhere/x.mp4"), "Make the folder first: mkdir -p nowhere"),
+        (("SOUND", "-o", "a.wav", "--preview", "p.mp4", "--score"), "for videos, and a.wav is none."),
+        (("SOUND", "-o", "a.wav", "--lips", "warp"), "--lips, --face and the like are for videos, and a.wav is none."),
+        (("TALK", "-o", "a.wav", "--quality", "fast"), "for videos, and a.wav is none."),
         (("TALK", "-o", "b.webm"), "b.webm"),
     ],
 )
@@ -373,6 +379,60 @@ def test_what_cannot_be_is_told_before_any_work(capsys, shoot, repository, monke
     line = [named.get(one, one) for one in options]
     line = line if "--to" in line else ["--to", "es", *line]
     assert said in refused(capsys, "translate", *line)
+
+
+def test_where_lips_stay_off_sound_is_translated_without_a_word_of_them(capsys, repository) -> None:
+    sound = repository / "examples" / "audio" / "demo.flac"
+    report, out = translate(capsys, sound, "-o", "a.wav", "--lips", "off")
+    assert out.exists()
+    assert report["film"] is None
+
+
+@pytest.fixture
+def filmings(monkeypatch) -> list[object]:
+    """All that was made to give videos other lips."""
+    made: list[object] = []
+    begin, close = Filming.__init__, Filming.close
+
+    def counting(self, *parts):
+        begin(self, *parts)
+        made.append(self)
+
+    def closing(self):
+        made.append("closed")
+        close(self)
+
+    monkeypatch.setattr(Filming, "__init__", counting)
+    monkeypatch.setattr(Filming, "close", closing)
+    return made
+
+
+def test_what_gives_videos_lips_is_made_once_for_all_of_them(capsys, shoot, repository, filmings) -> None:
+    sound = repository / "examples" / "audio" / "demo.flac"
+    line = [str(shoot("one.mp4")), str(sound), str(shoot("two.mp4")), "--lips", "warp", "--no-hardware"]
+    assert run(["translate", *line, "--to", "es", "--no-own-voice", "-o", "out", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["reports"]
+    assert [bool(report["film"]) for report in told] == [True, False, True]
+    assert [report["film"]["moved"] > 5 for report in told if report["film"]] == [True, True]
+    assert len(filmings) == 2
+    assert filmings[-1] == "closed"
+
+
+def test_without_a_video_nothing_is_made_that_gives_lips(capsys, repository, filmings) -> None:
+    translate(capsys, repository / "examples" / "audio" / "demo.flac", "-o", "a.wav")
+    assert filmings == []
+
+
+def test_what_is_not_here_for_lips_is_told_once_before_the_first_of_many_videos(capsys, shoot, monkeypatch) -> None:
+    def gone(home):
+        raise Unavailable("The networks that find faces are not here.", "node models pull faces, or --lips off")
+
+    monkeypatch.setattr("ml.lips.tracker.tracker_at", gone)
+    monkeypatch.setattr("node.dubbing.run", None)  # what would do the work
+    videos = (str(shoot("one.mp4")), str(shoot("two.mp4")))
+    said = refused(capsys, "translate", *videos, "--to", "es", "--no-own-voice")
+    assert said.count("networks that find faces") == 1
+    assert "--lips off" in said
 
 
 def test_a_card_encodes_where_one_can(capsys, shoot, monkeypatch) -> None:

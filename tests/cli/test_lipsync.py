@@ -73,6 +73,14 @@ def test_what_became_of_pictures_is_one_sentence() -> None:
         (["a.mp4", "b.wav", "--lips", "magic"], "magic"),
         (["a.mp4", "b.wav", "--preview", "a.mp4"], "a.mp4 cannot be both a video and what shows its lips."),
         (["a.mp4", "b.wav", "-o", "c.mp4", "--preview", "./c.mp4"], "c.mp4 cannot be both"),
+        (["a.mp4", "b.mp4", "-o", "b.mp4"], "The result would overwrite its own input b.mp4."),
+        (["a.mp4", "b.mp4", "-o", "./a.mp4"], "The result would overwrite its own input a.mp4."),
+        (["a.mp4", "b.mp4", "--preview", "b.mp4"], "b.mp4 cannot be both a video and what shows its lips."),
+        (["a.mp4", "b.wav", "--preview", "./b.wav"], "b.wav cannot be both a recording and what shows its lips."),
+        (["a.mp4", "b.png", "--sheet", "b.png"], "b.png cannot be both"),
+        (["a.mp4", "b.wav", "--sheet", "/proc/nope/x.png"], "Make the folder first: mkdir -p /proc/nope"),
+        (["a.mp4", "b.wav", "--preview", "nowhere/x.mp4"], "Make the folder first: mkdir -p nowhere"),
+        (["a.mp4", "b.wav", "--preview", "x.txt"], "End the name in .mp4"),
         (["a.mp4", "b.wav", "--wav2lip", "mine.pth"], "Say both: --lips wav2lip"),
         (["a.mp4", "b.wav", "--lips", "off", "--score"], "nothing to score"),
         (["a.mp4", "b.wav", "--lips", "wav2lip", "--gpu"], "--lips wav2lip moves no pixels"),
@@ -81,3 +89,15 @@ def test_what_became_of_pictures_is_one_sentence() -> None:
 def test_wrong_wishes_are_told(capsys, babelmesh_home, words, said) -> None:
     assert run(["lipsync", *words]) == 2
     assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_neither_input_is_overwritten(capsys, babelmesh_home, in_folder) -> None:
+    for name in ("talk.mp4", "voice.mp4"):
+        (in_folder / name).write_bytes(b"precious")
+    (in_folder / "link.mp4").symlink_to(in_folder / "voice.mp4")
+    for name in ("talk.mp4", "voice.mp4", "link.mp4"):
+        for option in ("-o", "--preview"):
+            assert run(["lipsync", "talk.mp4", "voice.mp4", option, name]) == 2
+            told = capsys.readouterr().err
+            assert ("overwrite its own input" if option == "-o" else "cannot be both a video") in told
+    assert {path.read_bytes() for path in in_folder.iterdir()} == {b"precious"}

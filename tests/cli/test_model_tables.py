@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cli.model_tables import show_groups, tell_licence, tell_size, tell_state
-from node.library import ModelLine
+from node.model_lines import ModelLine
 
 
 def line(**more: object) -> ModelLine:

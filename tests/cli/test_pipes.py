@@ -71,6 +71,28 @@ def test_an_input_is_never_overwritten(in_folder):
         pass
 
 
+@pytest.mark.parametrize("names", [("a.wav", "a.es.wav"), ("a.es.wav", "a.wav"), ("a.wav", "b.wav", "a.es.wav")])
+def test_nor_is_another_input(in_folder, names):
+    inputs = touch(in_folder, *names)
+    said = r"a\.wav would overwrite .*a\.es\.wav, which is an input"
+    with pytest.raises(BadUsage, match=said) as told, plan(inputs, None, "es"):
+        pass
+    assert "folder" in told.value.remedy
+    with plan(inputs, in_folder / "out", "es") as jobs:
+        assert len(jobs.pairs) == len(names)
+
+
+def test_nor_is_an_input_by_another_name(in_folder):
+    first, other = touch(in_folder, "a.wav", "kept.wav")
+    (in_folder / "a.es.wav").symlink_to(other)
+    with pytest.raises(BadUsage, match=r"a\.wav would overwrite .*kept\.wav"), plan([first, other], None, "es"):
+        pass
+    (in_folder / "sub").symlink_to(in_folder)
+    own = r"overwrite its own input .*a\.wav"
+    with pytest.raises(BadUsage, match=own), plan([first], in_folder / "sub" / "a.wav", "es"):
+        pass
+
+
 def test_results_of_the_same_name_are_refused(in_folder):
     (in_folder / "x").mkdir()
     inputs = [*touch(in_folder, "a.wav"), *touch(in_folder / "x", "a.wav")]

@@ -18,7 +18,7 @@ from cli.render import (
 )
 from node.doctor import Finding
 from node.report import FilmFacts
-from tests.node.test_report import report
+from tests.node.reports import report
 
 
 def test_an_error_is_a_sentence_and_a_remedy(capsys):

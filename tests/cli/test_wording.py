@@ -6,7 +6,7 @@ import pytest
 
 from cli.app import commands, run
 from cli.start import Wishes
-from cli.wording import OPTIONS, help_of, in_options
+from cli.wording import OPTIONS, help_of, in_options, instead
 from node.complaints import MEND
 
 
@@ -77,3 +77,11 @@ def test_a_usage_error_names_the_help_that_is_there(capsys: pytest.CaptureFixtur
 def test_an_example_in_a_remedy_stays() -> None:
     sentence = "/home/me/babelmesh.toml:2: engines.compile: expected one of auto, off, on."
     assert in_options(sentence, 'Write compile = "auto".', ["start"])[1] == 'Write compile = "auto".'
+
+
+def test_a_name_that_is_nearly_right_is_told_else_what_there_is() -> None:
+    known = ("whisper-small", "whisper-tiny", "opus-mt-en-es")
+    assert instead("whisper-smal", known) == "Did you mean whisper-small or whisper-tiny?"
+    assert instead("opus-mt-en-es", known, "See the list.") == "Did you mean opus-mt-en-es?"
+    assert instead("zz", known) == "Those are: whisper-small, whisper-tiny, opus-mt-en-es."
+    assert instead("zz", known, "See the list.") == "See the list."

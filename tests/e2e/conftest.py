@@ -1,8 +1,10 @@
-"""Voices for tests of several nodes: real people where the speech collection is at hand, what is shipped elsewhere."""
+"""Voices for tests of several nodes: real people where the speech collection is at hand, what is shipped elsewhere.
+And what commands over films run in."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +15,9 @@ import soxr
 
 from ml.audio.logmel import LogMel, log_mel
 from ml.audio.read import read
+from ml.engines.protocols import EngineHome
+from ml.errors import Unavailable
+from ml.lips.tracker import tracker_at
 from tests.e2e.nodes import NodeProcess, Voice
 
 SPEEDS = (1.0, 1.06, 1.12)
@@ -70,3 +75,13 @@ def running() -> Iterator[list[NodeProcess]]:
     yield nodes
     for node in nodes:
         node.kill()
+
+
+@pytest.fixture
+def environment(babelmesh_home: Path, models_dir: Path) -> dict[str, str]:
+    """What a command that follows faces runs in. Skips where the face networks were not fetched."""
+    try:
+        tracker_at(EngineHome(models_dir)).close()
+    except Unavailable as missing:
+        pytest.skip(f"needs the face networks: {missing.remedy}")
+    return {**os.environ, "BABELMESH_HOME": str(babelmesh_home), "BABELMESH_MODELS": str(models_dir)}

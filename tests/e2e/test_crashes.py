@@ -22,6 +22,7 @@ from node.store import Store
 from node.store.repair import Shelf, open_or_rebuild
 from node.store.rows import JobRow
 from p2p.peers import PeerRecord
+from tests.conftest import SHARED_MEMORY
 from tests.e2e.household import LAYOUT, check, refused, shelf_of, weights_of, work
 from tests.e2e.power import Disk, Step, read_log
 
@@ -106,8 +107,8 @@ def cut_after_each(
 @pytest.fixture
 def scratch(tmp_path: Path):
     """A folder in memory where there is one: what is laid out there need not survive anything."""
-    memory = Path("/dev/shm")  # noqa: S108
-    folder = memory / f"babelmesh-{os.getpid()}" if os.access(memory, os.W_OK) else tmp_path / "scratch"
+    usable = os.access(SHARED_MEMORY, os.W_OK)
+    folder = SHARED_MEMORY / f"babelmesh-{os.getpid()}" if usable else tmp_path / "scratch"
     folder.mkdir()
     yield folder
     shutil.rmtree(folder)

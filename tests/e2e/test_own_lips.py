@@ -19,13 +19,9 @@ from ml.lips.brought import SYNCNET, WAV2LIP
 from ml.lips.syncnet import load_syncnet
 from ml.lips.wav2lip import NOTICE
 from ml.video.probe import probe
-from tests.e2e.test_videos import environment, node, pictures
-from tests.ml.lips.lively import written
-from tests.ml.lips.test_syncnet_network import syncnet
-from tests.ml.lips.test_wav2lip_network import network
+from tests.e2e.films import node, pictures
+from tests.ml.lips.lively import syncnet, wav2lip_network, written
 from tests.ml.video.clips import Recipe, Track, make
-
-__all__ = ["environment"]
 
 CATALOGUE = """
 [[model]]
@@ -53,7 +49,7 @@ files = [{ path = "syncnet_v2.model" }]
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("weights")
-    written(network(), "training", folder / "wav2lip_gan.pth")
+    written(wav2lip_network(), "training", folder / "wav2lip_gan.pth")
     written(syncnet(), "tensors", folder / "syncnet_v2.model")
     return folder
 
@@ -189,7 +185,7 @@ def test_a_translation_is_drawn_and_scored_too(environment, talk, weights, tmp_p
 def test_what_is_lacking_or_wrong_is_told_before_any_work(environment, talk, weights, tmp_path, arguments, said):
     (weights / "page.html").write_text("<html>Sign in first</html>")
     if "WEIGHTS/half.pth" in arguments:
-        state = {key: value for key, value in network().state_dict().items() if key != "output_block.1.bias"}
+        state = {key: value for key, value in wav2lip_network().state_dict().items() if key != "output_block.1.bias"}
         torch.save(state, weights / "half.pth")
     given = [str(one).replace("WEIGHTS", str(weights)) for one in arguments]
     done = lipsync(environment, talk, tmp_path / "out.mp4", *given, code=2)

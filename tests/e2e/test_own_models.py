@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,11 +19,11 @@ from ml.engines.protocols import BatchMt
 from node.app import build
 from node.config import load
 from tests.conftest import ROOT
+from tests.e2e.nodes import NODE
 from tests.ml.engines.tiny import checkpoint
 
 pytestmark = pytest.mark.slow
 
-NODE = [sys.executable, "-c", "from cli.app import main; main()"]
 CATALOGUE = """
 [[model]]
 name = "ears"

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,8 +15,7 @@ import pytest
 
 from ml.audio.prosody import measure
 from ml.audio.read import read
-
-NODE = [sys.executable, "-c", "from cli.app import main; main()"]
+from tests.e2e.nodes import NODE
 
 
 @pytest.fixture

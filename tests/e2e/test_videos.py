@@ -6,22 +6,17 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
 from ml.audio.read import read
-from ml.engines.protocols import EngineHome
-from ml.errors import Unavailable
-from ml.lips.tracker import tracker_at
 from ml.video.probe import probe
+from tests.e2e.films import node, pictures
+from tests.e2e.nodes import NODE
 from tests.ml.video.clips import Recipe, Track, make, packets, picture
-
-NODE = [sys.executable, "-c", "from cli.app import main; main()"]
 
 
 @pytest.fixture(scope="module")
@@ -30,26 +25,6 @@ def talk(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
     spoken = read(repository / "examples" / "audio" / "lj.flac").cut(0, 5)
     recipe = Recipe(count=40, width=320, height=240, rate=8, sounds=(Track(spoken.samples, language="eng"),))
     return make(tmp_path_factory.mktemp("talk") / "talk.mp4", recipe)
-
-
-@pytest.fixture
-def environment(babelmesh_home: Path, models_dir: Path) -> dict[str, str]:
-    try:
-        tracker_at(EngineHome(models_dir)).close()
-    except Unavailable as missing:
-        pytest.skip(f"needs the face networks: {missing.remedy}")
-    return {**os.environ, "BABELMESH_HOME": str(babelmesh_home), "BABELMESH_MODELS": str(models_dir)}
-
-
-def node(environment: dict[str, str], *arguments: object, code: int = 0) -> subprocess.CompletedProcess:
-    done = subprocess.run([*NODE, *map(str, arguments)], env=environment, capture_output=True, timeout=300, check=False)
-    assert done.returncode == code, done.stderr.decode()[-2000:]
-    return done
-
-
-def pictures(path: Path) -> list[np.ndarray]:
-    with av.open(path) as file:
-        return [frame.to_ndarray(format="rgb24").astype(int) for frame in file.decode(video=0)]
 
 
 def test_a_video_comes_back_in_another_language_with_other_lips(environment, talk, tmp_path):
@@ -86,16 +61,26 @@ def test_sound_alone_is_had_from_a_video_where_a_sound_file_is_asked_for(environ
     assert read(tmp_path / "talk.wav").seconds == pytest.approx(read(talk).seconds, abs=0.1)
 
 
-def test_another_sound_with_its_words(environment, talk, repository, tmp_path):
+LJ = (
+    "The invention of movable metal letters in the middle of the fifteenth century may justly be considered as the "
+    "invention of the art of printing."
+)
+"""What is said in lj.flac (examples/audio/README.md)."""
+
+
+@pytest.mark.parametrize("way", ["words", "a file of words", "no words"])
+def test_another_sound_with_its_words_or_without(environment, talk, repository, tmp_path, way):
     sound = repository / "examples" / "audio" / "lj.flac"
-    text = (repository / "examples" / "audio" / "lj.txt").read_text() if (sound.parent / "lj.txt").exists() else None
+    (tmp_path / "lj.txt").write_text(LJ)
+    text = {"words": LJ, "a file of words": f"@{tmp_path / 'lj.txt'}", "no words": None}[way]
+    words = ["--text", text, "--language", "en"] if text else []
     out = tmp_path / "talk.lips.mp4"
-    words = ["--text", text] if text else []
     done = node(environment, "lipsync", talk, sound, "-o", out, *words, "--lips", "warp", "--face", "largest", "--json")
     facts = json.loads(done.stdout)
     assert facts["moved"] == 40
     assert facts["renderer"] == "warp"
     assert facts["curves"] == ("alignment" if text else "sound")
+    assert not any("could not be laid" in note for note in facts["notes"])
     assert any("longer than the pictures" in note for note in facts["notes"])
 
 

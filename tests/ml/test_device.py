@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ml.device import Compiling, Gpu, Hardware, best_device, describe, hardware, placements
+from ml.device import Compiling, Gpu, Hardware, best_device, describe, hardware, least, placements
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +109,26 @@ def test_a_card_that_is_full_is_no_reason_not_to_use_the_cpu(monkeypatch: pytest
     (first, *_) = placements(SIZES, machine)
     assert (first.device, first.why) == ("cpu", "the NVIDIA GPU cannot be used (CUDA error: out of memory)")
     assert describe() == "the NVIDIA GPU cannot be used (CUDA error: out of memory), torch 9"
+
+
+@pytest.mark.parametrize(
+    ("memory", "machine", "wanted"),
+    [
+        (SIZES, Hardware(0), ("int8", 12 * GB // 10)),
+        ({"float32": 3 * GB, "float16": GB}, Hardware(0), ("float32", 36 * GB // 10)),
+        ({"float32": 3 * GB, "float16": GB}, Hardware(0, Gpu("mps", "Apple GPU", 0)), ("float16", 12 * GB // 10)),
+        ({"float16": GB}, Hardware(64 * GB), None),
+        ({}, Hardware(0), ("float32", 0)),
+    ],
+)
+def test_the_smallest_size_is_in_numbers_that_something_here_computes_in(
+    memory: dict[str, int], machine: Hardware, wanted: tuple[str, int] | None
+) -> None:
+    assert least(memory, machine) == wanted
+    assert bool(placements(memory, machine)) == (wanted is not None and wanted[1] <= machine.most)
+
+
+def test_the_roomiest_memory_counts() -> None:
+    assert Hardware(3).most == 3
+    assert Hardware(3, Gpu("cuda", "Card", 5)).most == 5
+    assert Hardware(7, Gpu("cuda", "Card", 5)).most == 7

@@ -8,6 +8,7 @@ from node.config import load
 from node.dubbing import DubOptions
 from node.engines import EngineNames, Languages, load_engines
 from node.errors import NotFound
+from node.film.filming import FilmOptions
 from tests.fakes import fake_node
 
 
@@ -29,6 +30,41 @@ def test_leaving_the_node_closes_its_engines(tmp_path):
 def test_an_unknown_voice_is_told_before_engines_start(tmp_path):
     with fake_node(tmp_path, asr=None) as node, pytest.raises(NotFound):
         node.dubbing(DubOptions("es", voice="nobody"))
+
+
+@pytest.mark.parametrize("lacking", ["tracker", "judge", "drawing", "nothing"])
+def test_what_was_loaded_for_a_film_is_freed_when_the_rest_is_not_here(tmp_path, monkeypatch, lacking):
+    events = []
+
+    class Part:
+        def __init__(self, name):
+            self.name = name
+
+        def close(self):
+            events.append(f"{self.name} closed")
+
+    def made(name):
+        def make(*_):
+            if name == lacking:
+                raise Unavailable(f"There is no {name}.", "Fetch it.")
+            events.append(name)
+            return Part(name)
+
+        return make
+
+    monkeypatch.setattr("ml.lips.tracker.tracker_at", made("tracker"))
+    monkeypatch.setattr("node.film.brought.judge_of", made("judge"))
+    monkeypatch.setattr("node.film.brought.drawing_of", made("drawing"))
+    with fake_node(tmp_path) as node:
+        if lacking == "nothing":
+            filming = node.filming(FilmOptions())
+            assert events == ["tracker", "judge", "drawing"], "what is quickest missed is looked for first"
+            filming.close()
+        else:
+            with pytest.raises(Unavailable, match=f"no {lacking}"):
+                node.filming(FilmOptions())
+    loaded = {one for one in events if " " not in one}
+    assert sorted(one for one in events if " " in one) == sorted(f"{name} closed" for name in loaded)
 
 
 def test_a_broken_engine_package_stops_nobody(tmp_path, monkeypatch):

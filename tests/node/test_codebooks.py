@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -10,42 +9,15 @@ import msgspec
 import pytest
 
 from ml.audio.logmel import log_mel
-from ml.voice.codec.codebook import genesis_codebook
-from ml.voice.codec.moments import bands_of
-from ml.voice.codec.together import FORMAT, Statement, stated, to_bytes
 from node.codebooks import MOST_PEERS, CodebookShelf, Kept, Told, heard, load, save
 from node.config import load as load_config
 from node.errors import HomeUnusable
 from node.frames import FrameShelf
 from node.store import Store
-from p2p.identity import Identity
-from p2p.offers import UNSIGNED, sign_offer
 from p2p.peers import PeerRecord, Trust
-from p2p.wire import Offer
 from tests.fakes import fake_identity
 from tests.ml.voice.codec.conftest import made_speech
-
-KNOWN = genesis_codebook()
-
-
-def statement_of(seed: int) -> Statement:
-    return stated(KNOWN, bands_of([log_mel(made_speech(1.0, seed))]))
-
-
-def offered(who: Identity, statement: Statement, sequence: int = 1) -> tuple[Offer, bytes]:
-    body = to_bytes(statement, KNOWN)
-    offer = Offer(
-        update=hashlib.sha256(body).digest(),
-        size=len(body),
-        layout=FORMAT,
-        base=bytes.fromhex(KNOWN.digest),
-        result=bytes.fromhex(statement.codebook.digest),
-        encoding="tables",
-        sequence=sequence,
-        frames=statement.frames,
-        signature=UNSIGNED,
-    )
-    return sign_offer(who, offer), body
+from tests.node.statements import KNOWN, offered, statement_of
 
 
 @pytest.fixture

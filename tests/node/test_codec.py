@@ -22,7 +22,7 @@ from node.errors import BadRequest, NotFound
 from node.frames import FrameShelf
 from tests.fakes import fake_identity
 from tests.ml.voice.codec.conftest import made_speech
-from tests.node.test_codebooks import offered
+from tests.node.statements import offered
 
 
 @pytest.fixture

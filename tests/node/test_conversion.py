@@ -105,11 +105,58 @@ def test_long_speech_comes_in_pieces_that_are_not_long(tmp_path: Path, repositor
 
 @given(st.integers(1, 3 * SAMPLE_RATE))
 @settings(deadline=None, max_examples=20)
-def test_short_pieces_get_silence_around_them(count: int) -> None:
-    audio = Audio(np.ones(count, np.float32))
-    longer = conversion._long_enough(audio)
-    assert len(longer.samples) == max(count, SAMPLE_RATE)
-    assert longer.samples.sum() == count
+def test_silence_is_put_around_short_pieces_and_taken_away_again(count: int) -> None:
+    engine, reference = QuarterLonger(), Audio(silence(1))
+    made = conversion._converted(Audio(np.ones(count, np.float32)), engine, reference)
+    assert engine.given == [max(count, SAMPLE_RATE) / SAMPLE_RATE]
+    assert np.count_nonzero(made) == count, "nothing that sounds is lost"
+    padding = max(0, SAMPLE_RATE - count)
+    assert len(made) <= 1.25 * max(count, SAMPLE_RATE) - 1.125 * padding + 2
+
+
+def test_of_silence_alone_nothing_is_cut_off() -> None:
+    made = conversion._converted(Audio(silence(0.3)), QuarterLonger(), Audio(silence(1)))
+    assert len(made) == 1.25 * SAMPLE_RATE
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5])
+def test_what_an_engine_makes_of_a_short_piece_without_its_silence_is_kept_whole(kept: float) -> None:
+    class Shortening(QuarterLonger):
+        """Leaves out all silence before, and of that after all but a part."""
+
+        def convert(self, audio: Audio, reference: Audio) -> Audio:
+            sounds = np.flatnonzero(audio.samples)
+            end = sounds[-1] + 1
+            return Audio(audio.samples[sounds[0] : end + int(kept * (len(audio.samples) - end))])
+
+    spoken = np.full(4800, 0.5, np.float32)
+    made = conversion._converted(Audio(spoken), Shortening(), Audio(silence(1)))
+    assert (made[:4800] == spoken).all()
+    assert len(made) <= 4800 + kept * 5600
+
+
+def test_words_with_pauses_between_stay_words_with_pauses(tmp_path: Path, demo: Path, voices: VoiceShelf) -> None:
+    spoken = read(demo).samples
+    loudest = int(np.argmax(np.convolve(spoken**2, np.ones(4800), "valid")))
+    word = spoken[loudest : loudest + 4800]
+    with AudioWriter(tmp_path / "words.flac") as writer:
+        for _ in range(8):
+            writer.write(silence(0.5))
+            writer.write(word)
+            writer.write(silence(0.5))
+    engine = QuarterLonger()
+    done = convert(
+        tmp_path / "words.flac", tmp_path / "out.wav", ConvertOptions("anna"), registry(tmp_path, engine), voices, quiet
+    )
+    said = speech(tmp_path / "words.flac")
+    assert done.pieces == len(said) == 8
+    assert all(one.audio.seconds < 1 for one in said)
+    grown = sum(1.25 - 1.125 * (1 - one.audio.seconds) - one.audio.seconds for one in said)
+    assert done.seconds_before == pytest.approx(10.4, abs=0.01)
+    assert done.seconds <= done.seconds_before + grown + 0.01
+    assert done.seconds < 12.5, "a second each would be 15 and more"
+    heard = read(tmp_path / "out.wav").samples
+    assert (heard**2).sum() == pytest.approx(8 * ((word / 2) ** 2).sum(), rel=0.1), "every word is there"
 
 
 def test_a_piece_that_fails_is_silent_and_told(tmp_path: Path, demo: Path, voices: VoiceShelf) -> None:
@@ -191,5 +238,7 @@ def test_what_cannot_be_done_is_told_before_anything_is_written(tmp_path: Path, 
     copy.write_bytes(demo.read_bytes())
     with pytest.raises(BadRequest, match="overwrite"):
         convert(copy, tmp_path / "." / "copy.flac", ConvertOptions("anna"), engines, voices, quiet)
+    with pytest.raises(BadRequest, match=r"overwrite the recording .*copy\.flac"):
+        convert(demo, copy, ConvertOptions("anna", like=(demo, copy)), engines, voices, quiet)
     assert copy.read_bytes() == demo.read_bytes()
     assert not out.exists()

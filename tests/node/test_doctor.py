@@ -213,9 +213,8 @@ def test_models_that_could_be_fetched_are_one_line_and_nothing_is_wrong(tmp_path
     """A model of the catalogue that is not here is no fault of the machine."""
     config = Config(tmp_path, tmp_path / "models")
     names = ("whisper-huge", "whisper-vast")
-    far = tuple(
-        replace(EAR, name=name, needs=(absent(f"the model {name}", f"node models pull {name}"),)) for name in names
-    )
+    needs = [replace(absent(f"the model {name}", f"node models pull {name}"), model=name) for name in names]
+    far = tuple(replace(EAR, name=need.model, needs=(need,)) for need in needs)
     found = examine(config, Registry((*far, *ALL), EngineHome(config.models)), machine=GOOD)
     (told,) = [one for one in found if one.name == "models" and one.area == "engines"]
     assert (told.state, told.detail) == ("info", "2 models can be fetched: node models list")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import cast
 
 import pytest
 
+from ml.device import Placement
 from ml.engines.protocols import MORE_TASKS, TASKS, Engine, EngineHome, Mt
 from ml.engines.registry import Registry, discover
 from ml.errors import UnsupportedLanguage
@@ -58,3 +60,12 @@ def test_engines_of_the_other_tasks_do_theirs(name: str) -> None:
     assert exercise(engine, Subject(audio)) == pytest.approx(4.0, abs=0.2)
     engine.close()
     assert cast(Mt, engine).spec is found[0]
+
+
+@pytest.mark.parametrize("name", ["tiny-wavlm", "tiny-hubert", "tiny-vits", "tiny-wav2vec2", "tiny-speecht5"])
+def test_engines_do_theirs_in_int8(name: str) -> None:
+    found = tiny_specs([name], Placement("cpu", "int8"))
+    if not found:
+        pytest.skip("there is no such tiny checkpoint")
+    with closing(found[0].factory(HOME)) as engine:  # else another test gets the blame
+        exercise(engine, SOUND)

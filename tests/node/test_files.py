@@ -14,6 +14,8 @@ from node.files import (
     make_folder,
     read_glossary,
     read_guide,
+    same_file,
+    version_of,
     write_bytes,
     write_text,
 )
@@ -154,3 +156,34 @@ def test_a_file_of_terms_is_as_long_as_translators_take():
 
     assert MOST_TERMS == MOST
     assert checked({"a" * LONGEST_TERM: "b" * LONGEST_TERM})
+
+
+def test_a_file_is_the_same_by_all_its_names_there_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    one = tmp_path / "a.wav"
+    (tmp_path / "link.wav").symlink_to(one)
+    (tmp_path / "folder").symlink_to(tmp_path)
+    names = (one, Path("a.wav"), Path("x", "..", "a.wav"), tmp_path / "link.wav", Path("folder", "a.wav"))
+    for there in (False, True):
+        if there:
+            one.touch()
+            (tmp_path / "hard.wav").hardlink_to(one)
+            (tmp_path / "x").mkdir()
+            assert same_file(one, tmp_path / "hard.wav")
+        assert all(same_file(one, name) and same_file(name, one) for name in names)
+        assert not same_file(one, tmp_path / "b.wav")
+
+
+def test_a_version_of_a_file_is_known_again_until_it_is_changed(tmp_path: Path):
+    path = tmp_path / "a"
+    path.write_bytes(b"one")
+    os.utime(path, ns=(7, 7))
+    before = version_of(path)
+    assert version_of(tmp_path / "." / "a") == before
+    path.write_bytes(b"other")
+    os.utime(path, ns=(7, 7))
+    longer = version_of(path)
+    os.utime(path, ns=(8, 8))
+    assert len({before, longer, version_of(path)}) == 3
+    with pytest.raises(FileNotFoundError):
+        version_of(tmp_path / "nowhere")

@@ -126,6 +126,31 @@ def test_prune_forgets_only_what_is_old(tmp_path: Path):
     assert (tmp_path / "film-new" / "00000000-0.mp4").exists()
 
 
+def test_what_another_process_takes_away_meanwhile_is_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    import os
+
+    store = ResultStore(tmp_path)
+    for name in ("old", ".new-half", "gone", "removed"):
+        (tmp_path / name).write_bytes(b"1")
+        os.utime(tmp_path / name, (0, 0))
+    stat, unlink = Path.stat, Path.unlink
+
+    def taken_before(self: Path, **options: bool) -> os.stat_result:
+        if self.name == "gone":
+            unlink(self, missing_ok=True)
+        return stat(self, **options)
+
+    def taken_after(self: Path, missing_ok: bool = False) -> None:
+        if self.name == "removed":
+            unlink(self)
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(Path, "stat", taken_before)
+    monkeypatch.setattr(Path, "unlink", taken_after)
+    assert store.prune() == 2, "the old result, and what a killed run had half written"
+    assert not list(tmp_path.iterdir())
+
+
 class Falling(Counting):
     """Its engine's process ends at its first `falls` calls."""
 

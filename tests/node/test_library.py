@@ -17,7 +17,7 @@ from ml.models.hub import HubOptions
 from ml.models.store import ModelStore
 from node.config import Config, EngineSettings
 from node.errors import BadConfig, BadRequest
-from node.library import Library, library_of
+from node.library import Library, library_of, place_of
 
 
 def config_of(folder: Path, **more: object) -> Config:
@@ -272,3 +272,37 @@ def test_without_its_part_a_model_is_not_tried(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"whole: It needs part\.") as caught:
         Library(ModelStore(tmp_path / "models", Catalogue((whole, part)))).pull(["whole"], no, options)
     assert "part: The part model is not whole" in caught.value.sentence
+
+
+def test_engines_are_the_models_that_one_of_ours_runs_or_would_run(tmp_path: Path) -> None:
+    wrong = entry("misspelt", engine="wavlm-xvectr")
+    here = library(tmp_path, entry("one"), wrong, entry("data", task="data", engine="none of them"))
+    assert here.runnable() == ("one", "misspelt")
+    made = Library(here.store, isolated=("misspelt",)).engines(lambda: Hardware(10**12))
+    assert {spec.name for spec in made} == set(here.runnable()), "a fault in an entry keeps nothing else from starting"
+
+
+def test_our_own_catalogue_is_read_once_however_many_entries_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = library_of(config_of(tmp_path))
+    load, read = Catalogue.load, []
+    monkeypatch.setattr(Catalogue, "load", lambda *own: read.append(1) or load(*own))
+    here.engines(lambda: Hardware(10**12))
+    here.lines()
+    assert len(read) == 1
+
+
+@pytest.mark.parametrize(
+    ("memory", "told"),
+    [
+        ({"float32": 10 * 10**9, "bfloat16": 5 * 10**9}, "needs 6.0 GB"),
+        ({"float16": 10**9}, "computes only in float16, and nothing here does"),
+        ({"float32": 10 * 10**9, "float16": 10**9}, "needs 12.0 GB"),
+    ],
+)
+def test_what_finds_no_room_says_what_it_needs_here(memory: dict[str, int], told: str) -> None:
+    with pytest.raises(EngineFailed, match=told) as caught:
+        place_of("Wav2Lip", memory, Hardware(4 * 10**9), "Close other programs.")
+    assert caught.value.remedy == "Close other programs."
+    assert place_of("Wav2Lip", {"float32": 10**9}, Hardware(4 * 10**9), "").device == "cpu"

@@ -21,7 +21,7 @@ from p2p.offers import UNSIGNED, sign_offer
 from p2p.peers import Trust
 from p2p.wire import Offer, Piece, Want
 from tests.fakes import fake_identity, run_virtually
-from tests.p2p.simulated.swarm import Member, Swarm
+from tests.node.swarm import Member, Swarm
 
 Act = Callable[[Swarm], Awaitable[None]]
 

@@ -31,10 +31,10 @@ from node.store import Store
 from node.store.rows import Role, Verdict
 from node.weights import shelf_of
 from p2p.peers import PeerRecord, Trust
+from tests.conftest import SHARED_MEMORY
 from tests.fakes import MemoryNetwork, MemoryTransport, VectorLearner, fake_identity, run_virtually
-from tests.p2p.simulated.swarm import Member, Swarm
+from tests.node.swarm import Member, Swarm
 
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 STEP = 1.0
 """Virtual seconds that a training takes."""
 

@@ -15,7 +15,7 @@ from node.stats import PEER_ID
 from node.store import Store
 from p2p.errors import BadAddress
 from tests.fakes import PEER_IDS, fake_identity
-from tests.node.test_codebooks import KNOWN, offered, statement_of
+from tests.node.statements import KNOWN, offered, statement_of
 
 ADDRESS = f"/ip4/192.168.1.20/tcp/4710/p2p/{PEER_IDS[1]}"
 

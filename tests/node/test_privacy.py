@@ -23,7 +23,7 @@ from node.settings import settings as listed_settings
 from node.store import Store
 from node.store.repair import FRESH
 from node.store.rows import BudgetState, ShareRow
-from tests.node.store.test_store import SHARED_MEMORY
+from tests.conftest import SHARED_MEMORY
 
 NOW = 1_800_000_000.0
 

@@ -18,8 +18,8 @@ from node.rounds import Phase
 from node.stats import Stats, collect
 from node.store.rows import BudgetState, Role, RoundRow
 from tests.fakes import run_virtually
-from tests.node.test_learning import NOW, Desk
-from tests.p2p.simulated.swarm import Swarm
+from tests.node.desk import NOW, Desk
+from tests.node.swarm import Swarm
 
 pytest.importorskip("opacus")
 

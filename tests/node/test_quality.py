@@ -1,34 +1,11 @@
 """What rounds say of the model, in figures and in words that hold."""
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from node.quality import Quality, judge, reduction
-from node.store.rows import RoundRow
-
-FIRST = RoundRow(
-    number=1,
-    began_at=1.0,
-    seconds=2.0,
-    frames=3,
-    start="a",
-    trained="b",
-    adopted="c",
-    rmse_start=4.0,
-    rmse_trained=3.0,
-    rmse_adopted=2.0,
-    rmse_best=2.0,
-    rmse_alone=2.5,
-    mcd_best=5.0,
-    rmse_genesis=4.0,
-    merged=2,
-)
-
-
-def changed(**facts) -> RoundRow:
-    return msgspec.structs.replace(FIRST, **facts)
+from tests.node.measured import FIRST, changed
 
 
 def test_where_the_model_has_learnt_from_all_speech_it_says_what_was_measured():

@@ -14,7 +14,7 @@ from p2p.errors import BadAddress
 from p2p.peers import Trust
 from p2p.tally import Tally
 from tests.fakes import fake_identity, run_virtually
-from tests.p2p.simulated.swarm import Swarm
+from tests.node.swarm import Swarm
 
 OTHER = fake_identity(1).peer_id
 

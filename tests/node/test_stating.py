@@ -28,7 +28,7 @@ from p2p.transfer import Intake, IntakeOptions
 from p2p.wire import Done, Offer, Piece, Refused, Want
 from tests.fakes import DictQuarantine, fake_identity, run_virtually
 from tests.ml.voice.codec.conftest import made_speech
-from tests.p2p.simulated.swarm import Swarm
+from tests.node.swarm import Swarm
 
 KNOWN = genesis_codebook()
 ALICE = fake_identity(1)

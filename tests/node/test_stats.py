@@ -14,7 +14,7 @@ from node.store.rows import BudgetRow, BudgetState, Commit, DeliveryRow, JobRow,
 from p2p.identity import Identity
 from p2p.peers import PeerRecord, Trust
 from p2p.trouble import OTHER_MODEL, WAITS
-from tests.node.test_quality import changed
+from tests.node.measured import changed
 
 NOW = 10_000.0
 

@@ -10,7 +10,7 @@ import pytest
 
 from node.store.rows import Role, Verdict
 from tests.fakes import fake_identity, run_virtually
-from tests.p2p.simulated.swarm import Swarm
+from tests.node.swarm import Swarm
 
 MINUTE = 60.0
 

@@ -8,7 +8,7 @@ from p2p.sorting import Sorted
 from p2p.transfer import Intake, IntakeOptions, push
 from p2p.wire import Done, Offer, Piece, Refused, Want
 from tests.fakes import DictQuarantine
-from tests.p2p.test_transfer import ALICE, BODY, Household, offer_of
+from tests.p2p.updates import ALICE, BODY, Household, offer_of
 
 
 class Two:

@@ -15,8 +15,7 @@ from ml.audio.decode import Decoder, lead
 from ml.audio.read import read
 from ml.errors import BadAudio
 from ml.video.probe import probe
-from tests.ml.video.clips import Recipe, Track, beep, make
-from tests.ml.video.test_sound import onset
+from tests.ml.video.clips import Recipe, Track, beep, make, onset
 
 
 def decoded(source: Path | io.BytesIO) -> tuple[np.ndarray, int]:

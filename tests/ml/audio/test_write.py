@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.audio.read import probe, read
-from ml.audio.write import FORMATS, KNEE, AudioWriter, soft_clip, write
+from ml.audio.write import FORMATS, KNEE, MPEG_RATES, AudioWriter, Fitted, soft_clip, write
 from ml.errors import CannotWrite
 from ml.types import Audio
 
@@ -104,6 +104,28 @@ def test_clipping_is_soft_monotone_odd_and_never_wraps(values: list[float]):
     untouched = np.abs(samples) <= KNEE
     np.testing.assert_array_equal(bent[untouched], samples[untouched])
     assert clipped == int((np.abs(samples) > 1).sum())
+
+
+@pytest.mark.parametrize(
+    ("rate", "rates", "taken"),
+    [(8_000, (), 8_000), (8_000, MPEG_RATES, 16_000), (24_000, MPEG_RATES, 24_000), (96_000, MPEG_RATES, 48_000)],
+)
+def test_a_codec_gets_the_same_rate_or_the_next_higher_one_it_has(rate, rates, taken):
+    fitted = Fitted(rate, rates)
+    sound = voice_like(0.5, rate, 1)
+    given_back = np.concatenate([*(fitted.feed(part) for part in np.array_split(sound, 3)), fitted.rest()])
+    assert fitted.rate == taken
+    assert len(given_back) == pytest.approx(len(sound) * taken / rate, abs=1)
+    assert fitted.clipped == 0
+
+
+def test_what_is_fitted_lies_within_full_scale_and_is_numbers():
+    fitted = Fitted(16_000)
+    assert np.abs(fitted.feed(np.array([0.5, 3.0, -3.0], np.float32))).max() <= 1
+    assert fitted.clipped == 2
+    for wrong in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="finite"):
+            fitted.feed(np.array([0.0, wrong], np.float32))
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".mp3", ".opus", ".m4a"])

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ml.device import Placement
-from ml.engines.checkpoints import KINDS, Kind, specs
+from ml.engines.checkpoints import KINDS, Kind, specs, unfetched
 from ml.engines.protocols import MORE_TASKS, TASKS, EngineHome, EngineSpec
 from ml.errors import Unavailable
 from ml.models.catalogue import Catalogue
@@ -65,6 +65,17 @@ def test_what_is_missing_is_named_with_the_way_to_get_it() -> None:
     fetched = entry("one", "mt", "odd", source=HubSource("a/b"), files=(ModelFile("x"),))
     (spec,) = specs([fetched], nothing_here, lambda model, home: False, lambda model: Placement(), kinds)
     assert spec.missing(HOME)[1].remedy == "node models pull one"
+    assert unfetched(spec, HOME)
+
+
+def test_a_yes_to_a_program_is_the_users_and_nothing_to_fetch() -> None:
+    kinds = {"odd": Kind("tts", "nowhere:Nothing", (), program=True)}
+    (spec,) = specs(
+        [entry("one", "tts", "odd")], nothing_here, lambda model, home: True, lambda model: Placement(), kinds
+    )
+    (need,) = spec.missing(HOME)
+    assert (need.name, need.kind) == ("your yes to its program", "licence")
+    assert not unfetched(spec, HOME)
 
 
 def test_entries_of_unknown_kinds_are_no_engines() -> None:

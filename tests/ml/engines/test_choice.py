@@ -109,6 +109,16 @@ def test_a_bound_that_was_set_is_named_and_no_program_is_to_be_closed() -> None:
 def test_numbers_that_nothing_here_computes_in_are_told() -> None:
     (passed,) = rank([spec("m", memory={"float16": 1})], Wish("asr"), HOME, NONE).passed
     assert "only in float16" in passed.reason
+    assert passed.remedy == "Choose another one: node models list"
+
+
+def test_a_yes_that_is_lacking_is_told_and_not_offered_as_a_fetch() -> None:
+    yes = Need("your yes to its program", "licence", lambda home: False, "In your own catalogue: runs_code = true")
+    wish = Wish("tts", None, "en")
+    passed = rank([spec("voice", "tts", needs=(yes,))], wish, HOME, NONE).passed
+    said = refusal(wish, passed)
+    assert said.sentence == "No tts engine can serve en: voice: your yes to its program is missing."
+    assert said.remedy == yes.remedy
 
 
 FAR = spec("opus-en-de", "mt", languages=(), pairs=(("en", "de"),), needs=(ABSENT,))

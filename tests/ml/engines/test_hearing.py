@@ -12,7 +12,7 @@ from ml.engines.protocols import Asr, AsrOptions, EngineSpec
 from ml.engines.window import Heard
 from ml.errors import BadText, EngineFailed, UnsupportedLanguage
 from ml.types import SAMPLE_RATE, Samples, Word
-from tests.ml.engines.test_agreement import Truth, line, row
+from tests.ml.engines.known_words import Truth, line, row
 
 SPEC = EngineSpec("ear", "asr", "hears", ("en",), "CC0-1.0", lambda home: Recogniser(SPEC, Parrot()))
 

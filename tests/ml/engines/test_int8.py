@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.device import Placement
 from ml.engines.int8 import best_way, in_int8
-from ml.engines.protocols import EngineHome
-from ml.types import Audio
-from node.exercise import Subject, exercise
-from tests.fakes import tone
-from tests.ml.engines.tiny import tiny_specs
 
 WAYS = ["plain", *(["onednn"] if best_way() == "onednn" else [])]
 
@@ -64,12 +55,3 @@ def test_a_frame_beside_a_loud_one_keeps_its_detail_in_the_plain_way() -> None:
         wanted = layer(sound)[0]
         got = in_int8(torch.nn.Sequential(layer), "plain")(sound)[0]
     assert float((got - wanted).norm() / wanted.norm()) < 0.02
-
-
-@pytest.mark.parametrize("name", ["tiny-wavlm", "tiny-hubert", "tiny-vits", "tiny-wav2vec2", "tiny-speecht5"])
-def test_engines_compute_in_it(name: str) -> None:
-    found = tiny_specs([name], Placement("cpu", "int8"))
-    if not found:
-        pytest.skip("there is no such tiny checkpoint")
-    with closing(found[0].factory(EngineHome(Path("nowhere")))) as engine:  # else another test gets the blame
-        exercise(engine, Subject(Audio(tone(1.0))))

@@ -400,14 +400,17 @@ def test_one_that_falls_while_it_loads_is_started_again_once_and_that_is_told(od
     try:
         assert engine.translate("hola", "en", "es").text == "HOLA"
         assert (tmp_path / "marks").read_text() == "xx"
-        assert told == ["The engine shy stopped (SIGKILL, as when memory is short). It is started again."]
+        assert told == ["The engine shy stopped (SIGKILL, as when memory is short). The next request starts it again."]
     finally:
         engine.close()
 
 
 def test_one_that_falls_each_time_it_loads_is_given_up(odd: EngineSpec, tmp_path: Path) -> None:
+    told: list[str] = []
     with pytest.raises(EngineFailed, match=r"SIGKILL.*each time while it was loaded") as caught:
-        shy(odd, tmp_path, 9, []).factory(HOME)
+        shy(odd, tmp_path, 9, told).factory(HOME)
+    fell = "The engine shy stopped (SIGKILL, as when memory is short). The next request starts it again."
+    assert told == [fell, fell]
     assert (tmp_path / "marks").read_text() == "xx"
     assert "starts it again" not in caught.value.remedy
     assert "another engine" in caught.value.remedy

@@ -63,7 +63,7 @@ def pipe(tmp_path: Path) -> Iterator[ChildPipe]:
     made.close()
 
 
-def child(tmp_path: Path, **watch: float) -> ChildPipe:
+def child(tmp_path: Path, **watch: object) -> ChildPipe:
     program = tmp_path / "child.py"
     program.write_text(CHILD)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -74,7 +74,7 @@ def test_answers_overtake_one_another_and_find_who_asked(pipe: ChildPipe) -> Non
     with ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(pipe.ask, {"call": "sleep", "for": 0.2 - 0.02 * n, "word": f"{n}"}) for n in range(8)]
         assert [future.result()["ok"] for future in asked] == [f"{n}" for n in range(8)]
-    assert pipe.generation == 1
+    assert pipe.start() == 1
 
 
 def test_a_fall_is_an_error_of_those_who_waited_and_the_next_one_is_served(pipe: ChildPipe) -> None:
@@ -86,7 +86,7 @@ def test_a_fall_is_an_error_of_those_who_waited_and_the_next_one_is_served(pipe:
         with pytest.raises(EngineFailed):
             slow.result(10)
     assert pipe.ask({"call": "echo", "word": "again"})["ok"] == "again"
-    assert pipe.generation == 2
+    assert pipe.start() == 2
 
 
 def test_one_that_falls_again_and_again_is_started_ever_more_rarely(tmp_path: Path) -> None:
@@ -109,6 +109,20 @@ def test_one_that_falls_again_and_again_is_started_ever_more_rarely(tmp_path: Pa
         assert pipe.ask({"call": "echo"})
     finally:
         pipe.close()
+
+
+def test_who_is_told_of_a_fall_hears_when_it_is_started_again(tmp_path: Path) -> None:
+    told: list[str] = []
+    pipe = child(tmp_path, patient=0.5, tell=told.append)
+    try:
+        for _ in range(2):
+            with pytest.raises(EngineFailed, match="exit code 7") as caught:
+                pipe.ask({"call": "fall"})
+        assert caught.value.remedy == "The first request after 1 s starts it again."
+    finally:
+        pipe.close()
+    fell = "The child stopped (exit code 7); it said: I fell."
+    assert told == [f"{fell} The next request starts it again.", f"{fell} The first request after 1 s starts it again."]
 
 
 def test_silence_has_a_limit(pipe: ChildPipe) -> None:
@@ -183,7 +197,7 @@ def test_too_large_a_question_is_refused_and_costs_nobody(pipe: ChildPipe) -> No
     pipe.ask({"call": "echo"})
     with pytest.raises(EngineFailed, match="too much at once"):
         pipe.ask({"call": "echo", "word": b"x" * (65 << 20)})
-    assert pipe.generation == 1
+    assert pipe.start() == 1
     assert pipe.ask({"call": "echo"})
 
 
@@ -229,7 +243,7 @@ def test_who_waits_for_its_turn_is_not_late(pipe: ChildPipe) -> None:
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(pipe.ask, {"call": "sleep", "for": 0.4, "turn": 1, "word": f"{n}"}, 1.0) for n in range(4)]
         assert [future.result()["ok"] for future in asked] == [f"{n}" for n in range(4)]
-    assert pipe.generation == 1
+    assert pipe.start() == 1
 
 
 def test_who_had_not_begun_when_it_fell_is_told_so(pipe: ChildPipe) -> None:
@@ -255,7 +269,7 @@ def test_one_child_is_asked_and_no_later_one(pipe: ChildPipe) -> None:
         pipe.ask({"call": "fall"})
     with pytest.raises(Fallen):
         pipe.ask({"call": "echo"}, of=generation)
-    assert pipe.generation == 1, "nobody started another one for it"
+    assert pipe.pid is None, "nobody started another one for it"
     assert pipe.ask({"call": "echo"}, of=pipe.start())
     pipe.close()
     with pytest.raises(EngineFailed, match="closed"):

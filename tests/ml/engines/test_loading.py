@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -27,7 +28,14 @@ def copy(tmp_path: Path) -> Checkpoint:
     """A checkpoint that a test may spoil."""
     folder = tmp_path / "model"
     shutil.copytree(checkpoint("tiny-wavlm").folder, folder)
-    return Checkpoint(tinies()["tiny-wavlm"].entry, folder, REVISION)
+    entry = msgspec.structs.replace(tinies()["tiny-wavlm"].entry, source=FolderSource(str(folder)))
+    return Checkpoint(entry, folder, REVISION)
+
+
+def published(copy: Checkpoint) -> Checkpoint:
+    """The same, as if it had been fetched."""
+    known = Catalogue.load().find("whisper-tiny")
+    return replace(copy, entry=msgspec.structs.replace(copy.entry, source=known.source, files=known.files))
 
 
 def rewrite(copy: Checkpoint, **changes: torch.Tensor | None) -> None:
@@ -118,6 +126,9 @@ def test_what_is_not_here_is_unavailable(copy: Checkpoint) -> None:
     shutil.rmtree(copy.folder)
     with pytest.raises(Unavailable) as caught:
         load_part("AutoFeatureExtractor", copy)
+    assert caught.value.remedy == FolderSource(str(copy.folder)).remedy
+    with pytest.raises(Unavailable) as caught:
+        load_part("AutoFeatureExtractor", published(copy))
     assert caught.value.remedy == "node models pull tiny-wavlm"
 
 
@@ -128,10 +139,8 @@ def test_a_file_that_is_not_there_is_named_with_what_mends_it(copy: Checkpoint) 
     assert isinstance(copy.entry.source, FolderSource)
     assert str(copy.folder) in caught.value.remedy
     assert "verify" not in caught.value.remedy, "which would say that all is well"
-    published = Catalogue.load().find("whisper-tiny")
-    entry = msgspec.structs.replace(copy.entry, source=published.source, files=published.files)
     with pytest.raises(ModelDamaged) as caught:
-        load_part("AutoFeatureExtractor", Checkpoint(entry, copy.folder, copy.revision))
+        load_part("AutoFeatureExtractor", published(copy))
     assert caught.value.remedy == "node models pull tiny-wavlm"
 
 

@@ -185,8 +185,34 @@ def test_a_licence_with_terms_is_never_a_default():
 
 def fetchable(name: str, **more: object) -> EngineSpec:
     """An engine whose model is not here."""
-    need = Need(f"the model {name}", "model", lambda home: False, f"node models pull {name}")
+    need = Need(f"the model {name}", "model", lambda home: False, f"node models pull {name}", model=name)
     return replace(spec(name, rank=9), needs=(need,), **more)
+
+
+def damaged(name: str) -> EngineSpec:
+    """An engine with a damaged model, and something else that is not here."""
+    gap = f"the model {name} is damaged"
+    whole = Need(f"whole files of {name}", "file", lambda home: False, f"pull {name}", gap=gap, fault=True)
+    return replace(spec(name), needs=(Need("a thing", "debian", lambda home: False, "apt install thing"), whole))
+
+
+def test_what_is_damaged_is_told_as_such():
+    registry = Registry([damaged("m")], HOME)
+    for ask in (lambda: registry.load("mt", "m"), lambda: registry.pick(Wish("mt"), "m")):
+        with pytest.raises(Unavailable) as caught:
+            ask()
+        assert caught.value.sentence == "m cannot be used: a thing is missing; the model m is damaged."
+        assert caught.value.remedy == "pull m"
+    with pytest.raises(Unavailable) as caught:
+        registry.choose("mt")
+    assert caught.value.sentence == "No mt engine can run here: a thing is missing; the model m is damaged."
+    with pytest.raises(Unavailable) as caught:
+        Registry([damaged("m"), damaged("n")], HOME).choose("mt")
+    assert "a thing, a thing (or 1 other) is missing; the model m is damaged." in caught.value.sentence
+    bare = [replace(damaged(name), needs=damaged(name).needs[1:]) for name in "abcd"]
+    with pytest.raises(Unavailable) as caught:
+        Registry(bare, HOME).choose("mt")
+    assert caught.value.sentence.endswith("the model b is damaged; the model c is damaged (or 1 other).")
 
 
 def test_what_can_be_mended_is_told_before_what_could_be_fetched():
@@ -377,12 +403,9 @@ def test_one_more_is_not_told_as_several() -> None:
 def test_the_same_gap_has_the_same_remedy_however_it_is_met() -> None:
     """What Babelmesh's own engine lacks comes before a model of the catalogue, and the better rank changes nothing."""
 
-    def absent(name: str, pull: str) -> tuple[Need, ...]:
-        return (Need(name, "model", lambda home: False, f"node models pull {pull}"),)
-
-    large = replace(spec("large"), rank=90, needs=absent("the model large", "large"))
-    own = replace(spec("own"), rank=10, needs=absent("own model", "own"))
-    registry = Registry([large, own], HOME)
+    need = Need("own model", "model", lambda home: False, "node models pull own")
+    own = replace(spec("own"), rank=10, needs=(need,))
+    registry = Registry([replace(fetchable("large"), rank=90), own], HOME)
     for ask in (lambda: registry.choose("mt"), lambda: registry.pick(Wish("mt"))):
         with pytest.raises(Unavailable) as told:
             ask()

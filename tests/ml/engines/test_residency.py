@@ -109,6 +109,27 @@ def test_without_a_budget_it_is_a_share_of_what_is_free() -> None:
     assert residency.room().gpu is None
 
 
+@pytest.mark.parametrize(
+    ("budget", "main", "card", "bound"),
+    [
+        (8, 6, 40, True),
+        (8, 16, 4, True),
+        (8, 16, None, True),
+        (8, 6, None, False),
+        (8, 6, 4, False),
+        (None, 6, 40, False),
+    ],
+)
+def test_what_the_owner_allows_bounds_where_more_is_free(
+    budget: int | None, main: int, card: int | None, bound: bool
+) -> None:
+    machine = Hardware(main, None if card is None else Gpu("cuda", "a card", card, (8, 0)))
+    room = Residency(lambda: machine, budget).room()
+    assert room.bound == bound
+    if budget is not None:
+        assert room.most == min(budget, machine.most)
+
+
 def test_what_other_programs_take_counts_too() -> None:
     others, things = [0], [Thing()]
     residency = Residency(lambda: Hardware(1000 - others[0] - 120 * (1 - things[0].closed)), 10_000)

@@ -20,7 +20,7 @@ from ml.engines.protocols import AsrOptions, BatchMt, Capabilities, EngineHome, 
 from ml.engines.registry import Registry
 from ml.engines.residency import Residency
 from ml.engines.resident import Resident
-from ml.errors import BadText, EngineFailed, OutOfMemory
+from ml.errors import BadText, EngineFailed, OutOfMemory, Unavailable
 from ml.types import Audio, Delivery, Transcript
 from tests.conftest import ROOT
 from tests.fakes import tone
@@ -321,6 +321,18 @@ def test_those_that_rest_are_loaded_by_their_next_call() -> None:
 def test_errors_of_the_engine_are_its_own() -> None:
     with pytest.raises(BadText):
         World().load().prepare(AsrOptions())
+
+
+def test_numbers_that_nothing_here_computes_in_are_told_and_no_program_is_to_be_closed() -> None:
+    with pytest.raises(Unavailable, match="greedy computes only in float16, and this machine does not") as caught:
+        World(Hardware(64 * 10**9), {"float16": 100}).load()
+    assert caught.value.remedy == "Choose another one: node models list"
+
+
+def test_what_the_owner_allows_is_told_where_the_card_has_more() -> None:
+    machine = Hardware(6 * 10**9, Gpu("cuda", "a card", 40 * 10**9, (8, 0)))
+    with pytest.raises(OutOfMemory, match=r"of at most 8\.00 that `memory` in \[engines\] allows"):
+        World(machine, {"float32": 10 * 10**9}, 8 * 10**9).load()
 
 
 def test_a_real_engine_looks_like_itself() -> None:

@@ -24,7 +24,7 @@ from ml.engines.isolated import isolate
 from ml.engines.isolated_worker import Recipe
 from ml.engines.protocols import EngineHome, EngineSpec
 from ml.models.checkpoint import Checkpoint
-from ml.models.entry import FolderSource, ModelEntry
+from ml.models.entry import FolderSource, ModelEntry, ModelFile
 
 MODULES = (
     "tests.ml.engines.tiny_xtts",
@@ -67,7 +67,8 @@ class Tiny:
 
 def entry(name: str, task: str, engine: str, **more: object) -> ModelEntry:
     """A catalogue entry for a tiny checkpoint."""
-    told = {"summary": "tiny, for tests", "licence": "CC0-1.0", "source": FolderSource(name), **more}
+    told = {"summary": "tiny, for tests", "licence": "CC0-1.0", "source": FolderSource(name)}
+    told |= {"files": (ModelFile("config.json"),), **more}
     return ModelEntry(name=name, task=task, engine=engine, **told)  # type: ignore[arg-type]
 
 

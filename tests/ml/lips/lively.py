@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
 
 import safetensors.torch
 import torch
 from torch import nn
+
+from ml.lips.syncnet_network import SyncNet
+from ml.lips.wav2lip_network import Generator
 
 Form = Literal["training", "tensors", "old tensors", "safetensors", "traced"]
 _GAIN = 2.0
@@ -49,3 +53,21 @@ def written(network: nn.Module, form: Form, path: Path, *inputs: torch.Tensor) -
             warnings.simplefilter("ignore")
             torch.jit.trace(network, inputs, check_trace=False).save(str(path))
     return path
+
+
+@cache
+def syncnet() -> SyncNet:
+    """SyncNet, of the published shapes; the same one to all who ask."""
+    torch.manual_seed(0)
+    made = lively(SyncNet(), 2)
+    assert isinstance(made, SyncNet)
+    return made
+
+
+@cache
+def wav2lip_network() -> Generator:
+    """What draws for Wav2Lip, of the published shapes; the same one to all who ask."""
+    torch.manual_seed(0)
+    made = lively(Generator(), 1)
+    assert isinstance(made, Generator)
+    return made

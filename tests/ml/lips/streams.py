@@ -8,8 +8,8 @@ from functools import partial
 
 import numpy as np
 
+from ml.lips.dominance import RATE
 from ml.lips.live import Left, LiveLips, LiveOptions, Work
-from ml.lips.placed import RATE
 from ml.lips.rehearsal import Event, rehearse
 from ml.lips.types import Curves, Face, Mouth, Patch, Picture
 from tests.ml.lips.portrait import portrait
@@ -20,16 +20,21 @@ BOX = (10, 20, 8, 4)
 
 
 class Watcher:
-    """A tracker that sees one face, but for some pictures."""
+    """A tracker that sees one face, but for some pictures: in some of these it is `hidden`."""
 
-    def __init__(self, blind: Sequence[int] = (), face: Face = FACE, faces: int = 1) -> None:
-        self._blind, self._face, self._faces, self.seen = frozenset(blind), face, faces, 0
+    def __init__(
+        self, blind: Sequence[int] = (), face: Face = FACE, faces: int = 1, hidden: Sequence[int] = ()
+    ) -> None:
+        self._blind, self._hidden = frozenset(blind) | frozenset(hidden), frozenset(hidden)
+        self._face, self._faces = face, faces
+        self.covered: tuple[int, ...] = ()
+        self.seen = 0
 
     def follow(self, picture: Picture) -> tuple[Face, ...]:
         self.seen += 1
-        if self.seen - 1 in self._blind:
-            return ()
-        return tuple(replace(self._face, track=1 + at) for at in range(self._faces))
+        tracks = range(1, 1 + self._faces)
+        self.covered = tuple(tracks) if self.seen - 1 in self._hidden else ()
+        return () if self.seen - 1 in self._blind else tuple(replace(self._face, track=track) for track in tracks)
 
     def forget(self) -> None:
         self.seen = 0

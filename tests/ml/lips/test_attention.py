@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ml.lips.attention import Attention
 from ml.lips.speaking import Wanted
-from tests.ml.lips.test_speaking import FPS, face, still, syllables
+from tests.ml.lips.talkers import FPS, face, still, syllables
 
 Mouths = list[dict[int, float | None]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
@@ -73,6 +74,22 @@ def test_the_nearest_mouth_is_shown_planned_or_not() -> None:
     renderer.plan([FACE, FACE, None, FACE], [Mouth(0.0, HALF), None, Mouth(0.1, HALF), Mouth(0.16, HALF)])
     assert greener(rendered(renderer, 0, 0.0), 0.0) == pytest.approx(greener(live, 0.0), abs=15)
     assert greener(rendered(renderer, 3, 0.16), 0.16) < greener(live, 0.0) - 40
+
+
+def test_pictures_that_are_offered_take_hardly_any_memory_beyond_the_bank() -> None:
+    renderer = BankRenderer(Cv2Sampler(), replace(OPTIONS, bank=4))
+
+    def kept(first: int, last: int) -> int:
+        for index in range(first, last):
+            renderer.offer(index, PICTURE, FACE)
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = kept(1000, 1100)
+        assert kept(1100, 1900) - before < 10_000, "bytes for 800 pictures"
+    finally:
+        tracemalloc.stop()
 
 
 class Seldom(Sequence[Face | None]):

@@ -8,24 +8,9 @@ import pytest
 
 from ml.lips.brought import BROUGHT, SYNCNET, WAV2LIP
 from ml.models.catalogue import Catalogue
-from ml.models.entry import FolderSource, ModelEntry, ModelFile
+from ml.models.entry import ModelFile
 from tests.ml.engines.published import facts
-
-
-def entry(**more: object) -> ModelEntry:
-    told: dict[str, object] = {
-        "name": "mine",
-        "task": "lips",
-        "engine": "wav2lip",
-        "summary": "for tests",
-        "licence": "research only",
-        "use": "non-commercial",
-        "terms": "Not for money.",
-        "source": FolderSource("/nowhere"),
-        "files": (ModelFile("wav2lip_gan.pth"),),
-        **more,
-    }
-    return ModelEntry(**told)  # type: ignore[arg-type]
+from tests.ml.lips.entries import entry
 
 
 def test_sizes_and_hashes_are_the_published_ones() -> None:
@@ -54,7 +39,7 @@ def test_bytes_are_told_by_their_hash() -> None:
     ("wrong", "reason", "remedy"),
     [
         ({"task": "tts"}, "for the task lips, not 'tts'", "task = 'lips'"),
-        ({"files": ()}, "names 0", "wav2lip_gan.pth"),
+        ({"files": tuple(ModelFile(f"{name}.pth") for name in "abc")}, "names 3", "wav2lip_gan.pth"),
         ({"files": (ModelFile("a.pth"), ModelFile("b.pth"))}, "names 2", "files = "),
         ({"use": "any", "terms": ""}, "not for any use", 'use = "non-commercial"'),
         (

@@ -7,10 +7,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.lips.geometry import BRIDGE, CHIN, CORNERS, EYES, HEAD_SHAPE, JAW, UNDER_NOSE, head_frame, measure, turned
+from ml.lips.geometry import (
+    BRIDGE,
+    CHIN,
+    CORNERS,
+    EYES,
+    GAPS,
+    HEAD_SHAPE,
+    INNER_LOWER,
+    INNER_RING,
+    INNER_UPPER,
+    JAW,
+    OUTER_LOWER,
+    OUTER_RING,
+    OUTER_UPPER,
+    UNDER_NOSE,
+    gap,
+    head_frame,
+    measure,
+    turned,
+)
 from ml.lips.types import LANDMARKS
-
-GAPS = ((13, 14), (82, 87), (312, 317))
 
 
 def drawn(gap: float = 0.1, width: float = 0.5) -> np.ndarray:
@@ -46,6 +63,21 @@ def test_the_lips_of_a_face_measure_the_same_wherever_it_is(
     assert found.gap == pytest.approx(gap, abs=2e-3)
     assert found.width == pytest.approx(width, abs=2e-3)
     assert head_frame(points).unit == pytest.approx(size, rel=1e-3)
+
+
+def test_lips_that_cross_have_a_gap_below_zero() -> None:
+    assert gap(drawn(-0.05)) == pytest.approx(-0.05)
+
+
+@pytest.mark.parametrize(
+    ("ring", "upper", "lower"), [(INNER_RING, INNER_UPPER, INNER_LOWER), (OUTER_RING, OUTER_UPPER, OUTER_LOWER)]
+)
+def test_a_ring_goes_once_around_the_lips(
+    ring: tuple[int, ...], upper: tuple[int, ...], lower: tuple[int, ...]
+) -> None:
+    assert ring[: len(upper)] == upper
+    assert ring[len(upper) - 1 :] + ring[:1] == lower[::-1]
+    assert len(set(ring)) == len(ring) == 20
 
 
 @given(angle=st.floats(-3, 3), place=st.tuples(st.floats(-3, 3), st.floats(-3, 3)))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from ml.engines.espeak import EspeakTts
 from ml.errors import BadAudio
+from ml.lips import heard as module
 from ml.lips.curves import curves
 from ml.lips.heard import heard
 from ml.lips.types import OPEN, PRESS, ROUND, WIDE
@@ -80,6 +83,28 @@ def test_how_loud_a_recording_is_makes_no_difference(gain: float) -> None:
     samples = (random.standard_normal(16000) * np.repeat(random.uniform(0.01, 0.1, 20), 800)).astype(np.float32)
     same = heard(Audio((samples * gain).astype(np.float32))).values
     np.testing.assert_allclose(same, heard(Audio(samples)).values, atol=2e-3)
+
+
+@pytest.mark.parametrize("count", [2047, 2048, 2049, 2050])
+def test_how_a_sound_is_cut_into_parts_changes_no_bit(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = np.random.default_rng(count).standard_normal((count - 1) * 160).astype(np.float32) * np.float32(0.1)
+    in_parts = heard(Audio(samples)).values
+    monkeypatch.setattr(module, "_BATCH", 10 * count)
+    assert len(in_parts) == count
+    assert np.array_equal(in_parts, heard(Audio(samples)).values)
+
+
+def test_memory_grows_with_the_curves_and_not_with_the_spectra() -> None:
+    def most(seconds: int) -> int:
+        audio = Audio(np.random.default_rng(1).standard_normal(seconds * SAMPLE_RATE).astype(np.float32))
+        tracemalloc.start()
+        try:
+            heard(audio)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert (most(90) - most(30)) / 60 < 150_000, "bytes a second; spectra alone are 205 600"
 
 
 def test_another_rate_is_refused() -> None:

@@ -98,7 +98,7 @@ def test_with_time_enough_the_mouths_are_those_of_a_film(said, rate: float, dela
     pieces = [(start, speech(seconds, seed)) for start, seconds, seed in said]
     lips, painters = painting(LiveOptions(delay, habit=HABIT))
     Stream(times, [(0.0, start, values) for start, values in pieces]).run(lips, 0.001)
-    film = mouths(placed(pieces, 5.0), times, HABIT)
+    film = mouths(placed(sorted(pieces, key=lambda piece: piece[0]), 5.0), times, HABIT)
     assert painters[0].drawn
     for index, mouth in painters[0].drawn:
         if index < len(times) - round(0.2 * rate):  # at the end live lips still expect other pictures
@@ -180,8 +180,9 @@ def test_pictures_pass_where_what_is_said_is_not_known_in_time_and_that_is_no_wa
     assert sum(each.late for each in report.seconds) == len(unknown)
 
 
-def test_when_work_takes_too_long_lips_are_given_up_and_come_back_when_it_does_not() -> None:
-    slow = lambda work: 0.2 if 4.0 < times[work.index] < 8.0 and work.kind == "draw" else 0.005  # noqa: E731
+@pytest.mark.parametrize(("kind", "cost"), [("draw", 0.2), ("look", 0.25)])
+def test_when_work_takes_too_long_lips_are_given_up_and_come_back_when_it_does_not(kind: str, cost: float) -> None:
+    slow = lambda work: cost if 4.0 < times[work.index] < 8.0 and work.kind == kind else 0.005  # noqa: E731
     times = even(16)
     lips, _ = painting(LiveOptions(0.2, pace=PaceOptions(rest=1.0)))
     left = Stream(times, [(0.0, 0.1, speech(15.5))]).run(lips, slow)

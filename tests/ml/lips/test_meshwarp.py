@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.lips.meshwarp import MeshWarp, Window, around
+from ml.lips.meshwarp import MeshWarp, Window, around, filled
 
 SQUARE = np.array([[10.0, 10], [50, 10], [50, 40], [10, 40]])
 TWO = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
@@ -63,6 +63,16 @@ def test_no_single_pixel_is_sent_far_off() -> None:
     x, y = MeshWarp(places, triangles, Window(0, 0, 50, 50)).maps(there)
     assert x.max() < 60
     assert y.max() < 60
+
+
+def test_what_is_inside_an_outline_is_filled_and_its_line_by_its_share() -> None:
+    mask = filled(SQUARE, (50, 60))
+    assert mask.shape == (50, 60)
+    assert (mask[11:40, 11:50] == 255).all()
+    assert not mask[:9].any()
+    assert not mask[:, 52:].any()
+    moved = filled(SQUARE + 0.25, (50, 60))
+    assert 0 < moved[20, 10] < mask[20, 10]
 
 
 def test_a_window_ends_where_the_picture_does() -> None:

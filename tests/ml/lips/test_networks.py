@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -93,3 +95,26 @@ def test_litert_greets_nobody_and_what_else_is_said_is_heard(face_home: EngineHo
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stderr == "this is heard\n"
+
+
+def test_standard_error_is_what_it_was_after_two_are_opened_at_once() -> None:
+    inside, over = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with networks._without_its_greeting():
+            inside.set()
+            over.wait(5)
+
+    saved, before = os.dup(2), os.fstat(2)
+    thread = threading.Thread(target=other)
+    try:
+        with networks._without_its_greeting():
+            thread.start()
+            inside.wait(0.3)
+        over.set()
+        thread.join()
+        after = os.fstat(2)
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+    assert (after.st_dev, after.st_ino) == (before.st_dev, before.st_ino)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.lips.pace import Pace, PaceOptions
+from ml.lips.pace import Kind, Pace, PaceOptions
 
 STEP = 0.04
 
@@ -101,14 +103,15 @@ def test_what_work_takes_is_the_median_of_the_last_and_not_its_one_slow_beginnin
     assert pace.expected("look") == 0
 
 
-def test_what_work_took_under_load_is_forgotten_when_it_is_tried_again() -> None:
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_what_work_took_under_load_is_forgotten_when_it_is_tried_again(kind: Kind) -> None:
     pace = Pace()
     for _ in range(9):
-        pace.took("draw", 1.0)
+        pace.took(kind, 1.0)
     run(pace, [False] * 3)
-    assert pace.expected("draw") == 1.0
+    assert pace.expected(kind) == 1.0
     assert pace.mode(1.1) == "trying"
-    assert pace.expected("draw") == 0
+    assert pace.expected(kind) == 0
 
 
 def test_lips_come_back_gently() -> None:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.lips.placed import RATE, placed
+from ml.lips.dominance import RATE
+from ml.lips.placed import placed
 from ml.lips.types import Curves, Source
 
 
@@ -23,10 +24,11 @@ def test_a_speech_is_where_it_begins_and_nowhere_else(start: int, rows: int) -> 
     assert (found == wanted[:, None]).all()
 
 
-def test_who_begins_later_takes_over_and_the_least_certain_names_the_source() -> None:
-    pieces = [(0.5, ones(100, 0.5, "alignment")), (0.0, ones(100, 0.25)), (1.8, ones(100, 1.0, "sound"))]
+def test_who_comes_later_takes_over_and_the_least_certain_names_the_source() -> None:
+    pieces = [(0.0, ones(100, 0.25)), (0.5, ones(100, 0.5, "alignment")), (1.8, ones(100, 1.0, "sound"))]
     found = placed(pieces, 2.0)
     assert found.source == "sound"
+    assert placed([pieces[1], pieces[0]], 2.0).values[[99, 100], 0].tolist() == [0.25, 0.5]
     assert found.values[[0, 49, 50, 149, 150, 179, 180, 200], 0].tolist() == [0.25, 0.25, 0.5, 0.5, 0, 0, 1, 1]
     assert placed(pieces[:2], 2.0).source == "alignment"
     assert placed([], 1.0).source == "phonemes"

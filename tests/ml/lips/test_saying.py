@@ -7,18 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.lips.placed import RATE, placed
-from ml.lips.saying import AROUND, FORESIGHT, Saying
+from ml.lips.dominance import RATE
+from ml.lips.placed import placed
+from ml.lips.saying import FORESIGHT, Saying
 from ml.lips.types import Curves
-from node.film import filming
 
 
 def piece(seconds: float, level: float = 0.5) -> Curves:
     return Curves(np.full((round(seconds * RATE) + 1, 4), level, np.float32), RATE, "phonemes")
-
-
-def test_lips_are_ours_as_long_as_in_a_film() -> None:
-    assert filming.AROUND == AROUND
 
 
 def test_a_whole_piece_is_known_from_before_it_begins_until_after_it_ends() -> None:
@@ -67,7 +63,8 @@ def test_any_part_of_the_time_line_is_as_in_a_film(told, first: float, length: f
     for start, seconds, level in told:
         saying.say(start, piece(seconds, level))
     begin, here = saying.curves(first, first + length)
-    whole = placed([(start, piece(seconds, level)) for start, seconds, level in told], 14.0)
+    in_order = sorted(told, key=lambda one: one[0])
+    whole = placed([(start, piece(seconds, level)) for start, seconds, level in in_order], 14.0)
     row = round(begin * RATE)
     assert begin <= first
     assert len(here.values) / RATE >= length
@@ -83,6 +80,35 @@ def test_what_is_over_is_forgotten() -> None:
         saying.forget(number - 3.0)
     assert len(saying) < 6
     assert saying.state(49.2) == "known"
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    told=pieces.filter(len),
+    growing=st.tuples(st.floats(0, 3), st.floats(2, 9), st.floats(0.1, 1)),
+    before=st.floats(2, 9),
+)
+def test_what_is_forgotten_changes_nothing_that_comes_after(told, growing, before: float) -> None:
+    saying = Saying()
+    saying.begin(growing[0])
+    saying.grow(piece(*growing[1:]).values)
+    for start, seconds, level in told:
+        saying.say(start, piece(seconds, level))
+    whole = saying.curves(before, before + 3)[1].values
+    saying.forget(before)
+    kept = saying.curves(before, before + 3)[1].values
+    assert np.array_equal(whole[1:], kept[1:]), "but for the row that is over before that time"
+
+
+def test_who_begins_later_takes_over_whatever_was_forgotten() -> None:
+    saying = Saying()
+    saying.begin(0.0)
+    saying.grow(piece(10.0, 0.2).values)
+    saying.say(3.0, piece(4.0, 0.9))
+    for _ in range(2):
+        _, here = saying.curves(5.0, 5.1)
+        assert here.values[0, 0] == np.float32(0.9)
+        saying.forget(4.0)
 
 
 def test_a_piece_that_never_ends_is_let_go_of_bit_by_bit() -> None:

@@ -11,45 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.errors import BadVideo
-from ml.lips.geometry import BRIDGE, CORNERS, EYES, UNDER_NOSE
 from ml.lips.speaking import Sightings, choose, loudness
-from ml.lips.types import LANDMARKS, Face
 from ml.types import Audio
+from tests.ml.lips.talkers import FPS, face, still, syllables
 
-FPS = 25
 RATE = 16_000
-GAPS = ((13, 14), (82, 87), (312, 317))
-
-
-def face(track: int, gap: float, size: float = 100.0) -> Face:
-    points = np.zeros((LANDMARKS, 3), np.float32)
-    for at, place in zip(EYES, ((-0.5, -0.6), (0.5, -0.6)), strict=True):
-        points[at, :2] = place
-    points[UNDER_NOSE, :2], points[BRIDGE, :2] = (0, 0), (0, -0.55)
-    for upper, lower in GAPS:
-        points[upper, :2], points[lower, :2] = (0, 0.3), (0, 0.3 + gap)
-    for at, side in zip(CORNERS, (-1, 1), strict=True):
-        points[at, :2] = (side * 0.3, 0.3)
-    points[:, :2] *= size
-    return Face(points, 1.0, track, 0.0, 0.0)
-
-
-def syllables(seconds: float, seed: int = 0, *, pauses: bool = True) -> np.ndarray:
-    """How loud speech is at each picture, 0..1: about four syllables a second, and pauses."""
-    rng = np.random.default_rng(seed)
-    times = np.arange(round(seconds * FPS)) / FPS
-    wave = np.clip(0.5 + 0.6 * np.sin(2 * np.pi * 4 * times + rng.uniform(0, 6)) + rng.normal(0, 0.1, len(times)), 0, 1)
-    return wave * (np.sin(2 * np.pi * times / 2.5 + rng.uniform(0, 6)) > -0.5) if pauses else wave
 
 
 def sound(level: np.ndarray, seed: int = 0) -> Audio:
     envelope = np.repeat(level, RATE // FPS)
     noise = np.random.default_rng(seed).normal(0, 1, len(envelope))
     return Audio((0.2 * (envelope + 0.003) * noise).astype(np.float32), RATE)
-
-
-def still(count: int, seed: int = 1) -> np.ndarray:
-    return 0.02 + np.random.default_rng(seed).normal(0, 0.001, count)
 
 
 def seen(*mouths: dict[int, float | None], sizes: dict[int, float] | None = None) -> Sightings:

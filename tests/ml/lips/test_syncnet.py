@@ -17,9 +17,8 @@ from ml.errors import BadAudio, BadVideo, EngineFailed, ModelDamaged
 from ml.lips.syncnet import SyncScorer, compare, face_squares, load_syncnet
 from ml.lips.types import Picture
 from ml.types import Audio
-from tests.ml.lips.lively import written
-from tests.ml.lips.test_syncnet_network import syncnet
-from tests.ml.lips.test_wav2lip_crop import FACE, moved
+from tests.ml.lips.lively import syncnet, written
+from tests.ml.lips.portrait import FACE, moved
 
 SAMPLES = 640
 """Samples of a picture."""

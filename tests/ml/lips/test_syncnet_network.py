@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import math
-from functools import cache
 
 import torch
 
-from ml.lips.syncnet_network import EMBEDDING, SyncNet, layout
+from ml.lips.syncnet_network import EMBEDDING, layout
 from tests.ml.engines.published import facts
-from tests.ml.lips.lively import lively
-
-
-@cache
-def syncnet() -> SyncNet:
-    torch.manual_seed(0)
-    made = lively(SyncNet(), 2)
-    assert isinstance(made, SyncNet)
-    return made
+from tests.ml.lips.lively import syncnet
 
 
 def test_the_layout_is_the_published_one() -> None:

@@ -21,6 +21,7 @@ def test_a_patch_changes_what_its_mask_says(seed: int, x: int, y: int) -> None:
     mask = np.random.default_rng(seed).choice([0, 0, 255, 100], (5, 6)).astype(np.uint8)
     patch = Patch(x, y, noise(seed + 1, 5, 6, 3), mask)
     put(picture, patch)
+    assert patch.area == (x, y, 6, 5)
     inside = np.zeros((12, 16), bool)
     inside[y : y + 5, x : x + 6] = mask > 0
     assert (picture[~inside] == before[~inside]).all()

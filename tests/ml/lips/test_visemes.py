@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.engines.espeak import EspeakTts
-from ml.errors import BadText
-from ml.lips.visemes import SILENCE, VISEMES, is_known, visemes
+from ml.errors import BadText, EngineFailed
+from ml.lips.visemes import _NAME_OF, SILENCE, VISEMES, _letters, visemes
 from ml.types import Delivery
 
 SENTENCES = {
@@ -36,6 +36,11 @@ PAIRS = {
 }  # fmt: skip
 
 
+def is_known(symbol: str) -> bool:
+    """Whether each letter of a symbol is one that the table has."""
+    return all(letter in _NAME_OF for letter in _letters(symbol))
+
+
 @pytest.mark.parametrize("symbol", PAIRS)
 def test_a_sound_has_the_shapes_it_is_made_with(symbol: str) -> None:
     assert tuple(viseme.name for viseme in visemes(symbol)) == PAIRS[symbol]
@@ -50,15 +55,19 @@ def test_every_sound_of_a_language_is_known(tts: EspeakTts, language: str) -> No
 
 @pytest.mark.slow
 def test_every_sound_of_every_language_of_espeak_is_known(tts: EspeakTts) -> None:
-    unknown = {}
+    unknown, crashed = {}, set()
     for language in tts.voices:
         for text in ("1 2 3 4 5 6 7 8 9 10 20 100 1000", *SENTENCES.values()):
             try:
                 spoken = tts.speak(text, language, Delivery()).phonemes
             except BadText:  # a voice that has no digits, or cannot read this script
                 continue
+            except EngineFailed:
+                crashed.add(language)
+                continue
             unknown.update({p.symbol: language for p in spoken if not is_known(p.symbol)})
     assert unknown == {}
+    assert crashed <= {"kl"}, "the library of espeak-ng 1.52 dies of the Greenlandic 8, and of nothing else"
 
 
 def test_all_sixteen_are_used_and_within_bounds() -> None:

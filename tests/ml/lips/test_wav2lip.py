@@ -20,9 +20,8 @@ from ml.lips.renderers import BatchRenderer, Heard
 from ml.lips.types import Face, Mouth, Patch, Picture, Renderer, put
 from ml.lips.wav2lip import MEMORY, NOTICE, Wav2Lip, Wav2LipOptions, Wav2LipRenderer, faded, load_wav2lip, of_film
 from ml.lips.wav2lip_mel import log_mel, windows
-from tests.ml.lips.lively import FORMS, Form, written
-from tests.ml.lips.test_wav2lip_crop import FACE, moved
-from tests.ml.lips.test_wav2lip_network import network
+from tests.ml.lips.lively import FORMS, Form, wav2lip_network, written
+from tests.ml.lips.portrait import FACE, moved
 
 MOUTH = Mouth(0.1, 0.2)
 
@@ -33,7 +32,7 @@ def sounds(count: int, seed: int = 0) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def wav2lip() -> Wav2Lip:
-    return Wav2Lip(copy.deepcopy(network()), Placement(), Wav2LipOptions(batch=2))
+    return Wav2Lip(copy.deepcopy(wav2lip_network()), Placement(), Wav2LipOptions(batch=2))
 
 
 def speech(seconds: float) -> np.ndarray:
@@ -75,13 +74,15 @@ def test_it_draws_the_network_on_the_masked_face(wav2lip: Wav2Lip) -> None:
     whole = torch.from_numpy(faces).permute(0, 3, 1, 2) / 255
     masked = whole * (torch.arange(96) < 48)[:, None]
     with torch.no_grad():
-        expected = network()(torch.from_numpy(heard)[:, None], torch.cat([masked, whole], 1)).permute(0, 2, 3, 1) * 255
+        expected = (
+            wav2lip_network()(torch.from_numpy(heard)[:, None], torch.cat([masked, whole], 1)).permute(0, 2, 3, 1) * 255
+        )
     assert np.abs(wav2lip.draw(faces, heard) - expected.numpy()).max() <= 0.51
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_half_precision_draws_nearly_the_same(dtype: str, wav2lip: Wav2Lip) -> None:
-    half = Wav2Lip(copy.deepcopy(network()), Placement(dtype=dtype))
+    half = Wav2Lip(copy.deepcopy(wav2lip_network()), Placement(dtype=dtype))
     faces = np.random.default_rng(2).integers(0, 256, (1, 96, 96, 3), dtype=np.uint8)
     apart = np.abs(half.draw(faces, sounds(1)).astype(int) - wav2lip.draw(faces, sounds(1)))
     assert apart.mean() < (1.5 if dtype == "bfloat16" else 0.3)
@@ -113,7 +114,7 @@ def test_lists_must_fit(wav2lip: Wav2Lip, astronaut: Picture) -> None:
 
 
 def test_numbers_that_are_not_finite_are_no_picture() -> None:
-    broken = copy.deepcopy(network())
+    broken = copy.deepcopy(wav2lip_network())
     with torch.no_grad():
         broken.output_block[1].bias.fill_(float("nan"))
     with pytest.raises(EngineFailed, match="not finite"):
@@ -121,7 +122,7 @@ def test_numbers_that_are_not_finite_are_no_picture() -> None:
 
 
 def test_too_little_memory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = Wav2Lip(copy.deepcopy(network()), Placement())
+    made = Wav2Lip(copy.deepcopy(wav2lip_network()), Placement())
 
     def no_memory(*given: object, **more: object) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
@@ -134,7 +135,7 @@ def test_too_little_memory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_with_too_little_memory_for_many_it_draws_fewer_at_once(
     monkeypatch: pytest.MonkeyPatch, wav2lip: Wav2Lip, astronaut: Picture
 ) -> None:
-    made = Wav2Lip(copy.deepcopy(network()), Placement(), Wav2LipOptions(batch=7))
+    made = Wav2Lip(copy.deepcopy(wav2lip_network()), Placement(), Wav2LipOptions(batch=7))
     draw, tried = made.draw, []
 
     def small_room(faces: np.ndarray, heard: np.ndarray) -> np.ndarray:
@@ -156,7 +157,7 @@ def test_with_too_little_memory_for_many_it_draws_fewer_at_once(
 
 def test_int8_is_refused() -> None:
     with pytest.raises(Unavailable, match="int8"):
-        Wav2Lip(copy.deepcopy(network()), Placement(dtype="int8"))
+        Wav2Lip(copy.deepcopy(wav2lip_network()), Placement(dtype="int8"))
 
 
 def renderer(wav2lip: Wav2Lip, seconds: float = 2.0) -> Wav2LipRenderer:
@@ -266,7 +267,7 @@ def test_closed_it_says_so_and_others_go_on(wav2lip: Wav2Lip, astronaut: Picture
 
 
 def test_the_network_closed_says_so() -> None:
-    made = Wav2Lip(copy.deepcopy(network()), Placement())
+    made = Wav2Lip(copy.deepcopy(wav2lip_network()), Placement())
     made.close()
     made.close()
     with pytest.raises(EngineFailed, match="closed"):
@@ -275,7 +276,7 @@ def test_the_network_closed_says_so() -> None:
 
 def test_loading_tells_the_licence_once_and_draws_what_was_saved(wav2lip: Wav2Lip, tmp_path: Path) -> None:
     said: list[str] = []
-    path = written(network(), "safetensors", tmp_path / "wav2lip.pth")
+    path = written(wav2lip_network(), "safetensors", tmp_path / "wav2lip.pth")
     loaded = load_wav2lip(path, Placement(), said.append)
     faces = np.random.default_rng(3).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
     assert np.array_equal(loaded.draw(faces, sounds(2)), wav2lip.draw(faces, sounds(2)))
@@ -296,7 +297,7 @@ def test_a_file_of_something_else_says_nothing_of_licences(tmp_path: Path) -> No
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_the_whole_file_draws_the_same(form: Form, wav2lip: Wav2Lip, tmp_path: Path) -> None:
     inputs = (torch.zeros(1, 1, 80, 16), torch.zeros(1, 6, 96, 96))
-    path = written(copy.deepcopy(network()), form, tmp_path / "weights", *inputs)
+    path = written(copy.deepcopy(wav2lip_network()), form, tmp_path / "weights", *inputs)
     faces = np.random.default_rng(4).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
     loaded = load_wav2lip(path, Placement(), lambda notice: None)
     path.unlink()

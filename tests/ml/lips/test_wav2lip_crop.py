@@ -11,20 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.lips.geometry import CHIN, INNER_LOWER, INNER_UPPER, OUTER_LOWER, OUTER_UPPER
-from ml.lips.types import Face, Picture, put
+from ml.lips.types import Picture, put
 from ml.lips.wav2lip_crop import SIDE, Crop, crop_of, laid_back, seen, smoothed
-from tests.conftest import ROOT
-
-POINTS = np.load(ROOT / "tests" / "golden" / "astronaut_landmarks.npz")["points"]
-FACE = Face(POINTS, 1.0, 0, 0.0, 0.0)
-
-
-def moved(x: float = 0, y: float = 0, scale: float = 1, angle: float = 0) -> Face:
-    """The astronaut's face elsewhere, larger, turned."""
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * scale
-    points = POINTS.astype(np.float64).copy()
-    points[:, :2] = points[:, :2] @ turn.T + (x, y)
-    return replace(FACE, points=points.astype(np.float32))
+from tests.ml.lips.portrait import FACE, POINTS, moved
 
 
 def places(crop: Crop, points: np.ndarray) -> np.ndarray:

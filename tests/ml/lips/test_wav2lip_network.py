@@ -7,30 +7,21 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from functools import cache
 
 import pytest
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from ml.lips.wav2lip_network import PARAMETERS, Generator, fused, layout
+from ml.lips.wav2lip_network import PARAMETERS, fused, layout
 from tests.ml.engines.published import facts
-from tests.ml.lips.lively import lively
+from tests.ml.lips.lively import wav2lip_network
 
 FACE = "6-16k7 | 16-32s R R | 32-64s R R R | 64-128s R R | 128-256s R R | 256-512s R | 512-512p0 512-512k1"
 SOUND = "1-32 R R 32-64v R R 64-128b R R 128-256w R 256-512p0 512-512k1"
 DECODER = "512-512k1 | T1024-512x R | T1024-512 R R | T768-384 R R | T512-256 R R | T320-128 R R | T160-64 R R"
 """The published table: channels; s: half the size; v, b, w: strides (3, 1), (3, 3), (3, 2); T: twice the size, x: from
 1 to 3; R: with a way around it."""
-
-
-@cache
-def network() -> Generator:
-    torch.manual_seed(0)
-    made = lively(Generator(), 1)
-    assert isinstance(made, Generator)
-    return made
 
 
 def block(tensors: Mapping[str, Tensor], name: str, told: str, x: Tensor) -> Tensor:
@@ -88,9 +79,9 @@ def test_computes_what_the_table_says_fused_or_not() -> None:
     torch.manual_seed(1)
     sound, faces = torch.randn(2, 1, 80, 16), torch.rand(2, 6, 96, 96)
     with torch.no_grad():
-        expected = reference(network().state_dict(), sound, faces)
-        drawn = network()(sound, faces)
-        quick = fused(copy.deepcopy(network()))(sound, faces)
+        expected = reference(wav2lip_network().state_dict(), sound, faces)
+        drawn = wav2lip_network()(sound, faces)
+        quick = fused(copy.deepcopy(wav2lip_network()))(sound, faces)
     assert drawn.shape == (2, 3, 96, 96)
     assert 0 <= float(drawn.min()) < float(drawn.max()) <= 1
     assert torch.allclose(drawn, expected, atol=1e-5)
@@ -103,6 +94,6 @@ def test_heeds_both_sound_and_face(which: str) -> None:
     torch.manual_seed(2)
     sound, faces = torch.randn(1, 1, 80, 16), torch.rand(1, 6, 96, 96)
     with torch.no_grad():
-        before = network()(sound, faces)
-        after = network()(sound + 3, faces) if which == "sound" else network()(sound, 1 - faces)
+        before = wav2lip_network()(sound, faces)
+        after = wav2lip_network()(sound + 3, faces) if which == "sound" else wav2lip_network()(sound, 1 - faces)
     assert float((before - after).abs().max()) > 1e-3

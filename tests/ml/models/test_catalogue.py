@@ -205,7 +205,7 @@ def test_what_was_not_compared_with_its_repository_says_so(entry: ModelEntry) ->
     [
         ('rank = "high"', r"the entry second \(line 10\), rank: expected a whole number, not text in quotes$"),
         ("strange = 1", r"the entry second \(line 10\): there is no field `strange`$"),
-        ('use = "ask"', r"the entry second \(line 10\): second: say in `terms`"),
+        ('use = "ask"', r"the entry second \(line 10\): say in `terms`"),
         ("name = 5", r"the entry \(line 10\), name: expected text in quotes, not a whole number$"),
         ('summary = """\n[[model]]\n"""\nrank = "high"', r"the entry second \(number 2\), rank: "),
     ],

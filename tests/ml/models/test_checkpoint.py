@@ -8,6 +8,7 @@ import pytest
 
 from ml.errors import ModelDamaged
 from ml.models.checkpoint import Checkpoint
+from ml.models.entry import FolderSource, HubSource
 from tests.ml.engines.tiny import entry
 
 
@@ -18,6 +19,10 @@ def test_its_files_are_found_or_named(tmp_path: Path) -> None:
     assert made.file("config.json") == tmp_path / "config.json"
     with pytest.raises(ModelDamaged, match="weights") as caught:
         made.file("weights")
+    assert caught.value.remedy == FolderSource("one").remedy
+    fetched = Checkpoint(entry("one", "asr", "whisper", source=HubSource("a/b")), tmp_path, "0123456789abcdef")
+    with pytest.raises(ModelDamaged, match="weights") as caught:
+        fetched.file("weights")
     assert caught.value.remedy == "node models pull one"
 
 

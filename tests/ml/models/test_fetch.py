@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import subprocess
@@ -14,6 +15,8 @@ import msgspec
 import pytest
 
 from ml.errors import MlError, ModelDamaged, Unavailable
+from ml.models import folders
+from ml.models import record as records
 from ml.models.entry import FolderSource, HubSource, ModelFile
 from ml.models.fetch import FetchOptions, fetch, plan
 from ml.models.record import RECORD
@@ -203,6 +206,13 @@ def test_a_plan_without_a_network_says_how_to_ask_without_one(hub: Hub, tmp_path
     assert "kept" not in caught.value.remedy
 
 
+def test_a_plan_that_is_refused_for_long_keeps_nothing_and_says_so(hub: Hub, tmp_path: Path) -> None:
+    hub.troubles.append(Trouble(REPO, 429, {"Retry-After": "600"}))
+    with pytest.raises(Unavailable, match="left alone for 600 s") as caught:
+        plan(store_of(tmp_path), "listener", options_for(hub))
+    assert caught.value.remedy == "To see what is known without asking the hub: --dry-run --offline"
+
+
 def test_a_machine_without_a_network_is_told_so(hub: Hub, tmp_path: Path) -> None:
     hub.endpoint = "http://127.0.0.1:9"  # discard: nobody listens
     with pytest.raises(Unavailable, match="cannot be reached") as caught:
@@ -345,6 +355,20 @@ def test_a_local_folder_is_used_where_it_lies(tmp_path: Path) -> None:
         fetch(store_of(tmp_path / "models", entry), "listener")
     (tmp_path / "mine" / "config.json").write_text("{}")
     assert fetch(store_of(tmp_path / "models", entry), "listener").folder == tmp_path / "mine"
+
+
+def test_what_is_here_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "weights").write_bytes(b"1")
+    sha256 = hashlib.sha256(b"1").hexdigest()
+    entry = hub_entry(source=FolderSource(str(tmp_path / "mine")), files=(ModelFile("weights", sha256=sha256),))
+    hashed, steps = list[str](), list[str]()
+    describe = records.describe
+    monkeypatch.setattr(folders, "_SMALL", 0)
+    monkeypatch.setattr(records, "describe", lambda place, path: hashed.append(path) or describe(place, path))
+    fetch(store_of(tmp_path / "models", entry), "listener", progress=lambda step, *_: steps.append(step))
+    assert hashed == ["weights"]
+    assert steps == ["present"]
 
 
 # Wheels

@@ -116,3 +116,17 @@ def test_a_file_that_no_entry_names_is_remembered_too_and_forgotten_with_its_mod
     store.remove("listener")
     assert store.state("listener") == "present"
     assert (here / "tokenizer.json").exists()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *('{"a":{"data_offsets":[0]}}', '{"a":{"data_offsets":[0,1e999]}}', '{"a":{"data_offsets":[0,NaN]}}'),
+        *('{"a":{"data_offsets":{}}}', '{"a":{}}', '{"a":[]}', '{"a":1}', "[]", "1", "", "{", "[" * 100_000),
+    ],
+)
+def test_a_malformed_header_is_damage_and_no_defect(tmp_path: Path, header: str) -> None:
+    store, here = kept(tmp_path, ModelFile("model.safetensors"))
+    (here / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header.encode())
+    assert store.state("listener") == "damaged"
+    assert store.verify("listener") == ("model.safetensors",)

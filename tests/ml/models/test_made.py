@@ -12,7 +12,7 @@ import pytest
 from ml.errors import CannotWrite
 from ml.models import made
 from ml.models.checkpoint import Checkpoint
-from ml.models.entry import FolderSource, HubSource
+from ml.models.entry import FolderSource, HubSource, ModelEntry, ModelFile
 from ml.models.fetch import fetch
 from tests.ml.models.hub_server import COMMIT, Hub
 from tests.ml.models.published import REPO, hub_entry, options_for, store_of
@@ -62,17 +62,21 @@ def test_what_is_damaged_is_made_again(checkpoint: Checkpoint) -> None:
     assert not list(home.parent.glob(".making-*"))
 
 
+def mine(folder: Path) -> ModelEntry:
+    return hub_entry(source=FolderSource(str(folder)), files=(ModelFile("config.json"),))
+
+
 def test_what_was_made_of_other_files_is_not_used(tmp_path: Path) -> None:
     """A folder of one's own may change under its name."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "config.json").write_text("1")
-    store = store_of(tmp_path / "models", hub_entry(source=FolderSource(str(tmp_path / "mine")), files=()))
+    store = store_of(tmp_path / "models", mine(tmp_path / "mine"))
     first = doubled(store.open("listener"))
     assert first.parent == tmp_path / "models" / "listener"  # and not beside the person's own
     assert {path.name for path in tmp_path.iterdir()} == {"mine", "models"}
-    (tmp_path / "mine" / "config.json").write_text("2 and more")
+    (tmp_path / "mine" / "config.json").write_text("234567")
     second = doubled(store.open("listener"))
-    assert (second / "sub" / "twice").read_text() == "2 and more2 and more"
+    assert (second / "sub" / "twice").read_text() == "234567234567"
     assert [path for path, _ in store.gc()] == [str(first.relative_to(store.folder))]
     assert second.is_dir()
     assert store.bytes_of("listener") > 20

@@ -88,7 +88,7 @@ def test_a_linked_model_loses_its_link_alone(kept: ModelStore, tmp_path: Path) -
 
 def test_removing_a_folder_of_ones_own_leaves_no_trace(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
-    store = store_of(tmp_path / "models", hub_entry(source=FolderSource(str(tmp_path / "mine")), files=()))
+    store = store_of(tmp_path / "models", hub_entry(source=FolderSource(str(tmp_path / "mine"))))
     assert store.remove("listener") == 0
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 

@@ -16,7 +16,8 @@ from skimage.data import astronaut
 from skimage.transform import resize
 
 from ml.speech.subtitles import Cue
-from ml.video.subtitle import Subtitles, SubtitleWriter
+from ml.types import Audio
+from ml.video.subtitle import Subtitles, SubtitleWriter, plain_text
 
 TICK = Fraction(1, 12_800)
 RATE = 16_000
@@ -184,3 +185,21 @@ def packets(path: Path, kind: str = "video", index: int = 0) -> list[tuple[int, 
 def cues(*texts: str) -> tuple[Cue, ...]:
     """Texts of a fifth of a second each, with gaps between."""
     return tuple(Cue(0.1 + 0.3 * at, 0.3 + 0.3 * at, text) for at, text in enumerate(texts))
+
+
+def onset(audio: Audio) -> float:
+    """The second at which the tone begins: where it fits best."""
+    return int(np.argmax(np.correlate(audio.samples, beep(0.1), "valid"))) / RATE
+
+
+def texts(path: Path, index: int = 0) -> list[tuple[int, int, str]]:
+    """Start, end in milliseconds and text of what a subtitle track shows."""
+    with av.open(path) as file:
+        stream = file.streams.subtitles[index]
+        found = []
+        for packet in file.demux(stream):
+            if packet.size:
+                start = packet.pts * packet.time_base
+                shown = (round(start * 1000), round((start + packet.duration * packet.time_base) * 1000))
+                found += [(*shown, plain_text(event.ass)) for event in packet.decode()]
+        return found

@@ -9,8 +9,7 @@ from ml.video.mux import Extras
 from ml.video.probe import probe
 from ml.video.remux import remux
 from ml.video.sound import Sound
-from tests.ml.video.clips import Recipe, Subtitles, Track, beep, cues, make, packets
-from tests.ml.video.test_subtitle import texts
+from tests.ml.video.clips import Recipe, Subtitles, Track, beep, cues, make, packets, texts
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from fractions import Fraction
 
+import av
 import pytest
 
 from ml.audio.read import read
 from ml.errors import BadVideo
 from ml.video.probe import probe, refuse_hdr
-from tests.ml.video.clips import Recipe, Track, beep, make, turned
-from tests.ml.video.test_sound import onset
+from ml.video.read import VideoReader
+from tests.ml.video.clips import TICK, Recipe, Track, beep, make, onset, turned
 
 
 def test_what_a_full_file_says(clip):
@@ -62,6 +65,49 @@ def test_pictures_that_an_edit_list_hides_do_not_count(tmp_path):
     times = tuple(-0.12 + at / 25 for at in range(20))
     info = probe(make(tmp_path / "a.mp4", Recipe(times=times, sounds=(Track(beep(0.8)),))))
     assert (info.offset, info.end) == (0.0, pytest.approx(0.68, abs=0.13))
+
+
+LATE = Recipe(times=tuple(3 + at / 25 for at in range(50)), sounds=(Track(beep(5.0)),))
+PLAIN = {"preset": "ultrafast", "bf": "0"}
+
+
+@pytest.mark.parametrize(
+    ("name", "tick", "within"),
+    [
+        ("a.mkv", TICK, 0.001),
+        ("a.mp4", TICK, 0.001),
+        ("a.ts", TICK, 0.001),
+        ("a.flv", Fraction(1, 1000), 0.001),
+        ("a.avi", Fraction(1, 25), 0.041),
+    ],
+)
+def test_pictures_that_begin_after_the_sound_are_no_longer_than_they_are(tmp_path, name, tick, within):
+    path = make(tmp_path / name, replace(LATE, tick=tick, options=PLAIN))
+    info = probe(path)
+    assert info.offset == pytest.approx(3.0, abs=0.13)
+    assert info.seconds == pytest.approx(2.0, abs=within)
+    with VideoReader(path) as reader:
+        assert sum(still.seconds for still in reader) == pytest.approx(2.0, abs=within)
+        assert reader.warnings == ()
+
+
+@pytest.mark.parametrize("app", [b"libebml v1.4.", None])
+def test_a_length_that_was_counted_is_one_unless_libav_wrote_the_file_anew(tmp_path, app):
+    late = make(tmp_path / "a.mkv", LATE)
+    with av.open(late) as file, av.open(tmp_path / "b.mkv", "w") as out:
+        copy = out.add_stream_from_template(file.streams.video[0])
+        copy.metadata["_STATISTICS_TAGS"] = "BPS DURATION NUMBER_OF_FRAMES"
+        for packet in file.demux(file.streams.video[0]):
+            if packet.size:
+                packet.stream = copy
+                out.mux(packet)
+    data = (tmp_path / "b.mkv").read_bytes()
+    if app is not None:  # as mkvmerge does
+        written = re.search(rb"Lavf[0-9.]{9}", data)
+        assert written is not None
+        data = data.replace(written[0], app).replace(b"00:00:05.000", b"00:00:02.000")
+    (tmp_path / "c.mkv").write_bytes(data)
+    assert probe(tmp_path / "c.mkv").seconds == pytest.approx(2.0)
 
 
 def test_colours_and_range_are_told(tmp_path):

@@ -17,8 +17,7 @@ from ml.video.probe import probe
 from ml.video.read import VideoReader
 from ml.video.remux import check, remux
 from ml.video.sound import Sound
-from tests.ml.video.clips import Recipe, Subtitles, Track, beep, cues, make, packets, turned
-from tests.ml.video.test_sound import onset
+from tests.ml.video.clips import Recipe, Subtitles, Track, beep, cues, make, onset, packets, turned
 
 VP9 = {"deadline": "realtime", "cpu-used": "8"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,8 +21,7 @@ from ml.video.probe import probe
 from ml.video.read import VideoReader
 from ml.video.segments import Segments
 from ml.video.sound import Sound
-from tests.ml.video.clips import Recipe, beep, make, packets
-from tests.ml.video.test_sound import onset
+from tests.ml.video.clips import Recipe, beep, make, onset, packets
 
 SOFT = VideoOptions(hardware="off")
 
@@ -148,7 +148,32 @@ def test_a_damaged_piece_ends_what_can_be_used(tmp_path, clip, harm):
         assert segments.done == 5
         assert "damaged" in segments.notes[0]
         go_on(segments, clip)
-        assert segments.done + 5 == 20 or segments.join(tmp_path / "b.mp4").pictures == 20
+        assert segments.join(tmp_path / "b.mp4").pictures == 20
+
+
+def test_what_is_no_piece_stays(tmp_path, clip):
+    with pieces(tmp_path / "pieces", clip) as segments:
+        go_on(segments, clip)
+    holiday = tmp_path / "pieces/holiday.mp4"
+    holiday.write_bytes(b"the sea")
+    with pieces(tmp_path / "pieces", clip) as segments:
+        assert (segments.done, segments.notes) == (20, ())
+    assert holiday.read_bytes() == b"the sea"
+
+
+def test_nobody_has_the_folder_while_it_is_removed(tmp_path, clip, monkeypatch):
+    segments, remove = pieces(tmp_path / "pieces", clip), shutil.rmtree
+
+    def watched(folder, **options):
+        with pytest.raises(CannotWrite, match="another run"):
+            pieces(folder, clip)
+        remove(folder, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", watched)
+    segments.remove()
+    assert not (tmp_path / "pieces").exists()
+    with pieces(tmp_path / "pieces", clip) as again:
+        assert again.done == 0
 
 
 def test_nothing_to_join_is_said(tmp_path, clip):

@@ -9,11 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.audio.read import read
-from ml.types import SAMPLE_RATE
 from ml.video.mux import Extras
 from ml.video.remux import remux
 from ml.video.sound import Sound, SoundTrack
-from tests.ml.video.clips import Recipe, beep, make
+from tests.ml.video.clips import Recipe, beep, make, onset
 
 
 def written(path, sound, pieces):
@@ -24,11 +23,6 @@ def written(path, sound, pieces):
         out.mux(track.flush())
         assert track.seconds == pytest.approx(sound.start + sum(map(len, pieces)) / sound.rate, abs=1e-3)
     return read(path)
-
-
-def onset(audio):
-    """The second at which the tone begins: where it fits best."""
-    return int(np.argmax(np.correlate(audio.samples, beep(0.1), "valid"))) / SAMPLE_RATE
 
 
 @settings(max_examples=12, deadline=None)

@@ -9,20 +9,7 @@ from hypothesis import strategies as st
 
 from ml.speech.subtitles import Cue
 from ml.video.subtitle import Subtitles, SubtitleWriter, plain_text
-from tests.ml.video.clips import Recipe, make
-
-
-def texts(path, index=0):
-    """Start, end in milliseconds and text of what a subtitle track shows."""
-    with av.open(path) as file:
-        stream = file.streams.subtitles[index]
-        found = []
-        for packet in file.demux(stream):
-            if packet.size:
-                start = packet.pts * packet.time_base
-                shown = (round(start * 1000), round((start + packet.duration * packet.time_base) * 1000))
-                found += [(*shown, plain_text(event.ass)) for event in packet.decode()]
-        return found
+from tests.ml.video.clips import Recipe, make, texts
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv"])

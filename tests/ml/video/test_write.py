@@ -18,9 +18,7 @@ from ml.video.read import VideoReader
 from ml.video.sound import Sound
 from ml.video.subtitle import Subtitles
 from ml.video.write import VideoWriter
-from tests.ml.video.clips import Recipe, Track, beep, cues, make, picture, portrait, turned
-from tests.ml.video.test_sound import onset
-from tests.ml.video.test_subtitle import texts
+from tests.ml.video.clips import Recipe, Track, beep, cues, make, onset, picture, portrait, texts, turned
 
 SOFT = VideoOptions(hardware="off")
 

@@ -23,8 +23,10 @@ class Seen:
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
+        self.asked = 0
 
     async def __call__(self, scope, receive, send) -> None:
+        self.asked += 1
         message = await receive()
         self.bodies.append(message["body"])
         await send({"type": "http.response.start", "status": 200, "headers": [(b"cache-control", b"public")]})
@@ -152,13 +154,17 @@ async def test_a_body_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatc
     async def send(message):
         seen.append(message)
 
-    guard = Guard(Seen(), Keys(lambda: 0.0, "secret"), PORT)
+    inner = Seen()
+    guard = Guard(inner, Keys(lambda: 0.0, "secret"), PORT)
     await guard({"type": "http", "method": "POST", "path": "/v1/stop", "headers": [HOST, KEY]}, never, send)
     assert seen[0]["status"] == 408  # type: ignore[index]
+    assert inner.asked == 0
 
 
 async def test_other_protocols_are_not_spoken() -> None:
     async def nothing(*_):
         raise AssertionError("was answered")
 
-    await Guard(Seen(), Keys(lambda: 0.0, "secret"), PORT)({"type": "websocket"}, nothing, nothing)
+    seen = Seen()
+    await Guard(seen, Keys(lambda: 0.0, "secret"), PORT)({"type": "websocket"}, nothing, nothing)
+    assert seen.asked == 0

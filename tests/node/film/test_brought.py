@@ -20,10 +20,8 @@ from ml.models.store import ModelStore
 from node.film.brought import GPU_BATCH, drawing_of, find, judge_of
 from node.film.filming import FilmOptions
 from node.library import Library
-from tests.ml.lips.lively import written
-from tests.ml.lips.test_brought import entry
-from tests.ml.lips.test_syncnet_network import syncnet
-from tests.ml.lips.test_wav2lip_network import network
+from tests.ml.lips.entries import entry
+from tests.ml.lips.lively import syncnet, wav2lip_network, written
 
 ROOMY = Hardware(10**11)
 
@@ -41,7 +39,7 @@ def in_folder(folder: Path, name: str = "mine", **more: object) -> ModelEntry:
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return written(network(), "safetensors", tmp_path_factory.mktemp("weights") / "wav2lip_gan.pth")
+    return written(wav2lip_network(), "safetensors", tmp_path_factory.mktemp("weights") / "wav2lip_gan.pth")
 
 
 def test_without_any_it_is_told_where_they_are_published(tmp_path: Path) -> None:
@@ -95,7 +93,7 @@ def test_the_best_that_can_be_used_is_taken_and_others_are_had_by_name(tmp_path:
 
 
 def test_a_wrong_entry_and_another_file_than_was_published_are_refused(tmp_path: Path) -> None:
-    wrong = in_folder(tmp_path, "wrong", files=())
+    wrong = in_folder(tmp_path, "wrong", files=(ModelFile("a.pth"), ModelFile("b.pth")))
     with pytest.raises(Unavailable, match="wrong cannot be used: its weights are one file") as told:
         find(library(tmp_path, wrong), WAV2LIP)
     assert "files = " in told.value.remedy

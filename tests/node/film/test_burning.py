@@ -132,3 +132,14 @@ def test_what_cannot_be_drawn_is_told_and_leaves_nothing(clip: Path, tmp_path: P
         burn(light, tmp_path / "b.mp4")
     assert not (tmp_path / "b.mp4").exists()
     assert not (tmp_path / "jobs").exists()
+
+
+@pytest.mark.parametrize("turn", [None, "90"])
+@pytest.mark.parametrize("times", [(0.0, 1.0, 3.0), (0.0, 0.5)])
+def test_the_last_picture_is_shown_as_long_as_before(
+    tmp_path: Path, times: tuple[float, ...], turn: str | None
+) -> None:
+    source = make(tmp_path / "a.mp4", Recipe(times=times))
+    source = turned(source, turn) if turn else source
+    burn(source, tmp_path / "b.mp4", [Cue(0, 1, "hola")], quality="fast")
+    assert probe(tmp_path / "b.mp4").seconds == pytest.approx(probe(source).seconds, abs=1e-4)

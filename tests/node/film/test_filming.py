@@ -12,45 +12,25 @@ import numpy as np
 import pytest
 
 from ml.errors import OutOfMemory
+from ml.lips import saying
 from ml.lips.renderers import Heard
 from ml.lips.syncnet import SyncScore
 from ml.lips.types import Curves, Face, Mouth, Patch, Picture
 from ml.types import Audio
 from ml.video.mux import Extras
+from ml.video.probe import probe
 from ml.video.sound import Sound
 from node.film.drawing import Drawing
 from node.film.filming import AROUND, Filming, FilmOptions, Said
 from node.film.scoring import Judge
 from node.film.showing import Shown
 from node.report import WeightsLine
-from tests.ml.lips.portrait import portrait
-from tests.ml.video.clips import Recipe, Track, beep, make, packets
+from tests.ml.lips.streams import Watcher
+from tests.ml.video.clips import Recipe, Track, beep, make, packets, turned
 
 RATE, COUNT = 25, 60
-_, FACE = portrait(0.6)
 BOX = (60, 80, 20, 10)
 """x, y, width, height of what the fake renderer paints."""
-
-
-class Watcher:
-    """A tracker that sees one face, but for some pictures: in some of these it is `hidden`."""
-
-    def __init__(self, blind: Sequence[int] = (), faces: int = 1, hidden: Sequence[int] = ()) -> None:
-        self._blind, self._faces, self._at = frozenset(blind) | frozenset(hidden), faces, 0
-        self._hidden, self.covered = frozenset(hidden), ()
-        self.forgotten = self.closed = 0
-
-    def follow(self, picture: Picture) -> tuple[Face, ...]:
-        self._at += 1
-        numbers = range(1, 1 + self._faces)
-        self.covered = tuple(numbers) if self._at - 1 in self._hidden else ()
-        return () if self._at - 1 in self._blind else tuple(replace(FACE, track=at) for at in numbers)
-
-    def forget(self) -> None:
-        self._at, self.forgotten = 0, self.forgotten + 1
-
-    def close(self) -> None:
-        self.closed += 1
 
 
 class Painter:
@@ -170,6 +150,10 @@ def reds(path: Path) -> list[bool]:
         ]
     means = [part.reshape(-1, 3).mean(axis=0) for part in parts]
     return [bool(mean[0] > 180 and mean[1] < 70 and mean[2] < 70) for mean in means]
+
+
+def test_lips_are_ours_as_long_as_live() -> None:
+    assert saying.AROUND == AROUND
 
 
 def test_lips_move_where_something_is_said_and_a_face_is_seen(clip: Path, tmp_path: Path) -> None:
@@ -337,6 +321,15 @@ def test_all_faces_can_speak_each_with_a_renderer_of_its_own(clip: Path, tmp_pat
     assert facts.faces == len(made) == 2
     assert made[0].asked == made[1].asked != []
     job.close()
+
+
+@pytest.mark.parametrize("turn", [None, "90"])
+def test_the_last_picture_is_shown_as_long_as_before(tmp_path: Path, turn: str | None) -> None:
+    source = make(tmp_path / "a.mp4", Recipe(times=(0.0, 1.0, 3.0), width=120, height=160))
+    source = turned(source, turn) if turn else source
+    facts, _ = film(source, tmp_path, said((0.0, 3.0)), Painter(), preset="fast")
+    assert facts.moved == 3
+    assert probe(tmp_path / "b.mp4").seconds == pytest.approx(probe(source).seconds, abs=1e-4)
 
 
 def test_a_preview_and_a_sheet_show_before_and_after(clip: Path, tmp_path: Path) -> None:

@@ -140,5 +140,14 @@ def test_whoever_has_seen_enough_may_go() -> None:
         next(film.run(taken()))
 
 
+def test_a_second_stream_is_refused_while_the_first_goes_on() -> None:
+    film = live()
+    first, second = film.run(taken()), film.run(taken())
+    assert next(first).index == 0
+    with pytest.raises(ValueError, match="runs once"):
+        next(second)
+    assert [each.index for each in first] == list(range(1, COUNT))
+
+
 def test_a_stream_without_pictures_is_over() -> None:
     assert list(live().run(iter(()))) == []

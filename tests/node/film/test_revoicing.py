@@ -113,6 +113,18 @@ def test_a_dub_moves_lips_when_it_is_heard_and_counts_from_its_sound(clip: Path,
     assert said.captions == ()
 
 
+def test_who_is_heard_later_takes_over_in_whatever_order_it_was_said(clip: Path, tmp_path: Path) -> None:
+    two = [utterance(0.2, 0.9, 1.5, sounds(("m", 0.0, 1.5))), utterance(0.8, 1.4, 0.6, sounds(("a", 0.0, 0.6)))]
+    curves = []
+    for order in (two, two[::-1]):
+        camera = Camera()
+        dub_video(Dubber(order), Screen(camera, nobody), clip, tmp_path / "b.mp4", lambda *told: None)
+        assert camera.said is not None
+        curves.append(camera.said.curves.values)
+    assert np.array_equal(*curves)
+    assert curves[0][90:130, OPEN].max() > 0.3
+
+
 def test_a_voice_that_tells_no_sounds_is_laid_or_heard(clip: Path, tmp_path: Path) -> None:
     asked: list[str] = []
 

@@ -19,7 +19,7 @@ from ml.federated.simulation.forked import Forked
 from node.errors import BadRequest
 from node.simulation.cast import cast
 from node.simulation.wish import Cut, Wish
-from tests.ml.federated.test_people import collection
+from tests.ml.federated.speakers import collection
 
 SMALL = Wish(peers=4, seconds=3)
 

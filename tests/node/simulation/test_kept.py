@@ -11,7 +11,7 @@ from node.errors import BadRequest
 from node.simulation.cast import cast
 from node.simulation.kept import Kept
 from node.simulation.wish import Cut, Wish
-from tests.node.simulation.test_page import outcome
+from tests.node.simulation.outcomes import outcome
 
 SETTINGS = {"rounds": 3, "speech": "<b>somewhere</b>"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from node.simulation.plots import draw
-from tests.node.simulation.test_page import outcome
+from tests.node.simulation.outcomes import outcome
 
 
 @pytest.mark.parametrize(("control", "lines"), [(True, 4), (False, 2)])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from node.errors import BadRequest
-from node.simulation.wish import Cut, Wish, check, hostile_share
+from node.simulation.wish import Cut, Wish, _objections, check, hostile_share
 
 
 @pytest.mark.parametrize(
@@ -77,10 +77,17 @@ def test_a_folder_for_models_must_be_there_and_none_is_made(tmp_path: Path) -> N
     assert not (tmp_path / "nope").exists()
 
 
-def test_the_defaults_make_sense() -> None:
-    check(Wish(), Cut())
-    check(Wish(), Cut(engine="ray", address="127.0.0.1:6379"))
-    check(Wish(peers=1000, hostile="0.3:alie", churn=0.5, bandwidth=64, latency=100), Cut(threads=2, engine="ray"))
+@pytest.mark.parametrize(
+    ("wish", "cut"),
+    [
+        (Wish(), Cut()),
+        (Wish(), Cut(engine="ray", address="127.0.0.1:6379")),
+        (Wish(peers=1000, hostile="0.3:alie", churn=0.5, bandwidth=64, latency=100), Cut(threads=2, engine="ray")),
+    ],
+)
+def test_the_defaults_make_sense(wish: Wish, cut: Cut) -> None:
+    check(wish, cut)
+    assert not [sentence for wrong, sentence, _ in _objections(wish, cut) if wrong]
 
 
 @pytest.mark.parametrize(("said", "meant"), [("", (0.0, "")), ("0", (0.0, "")), ("0.25:noise", (0.25, "noise"))])

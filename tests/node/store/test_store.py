@@ -34,6 +34,7 @@ from node.store.rows import (
     Verdict,
 )
 from p2p.peers import PeerRecord, Trust
+from tests.conftest import SHARED_MEMORY
 
 KEPT = 6
 PEERS = st.sampled_from(["anna", "ben", "cleo"])
@@ -42,7 +43,6 @@ BUDGETS = st.sampled_from(["first", "second"])
 HASHES = st.sampled_from(["u1", "u2", "u3"])
 VERDICTS = st.sampled_from(Verdict)
 DIRECTIONS = st.sampled_from(["sent", "received"])
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 
 
 def model(digest: str, **more) -> ModelRow:
