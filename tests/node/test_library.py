@@ -139,7 +139,7 @@ def test_an_entry_becomes_an_engine_where_there_is_room(tmp_path: Path) -> None:
     (tmp_path / "there" / "config.json").write_text("{}")
     (spec,) = library(tmp_path, entry(source=FolderSource(str(tmp_path / "there")))).engines(machine)
     assert not unfetched(spec, home)
-    with pytest.raises(EngineFailed, match=r"needs 1\.0 GB"):
+    with pytest.raises(EngineFailed, match=r"needs 1\.2 GB"):
         spec.factory(home)
 
 

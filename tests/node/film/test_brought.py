@@ -162,7 +162,7 @@ def test_a_file_of_something_else_is_refused_before_any_work(tmp_path: Path) -> 
 
 def test_too_little_memory_is_told(tmp_path: Path, checkpoint: Path) -> None:
     options = FilmOptions(renderer="wav2lip", wav2lip=str(checkpoint))
-    with pytest.raises(EngineFailed, match=r"Wav2Lip needs 0\.3 GB"):
+    with pytest.raises(EngineFailed, match=r"Wav2Lip needs 0\.4 GB"):
         drawing_of(options, library(tmp_path), lambda: Hardware(10**6), lambda notice: None)
 
 
