@@ -67,7 +67,9 @@ class Forked:
             yield from self._results(crew, len(chunks))
         finally:
             for worker in crew:
-                worker.end()
+                worker.dismiss()
+            for worker in crew:  # all are ending by now
+                worker.join()
 
     def _results(self, crew: list[_Worker], count: int) -> Iterator[Done]:
         found: dict[int, Done] = {}
@@ -148,10 +150,13 @@ class _Worker:
             done = replace(done, published=self._answers[answer.slot][:count].reshape(answer.shape).copy())
         return answer.at, done, answer.seconds
 
-    def end(self) -> None:
-        """Ends the process, whatever it does."""
+    def dismiss(self) -> None:
+        """Ends the process, whatever it does, without waiting until it has."""
         self.pipe.close()
         self._process.terminate()
+
+    def join(self) -> None:
+        """Waits until a dismissed process has ended."""
         self._process.join()
 
 
