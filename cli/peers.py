@@ -73,9 +73,19 @@ def add(*address: str, common: Common | None = None) -> int:
     common = common or Common()
     if not address:
         raise BadUsage("Which peer?", "node peers add /ip4/192.168.1.20/tcp/4710/p2p/12D3KooW...")
-    with _desk(common) as desk:
-        added = [desk.add_peer(one, "trusted") for one in address]
-    _tell(common, {"added": added}, [f"{_called(one)} is trusted from now on." for one in added])
+    from node.peering import peer_at
+
+    for one in address:
+        peer_at(one)  # all of them, before the first one is trusted
+    added: list[dict[str, Any]] = []
+    try:
+        with _desk(common) as desk:
+            added.extend(desk.add_peer(one, "trusted") for one in address)
+    except BaseException:
+        for one in _trusted(added):
+            show_line(one, error=True)
+        raise
+    _tell(common, {"added": added}, _trusted(added))
     return 0
 
 
@@ -123,7 +133,11 @@ def remove(peer: str, *, common: Common | None = None) -> int:
     with _desk(common) as desk:
         found = find(desk.peers(), peer)
         desk.remove_peer(found["peer"])
-    _tell(common, {"removed": found["peer"]}, [f"{_called(found)} is forgotten."])
+    told, lines = {"removed": found["peer"]}, [f"{_called(found)} is forgotten."]
+    if named := _named_in(common, found["peer"]):
+        told["named_in"] = named
+        lines.append(f"{named} names it still, and the next start trusts it again: take it out of [node] peers there.")
+    _tell(common, told, lines)
     return 0
 
 
@@ -216,6 +230,15 @@ def _config(common: Common) -> Any:  # noqa: ANN401
     return load(common.home, os.environ)
 
 
+def _named_in(common: Common, peer: str) -> str:
+    """The file of settings that has an address of this peer; empty when none has."""
+    from node.config import FILE_NAME
+    from p2p.identity import peer_of
+
+    config = _config(common)
+    return str(config.home / FILE_NAME) if any(peer_of(one) == peer for one in config.node.peers) else ""
+
+
 @contextmanager
 def _desk(common: Common, read_only: bool = False) -> Iterator[Client | Desk]:
     """The running node, or the memory of the home when none runs; `read_only` writes nothing there, nor makes it."""
@@ -242,6 +265,10 @@ def _tell(common: Common, value: dict[str, Any], lines: Sequence[str]) -> None:
 
 def _name(one: dict[str, Any]) -> str:
     return one["name"] or "-"
+
+
+def _trusted(added: Sequence[dict[str, Any]]) -> list[str]:
+    return [f"{_called(one)} is trusted from now on." for one in added]
 
 
 def _called(one: dict[str, Any]) -> str:

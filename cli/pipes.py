@@ -60,8 +60,7 @@ def plan(inputs: Sequence[Path], output: Path | None, target: str) -> Iterator[J
             sources = find_inputs(given, endings)
         to_stdout = output == STDIO or (piped and output is None and not sys.stdout.isatty())
         if to_stdout:
-            if sys.stdout.isatty():
-                raise BadUsage("Sound does not go to a terminal.", "Name a file with -o, or put a pipe behind it.")
+            _refuse_terminal()
             if len(sources) != 1:
                 raise BadUsage("Only one result fits on standard output.", "Name a folder with -o.")
             pairs = [(sources[0], Path(scratch, "result.wav"))]
@@ -71,6 +70,12 @@ def plan(inputs: Sequence[Path], output: Path | None, target: str) -> Iterator[J
         if to_stdout:
             with pairs[0][1].open("rb") as sound:
                 shutil.copyfileobj(sound, sys.stdout.buffer)
+
+
+def _refuse_terminal() -> None:
+    """Raise BadUsage where standard output is a terminal."""
+    if sys.stdout.isatty():
+        raise BadUsage("Sound does not go to a terminal.", "Name a file with -o, or put a pipe behind it.")
 
 
 def _is_video(source: Path) -> bool:
@@ -141,10 +146,13 @@ def _told_apart(pairs: list[tuple[Path, Path]], target: str) -> list[tuple[Path,
 
 @contextmanager
 def speech_output(output: Path | None, target: str) -> Iterator[Path]:
-    """A file for spoken text: the one named, `speech.es.wav`, or a temporary one that then goes to standard output."""
+    """A file for spoken text: the one named, `speech.es.wav`, or a temporary one that then goes to standard output.
+
+    Raises BadUsage for a terminal."""
     if output != STDIO:
         yield output or Path(f"speech.{target}.wav")
         return
+    _refuse_terminal()
     with tempfile.TemporaryDirectory(prefix="babelmesh-") as scratch:
         path = Path(scratch, "result.wav")
         yield path

@@ -119,7 +119,7 @@ def start(*, wishes: Wishes | None = None, common: Common | None = None) -> int:
     ended = threading.Timer(PATIENCE, os._exit, (0,))
     ended.daemon = True
     try:
-        asyncio.run(_run(config, passphrase, common, ended))
+        asyncio.run(_run(config, passphrase, wishes.peer, common, ended))
     except BaseExceptionGroup as group:
         raise first(group) from group
     finally:
@@ -177,16 +177,23 @@ def first(group: BaseException) -> BaseException:
     return next((leaf for leaf in leaves if hasattr(leaf, "sentence")), leaves[0])
 
 
-async def _run(config: Config, passphrase: str | None, common: Common, ended: threading.Timer) -> None:
+async def _run(
+    config: Config, passphrase: str | None, by_hand: tuple[str, ...], common: Common, ended: threading.Timer
+) -> None:
     """Until told to end. Starts `ended` when all is on disk and closed: from then on nothing is worth waiting for."""
     from node.api.server import ControlApi
     from node.app import build, open_mesh
     from node.running import Running
-    from node.telemetry import Telemetry, set_up_logs
+    from node.telemetry import Telemetry, notes, set_up_logs
     from node.warming import Warmth
 
     stop = asyncio.Event()
-    with _told_to_end(stop), open_mesh(config, passphrase) as mesh, _beside_the_line(common) as stream:
+    with (
+        _told_to_end(stop),
+        notes(sys.stderr),  # until the lock is ours, and with it the log
+        open_mesh(config, passphrase, by_hand) as mesh,
+        _beside_the_line(common) as stream,
+    ):
         set_up_logs(config.home / LOG, "debug" if common.verbose else "info", stream, as_json=common.json)
         running = Running(mesh, config, Telemetry(), stop.set)
         mesh.add_service(ControlApi(running, config.control, config.node.api))

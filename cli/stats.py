@@ -56,6 +56,10 @@ def stats(
     from node.config import load
 
     config = load(common.home, os.environ)
+    if web and (watch or peer):
+        raise BadUsage(
+            "--web opens a page of all that is shown, which is live anyhow.", "Leave --watch and --peer out."
+        )
     if web:
         return _web(config, common)
     if watch and not common.json and not sys.stdout.isatty():
@@ -65,8 +69,7 @@ def stats(
         if watch:
             _watch(source, peer, common)
         elif common.json:
-            told = source.look()
-            write_json(find(told["peers"], peer) if peer else told)
+            write_json(_told(source, peer))
         else:
             out = console()
             out.print(_picture(source.look(), peer, out.width))
@@ -104,6 +107,12 @@ class Source:
             self._client = None
 
 
+def _told(source: Source, peer: str | None) -> dict[str, Any]:
+    """The picture now, or of one peer what it says of it. Raises NotFound and BadUsage."""
+    told = source.look()
+    return find(told["peers"], peer) if peer else told
+
+
 def _picture(told: dict[str, Any], peer: str | None, width: int, height: int | None = None) -> RenderableType:
     from cli.dashboard import dashboard, peer_view
 
@@ -130,7 +139,7 @@ def _watch(source: Source, peer: str | None, common: Common) -> None:
         import json
 
         while True:
-            sys.stdout.write(json.dumps(source.look(), ensure_ascii=False) + "\n")
+            sys.stdout.write(json.dumps(_told(source, peer), ensure_ascii=False) + "\n")
             sys.stdout.flush()
             time.sleep(EVERY)
     from rich.live import Live

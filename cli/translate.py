@@ -6,9 +6,9 @@ Parses, asks the household, prints. Knows nothing of engines or sound.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from node.report import Report
 
 Switch = Parameter(negative="", show_default=False)
+
+SOUND_OR_JSON = "Sound and JSON cannot both go to standard output."
 
 
 @Parameter(name="*")
@@ -122,7 +124,12 @@ def translate(
 
 
 def _check_wishes(wishes: Wishes, lips: LipWishes) -> None:
-    """Raise BadUsage for what a text has no use for, or a recording."""
+    """Raise BadUsage for what a text has no use for, or a recording, and for what excludes each other."""
+    if wishes.voice is not None and not wishes.own_voice and (wishes.text is None or wishes.say):
+        raise BadUsage(
+            "--voice names the voice to speak in, and --no-own-voice asks for the engine's own.",
+            "Leave one of them out.",
+        )
     if wishes.text is None:
         if wishes.say:
             raise BadUsage("--say is for --text: a translated recording is spoken anyway.", "Leave --say out.")
@@ -146,17 +153,30 @@ def _check_wishes(wishes: Wishes, lips: LipWishes) -> None:
         "--keep-background": wishes.keep_background,
         "--lips, --face and the like": lips != LipWishes(),
     }
-    idle = [option for option, given in only_sound.items() if given]
-    if idle:
-        one = len(idle) == 1 and "," not in idle[0]
-        what = " and ".join(filter(None, (", ".join(idle[:-1]), idle[-1])))
-        raise BadUsage(f"{what} {'is' if one else 'are'} for recordings, and not for --text.", "Leave that out.")
-    if wishes.tts is not None and not wishes.say:
-        raise BadUsage("--tts speaks, and a text's translation is only printed.", "Add --say, or leave --tts out.")
+    if idle := _named(only_sound):
+        raise BadUsage(f"{idle} for recordings, and not for --text.", "Leave that out.")
+    only_speech = {
+        "--tts": wishes.tts,
+        "--voice": wishes.voice,
+        "--method": wishes.method != Wishes.method,
+        "--no-own-voice": not wishes.own_voice,
+        "--no-watermark": not wishes.watermark,
+    }
+    if not wishes.say and (idle := _named(only_speech)):
+        raise BadUsage(f"{idle} for speech, and a text's translation is only printed.", "Add --say, or leave that out.")
     if wishes.output is not None and not wishes.say:
         raise BadUsage(
             "A text's translation is printed, and only speech goes to --output.", "Add --say, or leave -o out."
         )
+
+
+def _named(options: Mapping[str, object]) -> str:
+    """Those of the options that are given, with their verb: "--srt and --vtt are"; "" where none is."""
+    given = [option for option, value in options.items() if value]
+    if not given:
+        return ""
+    one = len(given) == 1 and "," not in given[0]
+    return f"{' and '.join(filter(None, (', '.join(given[:-1]), given[-1])))} {'is' if one else 'are'}"
 
 
 @dataclass(frozen=True)
@@ -229,13 +249,14 @@ def _options(node: Node, wishes: Wishes) -> DubOptions:
         engines=EngineNames(wishes.asr or names.asr, wishes.mt or names.mt, wishes.tts or names.tts, straight),
         glossary=read_glossary(wishes.glossary),
         watermark=wishes.watermark,
+        kept=tuple(path for path in (wishes.notes, wishes.grammar, wishes.glossary) if path is not None),
     )
 
 
 def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, lips: LipWishes, common: Common) -> int:
     from cli.pipes import VIDEOS, plan
     from ml.errors import MlError
-    from node.dubbing import write_report
+    from node.beside import check_kept, write_report
     from node.errors import NodeError
     from node.film.revoicing import dub_video
     from node.film.showing import Shown
@@ -254,10 +275,15 @@ def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, lips: LipW
         if asked.lips is not None:
             for source, output in jobs.pairs:
                 check_shown(asked.lips, output, source)
-        if common.json and jobs.to_stdout:
-            raise BadUsage("Sound and JSON cannot both go to standard output.", "Name a file with -o.")
+        if jobs.to_stdout:
+            options = _for_stdout(options, wishes, common)
+        options = replace(options, kept=(*options.kept, *(source for source, _ in jobs.pairs)))
+        for _, output in jobs.pairs:
+            check_kept(options, output)
         aloud = node.registry.listen()
         dubbing, cold_start = node.dubbing(options)
+        for _, output in jobs.pairs:  # again, now that more is known of the source's language
+            check_kept(options, output, dubbing.source)
         screen: Screen | Burning | None = None
         if any(output.suffix.lower() in VIDEOS for _, output in jobs.pairs):
             screen = _screen(node, asked, opened)
@@ -268,6 +294,8 @@ def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, lips: LipW
                         report = dub_video(dubbing, screen, source, output, progress, cold_start)
                     else:
                         report = dubbing.dub(source, output, progress, cold_start)
+                if not jobs.to_stdout:
+                    write_report(report)
             except (MlError, NodeError) as error:
                 if jobs.piped:
                     error.sentence = error.sentence.replace(str(source), "standard input")
@@ -280,16 +308,31 @@ def _recordings(node: Node, inputs: tuple[Path, ...], wishes: Wishes, lips: LipW
             reports.append(report)
             # One sentence is enough when the history cannot be written to.
             forgotten = forgotten or note_job(node.config, report, "standard input" if jobs.piped else None)
-            if not jobs.to_stdout:
-                write_report(report)
-            if not (common.json or jobs.to_stdout):
-                show_report(report, aloud())
+            told = aloud()
+            if jobs.to_stdout:
+                for warning in report.warnings:
+                    if warning not in told:
+                        show_line(f"Note: {warning}", error=True)
+            elif not common.json:
+                show_report(report, told)
         dubbing.forget()
     if forgotten:
         show_line(forgotten, error=True)
     if common.json:
         write_json({"reports": [report.as_dict() for report in reports], "errors": failures})
     return 2 if failures else 0
+
+
+def _for_stdout(options: DubOptions, wishes: Wishes, common: Common) -> DubOptions:
+    """What is done where the sound goes to standard output, which holds nothing else: no subtitles, and that is told
+    where the settings ask for them. Raises BadUsage where the user asks for more."""
+    if common.json:
+        raise BadUsage(SOUND_OR_JSON, "Name a file with -o.")
+    if wishes.srt or wishes.vtt:
+        raise BadUsage("Subtitles have no place on standard output beside the sound.", "Name a file with -o.")
+    if options.srt or options.vtt:
+        show_line("Note: Sound goes to standard output alone: there are no subtitles as in the settings.", error=True)
+    return replace(options, srt=False, vtt=False)
 
 
 def _screen(node: Node, asked: _Pictures, opened: ExitStack) -> Screen | Burning | None:
@@ -308,6 +351,8 @@ def _text(node: Node, wishes: Wishes, common: Common) -> int:
     from cli.common import STDIO
     from node.texts import say_text, translate_text
 
+    if common.json and wishes.say and wishes.output == STDIO:
+        raise BadUsage(SOUND_OR_JSON, "Name a file with -o.")
     text = sys.stdin.read() if wishes.text == str(STDIO) else wishes.text or ""
     options = _options(node, wishes)
     if wishes.say:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -194,25 +194,28 @@ def reconstruct(
 def list_(*, common: Common | None = None) -> int:
     """List the voices of this node."""
     common = common or Common()
+    from ml.errors import ModelDamaged
     from node.enrolment import voice_facts
+    from node.errors import HomeUnusable
 
+    entries: list[dict[str, Any]] = []
+    rows: list[tuple[str, ...]] = []
     with household(common) as node:
-        known = [voice_facts(name, node.voices, node.frames) for name in node.voices.names()]
+        for name in node.voices.names():
+            try:
+                facts = voice_facts(name, node.voices, node.frames)
+            except (ModelDamaged, HomeUnusable) as error:
+                entries.append({"name": name, "error": error.sentence, "remedy": error.remedy})
+                rows.append((name, "damaged", "no", "-", f"see: node voice show {name}"))
+            else:
+                entries.append(facts.as_dict())
+                trusted = "yes" if facts.trusted else "needs 10 s"
+                rows.append((name, f"{facts.seconds:.1f} s", trusted, _hz(facts.f0_median), facts.training()))
     if common.json:
-        write_json({"voices": [facts.as_dict() for facts in known]})
-    elif not known:
+        write_json({"voices": entries})
+    elif not rows:
         show_line("No voices yet. Make one with: node voice add NAME RECORDING...")
     else:
-        rows = [
-            (
-                facts.name,
-                f"{facts.seconds:.1f} s",
-                "yes" if facts.trusted else "needs 10 s",
-                _hz(facts.f0_median),
-                facts.training(),
-            )
-            for facts in known
-        ]
         show_table("Voices", ("name", "speech", "trusted", "F0", "to learn from"), rows)
     return 0
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -24,6 +24,7 @@ from ml.threads import limit_threads
 from node.config import Config
 from node.dubbing import Dubbing, DubOptions
 from node.engines import load_engines
+from node.errors import BadRequest, HomeUnusable
 from node.jobs import ResultStore
 from node.library import Library, library_of
 from node.voices import VoiceShelf
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from node.store import Store
     from p2p.gate import Gate
     from p2p.identity import Identity
+    from p2p.peers import PeerBook
     from p2p.transfer import Intake
     from p2p.transport import Transport
 
@@ -171,10 +173,12 @@ class Surroundings:
     rng: random.Random = field(default_factory=random.SystemRandom)
 
 
-def assemble(config: Config, around: Surroundings) -> Mesh:
+def assemble(config: Config, around: Surroundings, by_hand: Sequence[str] = ()) -> Mesh:
     """A mesh with all its parts, over the memory in the home, which the caller closes. The home's lock must be held.
 
-    Raises HomeUnusable, StoreFromFuture, BadAddress; BadConfig, BudgetWidened and Unavailable for what [privacy] asks.
+    `by_hand`: addresses of peers to trust that the owner has named for this start; the settings' peers are trusted when
+    they are new here. Raises HomeUnusable, StoreFromFuture, BadAddress; BadRequest for a peer by hand that is blocked;
+    BadConfig, BudgetWidened and Unavailable for what [privacy] asks.
     """
     import structlog
 
@@ -192,8 +196,7 @@ def assemble(config: Config, around: Surroundings) -> Mesh:
     from node.weights import shelf_of
     from p2p.budget import Allowance, Budgets
     from p2p.gate import About, Gate
-    from p2p.identity import peer_of
-    from p2p.peers import PeerBook, Trust
+    from p2p.peers import BookOptions, PeerBook
     from p2p.sorting import Sorted
     from p2p.transfer import Intake, IntakeOptions
 
@@ -206,7 +209,8 @@ def assemble(config: Config, around: Surroundings) -> Mesh:
     )
     store = opened.store.of_model(learner.layout.name)
     try:
-        book = PeerBook(store.peers(), store.save_peer, store.forget_peer, around.clock, around.rng)
+        spared = BookOptions(spared=(HomeUnusable,))
+        book = PeerBook(store.peers(), store.save_peer, store.forget_peer, around.clock, around.rng, spared)
         before = store.fact(LAYOUT)
         if before != learner.layout.name:
             book.hurry()  # those whose model was another one than ours were to be asked again rarely
@@ -214,8 +218,7 @@ def assemble(config: Config, around: Surroundings) -> Mesh:
                 log = structlog.get_logger("store")
                 log.info("another model learns here now", model=learner.layout.name, kept=before)
             store.set_fact(LAYOUT, learner.layout.name)
-        for address in config.node.peers:
-            book.add(peer_of(address) or "", (address,), Trust.TRUSTED)
+        _note_peers(book, config.node.peers, by_hand)
         options = LearningOptions(way_of(train), train.peers_per_round)
         learning = Learning(learner, store, shelf, options, around.clock, around.rng)
         published = publication(config.privacy, learner, learning, (store, shelf), around.clock)
@@ -238,6 +241,36 @@ def assemble(config: Config, around: Surroundings) -> Mesh:
     if opened.sentence:
         structlog.get_logger("store").warning(opened.sentence)
     return mesh
+
+
+def _note_peers(book: PeerBook, named: Sequence[str], by_hand: Sequence[str]) -> None:
+    """Trust the peers that the owner named: by hand unless they are blocked, in the settings when they are new here.
+
+    What the owner has said of a peer since goes before what the settings say. Raises BadRequest, and HomeUnusable.
+    """
+    import structlog
+
+    from p2p.identity import peer_of
+    from p2p.peers import Trust
+
+    log = structlog.get_logger("peers")
+    for address in by_hand:
+        peer = peer_of(address) or ""
+        known = book.get(peer)
+        if known is not None and known.trust is Trust.BLOCKED:
+            raise BadRequest(f"The peer {peer} is blocked here.", f"Unblock it first: node peers trust {peer}")
+        book.add(peer, (address,), Trust.TRUSTED)
+    for address in named:
+        peer = peer_of(address) or ""
+        known = book.get(peer)
+        if known is None:
+            book.add(peer, (address,), Trust.TRUSTED)
+            continue
+        book.learn(peer, (address,))
+        if known.trust is Trust.BLOCKED:
+            log.warning("a peer that babelmesh.toml names is blocked, and stays so", peer=peer)
+        elif known.trust is Trust.WAITING:
+            log.warning("a peer that babelmesh.toml names waits for your yes", peer=peer, do="node peers trust")
 
 
 def _stating(config: Config, around: Surroundings, store: Store, gate: Gate) -> tuple[Stating, Intake]:
@@ -264,10 +297,11 @@ def _stating(config: Config, around: Surroundings, store: Store, gate: Gate) -> 
 
 
 @contextmanager
-def open_mesh(config: Config, passphrase: str | None = None) -> Iterator[Mesh]:
+def open_mesh(config: Config, passphrase: str | None = None, by_hand: Sequence[str] = ()) -> Iterator[Mesh]:
     """The mesh of this home on this machine, over libp2p; the home's lock is held as long as it is open.
 
-    Makes the identity when there is none. Raises HomeBusy, HomeUnusable, BadIdentity, BadAddress, Unavailable.
+    Makes the identity when there is none. `by_hand`: see `assemble`. Raises HomeBusy, HomeUnusable, BadIdentity,
+    BadAddress, BadRequest, Unavailable.
     """
     from ml.voice.genesis import genesis
     from node.frames import FrameShelf
@@ -282,7 +316,7 @@ def open_mesh(config: Config, passphrase: str | None = None) -> Iterator[Mesh]:
         host = HostOptions(listen=config.node.listen, connections=config.node.connections)
         train = config.train
         learner = VoiceLearner(FrameShelf(config.voices), genesis(train.model), options_of(train), train.voice)
-        mesh = assemble(config, Surroundings(identity, Libp2pTransport(identity, host), learner))
+        mesh = assemble(config, Surroundings(identity, Libp2pTransport(identity, host), learner), by_hand)
         if config.node.discover:
             from p2p.discovery import Discovery
 

@@ -17,8 +17,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import msgspec
-
 from ml.audio.endpoint import Endpointer
 from ml.audio.read import blocks, probe
 from ml.audio.vad import SileroActivity, SileroNetwork
@@ -32,14 +30,14 @@ from ml.speech.segment import Segmenter, Slots
 from ml.speech.settle import Settle
 from ml.speech.speak import Speak
 from ml.speech.stage import Stage, UtteranceStage
-from ml.speech.subtitles import Cue, cues, to_srt, to_vtt
+from ml.speech.subtitles import Cue
 from ml.speech.timeline import Timeline
 from ml.speech.tint import AsSpoken, Matcher, Tint
 from ml.speech.translate import Translate, TranslateEach
 from ml.voice.match import MatchOptions, Method, VoiceMatcher
 from ml.voice.profile import VoiceProfile, build_profile
+from node.beside import captions_of, check_kept, later, write_subtitles
 from node.engines import EngineNames, Engines, Languages, describe, source_language, spoken_language
-from node.files import write_text
 from node.jobs import Remembering, ResultStore, mishaps
 from node.laid import Laid
 from node.listening import Heard, speech_of
@@ -71,6 +69,8 @@ class DubOptions:
     """Terms of the source, and how they must be translated."""
     watermark: bool = True
     """Mark the result as synthetic speech; only an enrolled `voice` may speak without."""
+    kept: tuple[Path, ...] = ()
+    """Files of the user that nothing is written over: inputs, notes and the like."""
 
     @property
     def languages(self) -> Languages:
@@ -106,13 +106,23 @@ class Dubbing:
         self._hearing = self._straight() if engines.ast is not None else self._by_words()
 
     def dub(
-        self, source: Path, output: Path, progress: Progress, cold_start: float = 0.0, laid: Laid | None = None
+        self,
+        source: Path,
+        output: Path,
+        progress: Progress,
+        cold_start: float = 0.0,
+        laid: Laid | None = None,
+        *,
+        start: float = 0.0,
     ) -> Report:
-        """Translate one recording. With `laid` its sound goes there instead, and `output` only names what lies beside.
+        """Translate one recording. With `laid` its sound goes there instead, and `output` only names what lies beside;
+        `start` is the second at which the sound begins on the time line of the subtitles.
 
-        Raises BadAudio when there is no speech in it, and what the engines raise.
+        Raises BadAudio when there is no speech in it, BadRequest where something would be written over what is to be
+        kept, CannotWrite, and what the engines raise.
         """
         began = time.perf_counter()
+        check_kept(self._options, output, self.source)
         length = probe(source).seconds
         warnings = list(self._warnings)
         voice, matcher = self._voice(source, progress, length, warnings)
@@ -162,6 +172,7 @@ class Dubbing:
         if not any(line.target_text for line in lines):
             notes = "" if self._engines.ast else " or --notes"
             warnings.append(f"No words were recognised: the result is silent. A clearer recording{notes} may help.")
+        captions = later(captions[0], start), later(captions[1], start)
         spoken = (each.source if each else self.source) or _heard_in(lines)
         warnings.extend((*self._engines.said(), *mishaps(remembering)))
         lost = {index for stage in remembering for index in stage.lost}
@@ -260,10 +271,12 @@ class Dubbing:
             )
             if not speech:
                 raise BadAudio(f"There is no speech in {source}.", "Check the recording's level and its sound track.")
-            profile, name = (
-                build_profile(speech, self._engines.speaker, self._tts, options.target),
-                "the input's speaker",
-            )
+            name = "the input's speaker"
+            try:
+                profile = build_profile(speech, self._engines.speaker, self._tts, options.target)
+            except BadAudio:
+                warnings.append("There is too little speech to know the voice: spoken in the engine's own voice.")
+                return None, AsSpoken()
         if not profile.trusted:
             warnings.append(
                 f"The voice is known from {profile.seconds:.1f} s of speech only; from 10 s on it can be trusted."
@@ -294,7 +307,8 @@ class Dubbing:
     def _write_subtitles(
         self, output: Path, source: str, captions: tuple[list[Cue], list[Cue]], warnings: list[str]
     ) -> tuple[str, ...]:
-        written = []
+        written: list[str] = []
+        check_kept(self._options, output, source)  # again, for a language that was only heard
         both = list(zip((source, self._options.target), captions, strict=True))
         if self._engines.ast is not None and not captions[0]:
             both = both[1:]
@@ -304,11 +318,7 @@ class Dubbing:
                     f" {self._options.target!r}: there are no subtitles of the source."
                 )
         for language, entries in both:
-            for wanted, suffix, render in ((self._options.srt, "srt", to_srt), (self._options.vtt, "vtt", to_vtt)):
-                if wanted:
-                    path = subtitle_path(output, self._options.target, language, suffix)
-                    write_text(path, render(entries))
-                    written.append(str(path))
+            written += write_subtitles(self._options, output, language, entries)
         return tuple(written)
 
 
@@ -347,33 +357,7 @@ def voice_matcher(profile: VoiceProfile, engines: Engines, options: DubOptions) 
     return VoiceMatcher(profile, engines.tts, options.target, MatchOptions(options.method), engines.speaker)
 
 
-def subtitle_path(output: Path, target: str, language: str, suffix: str) -> Path:
-    """`talk.es.wav` gives `talk.en.srt` for English subtitles and `talk.es.srt` for Spanish ones."""
-    return output.with_name(f"{output.stem.removesuffix('.' + target)}.{language}.{suffix}")
-
-
-def captions_of(utterance: Utterance, captions: tuple[list[Cue], list[Cue]]) -> None:
-    """Add the subtitles of an utterance, to those of the source and those of the target."""
-    if utterance.transcript is not None:
-        captions[0].extend(cues(utterance.transcript.text, utterance.start, utterance.end))
-    if utterance.translation is not None:
-        seconds = utterance.dub.audio.seconds if utterance.dub is not None else utterance.end - utterance.start
-        captions[1].extend(cues(utterance.translation.text, utterance.start, utterance.start + seconds))
-
-
 def _heard_in(lines: Sequence[UtteranceLine]) -> str:
     """The language that most utterances were heard in, where the engine told; else "und"."""
     told = Counter(line.route[0] for line in lines if line.route)
     return told.most_common(1)[0][0] if told else "und"
-
-
-def report_path(output: Path) -> Path:
-    """Where the report of a job lies: beside its sound."""
-    return output.with_name(output.name + ".json")
-
-
-def write_report(report: Report) -> Path:
-    """Keep the report as JSON beside the sound."""
-    path = report_path(Path(report.output))
-    write_text(path, msgspec.json.format(msgspec.json.encode(report.as_dict()), indent=2).decode() + "\n")
-    return path

@@ -153,21 +153,23 @@ def source_language(asked: str, asr: Asr) -> tuple[str | None, str | None]:
     """The input's language, None where the engine tells it as it hears, and a remark when it was assumed rather than
     known. Raises UnsupportedLanguage."""
     able = asr.capabilities()
-    known = able.languages
+    heard = able.languages
     if asked == "auto":
-        if able.detects and len(known) != 1:
+        if able.detects and len(heard) != 1:
             return None, None
-        if len(known) == 1:
-            return known[0], f"The input is taken as {known[0]!r}: {asr.spec.name} knows no other language."
+        if len(heard) == 1:
+            return heard[0], f"The input is taken as {heard[0]!r}: {asr.spec.name} knows no other language."
         raise UnsupportedLanguage(
             f"{asr.spec.name} knows several languages and does not tell them apart.",
-            f"Say which with --from, one of: {', '.join(known)}.",
+            f"Say which with --from, one of: {', '.join(heard)}.",
         )
-    if asked not in known:
-        raise UnsupportedLanguage(
-            f"{asr.spec.name} does not understand speech in {asked!r}.", f"It knows: {', '.join(known)}."
-        )
-    return asked, None
+    if asked in heard:
+        return asked, None
+    if known(asked) and find(asked).tag in heard:
+        return find(asked).tag, None
+    raise UnsupportedLanguage(
+        f"{asr.spec.name} does not understand speech in {asked!r}.", f"It knows: {', '.join(heard)}."
+    )
 
 
 def spoken_language(asked: str, ast: Ast, target: str) -> tuple[str | None, str | None]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, cast
 
+from ml.audio.atomic import telling
 from ml.audio.logmel import LogMel, log_mel
 from ml.audio.read import probe
 from ml.audio.vad import SileroNetwork
@@ -110,7 +111,6 @@ class EnrolOptions:
 def voice_facts(name: str, voices: VoiceShelf, frames: FrameShelf) -> VoiceFacts:
     """The facts of a voice on the shelf. Raises NotFound."""
     profile = voices.get(name)
-    kept = voices.recordings(name)
     return VoiceFacts(
         name=name,
         seconds=round(profile.seconds, 2),
@@ -122,7 +122,7 @@ def voice_facts(name: str, voices: VoiceShelf, frames: FrameShelf) -> VoiceFacts
         ceiling=profile.ceiling,
         file=str(voices.path(name)),
         bytes=voices.path(name).stat().st_size,
-        recordings_kept=len(list(kept.glob("*.flac"))) if kept.is_dir() else 0,
+        recordings_kept=len(voices.kept(name)),
         training_seconds=round(frames.seconds(name), 2),
         training_utterances=frames.count(name),
         training_damaged=frames.damaged(name),
@@ -136,10 +136,11 @@ def seems_mixed(seconds: float, ceiling: float | None) -> bool:
 
 
 def forget_voice(name: str, voices: VoiceShelf, frames: FrameShelf) -> None:
-    """Forget a voice: its frames, its profile and its kept recordings. Raises NotFound when there is none of them."""
+    """Forget a voice: its frames, its kept recordings and its profile. Raises NotFound when there is none of them, and
+    HomeUnusable where one of them cannot be deleted; then the same can be tried again."""
     had_frames = frames.path(name).is_dir()
     frames.remove(name)
-    if voices.has(name) or not had_frames:
+    if voices.has(name) or voices.recordings(name).is_dir() or not had_frames:
         voices.remove(name)
 
 
@@ -152,7 +153,8 @@ class Enrolment:
 
     def add(self, name: str, recordings: Sequence[Path], options: EnrolOptions, progress: Progress) -> VoiceFacts:
         """Learn a voice from recordings. Raises BadRequest, NotFound, BadAudio, CannotWrite, HomeUnusable or
-        Unavailable; nothing has changed then, and the same can be tried again."""
+        Unavailable; nothing has changed then, and the same can be tried again. Only where kept recordings of a voice
+        that is replaced cannot be deleted, which is HomeUnusable too, the voice is new already."""
         self._check(name, options)
         network = SileroNetwork.load()
         return self._keep(name, self._speech(find_inputs(recordings), network, progress), options)
@@ -207,31 +209,60 @@ class Enrolment:
             encoder = cast(SpeakerEncoder, self._registry.load("speaker"))
             profile = build_profile(for_profile, encoder, cast(Tts, self._registry.load("tts")), options.language)
         kept = for_profile if options.keep_recordings else ()
+        former = self._voices.kept(name) if options.replace else ()
         with self._frames.adding(name, for_training, instead=options.replace), self._recording(name, kept):
             if profile is not None:  # the last and the smallest: with it there is a voice, and all that belongs to it
                 self._voices.put(name, profile)
+        _delete(name, former)
         return voice_facts(name, self._voices, self._frames)
 
     @contextmanager
     def _recording(self, name: str, speech: Sequence[Audio]) -> Iterator[None]:
-        """Keep the sound; it goes again when it cannot be kept whole, or when the block raises."""
+        """Keep the sound beside what is kept already; it goes again when it cannot be kept whole, or when the block
+        raises."""
         folder = self._voices.recordings(name)
         new = not folder.is_dir()
-        first = 0 if new else len(list(folder.glob("*.flac")))
-        files = [folder / f"{number:04d}.flac" for number in range(first, first + len(speech))]
+        written: list[Path] = []
         try:
-            for file, audio in zip(files, speech, strict=True):
+            for audio in speech:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-                with AudioWriter(file) as writer:
+                written.append(self._free(name))
+                with AudioWriter(written[-1]) as writer:
                     writer.write(audio.samples)
             yield
         except BaseException:
             with suppress(OSError):
-                for file in files:
+                for file in written:
                     file.unlink(missing_ok=True)
-                if files and new:
+                if new:
                     folder.rmdir()
             raise
+
+    def _free(self, name: str) -> Path:
+        """An empty file for the next recording, after the last of those that are kept: nobody else has it."""
+        numbers = (int(file.stem) for file in self._voices.kept(name) if file.stem.isdecimal())
+        number = max(numbers, default=-1) + 1
+        while True:
+            file = self._voices.recordings(name) / f"{number:04d}.flac"
+            with telling(file):
+                try:
+                    file.touch(0o600, exist_ok=False)
+                except FileExistsError:  # another command keeps recordings of this voice now
+                    number += 1
+                else:
+                    return file
+
+
+def _delete(name: str, recordings: Sequence[Path]) -> None:
+    """Delete recordings of the former voice. Raises HomeUnusable."""
+    try:
+        for file in recordings:
+            file.unlink(missing_ok=True)
+    except OSError as error:
+        raise HomeUnusable(
+            f"The voice {name!r} is new, but recordings of the former one stay: {error.strerror}.",
+            f"Check the rights of {recordings[0].parent}, and delete them.",
+        ) from error
 
 
 def _refuse_unwritable(folder: Path) -> None:

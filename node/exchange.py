@@ -35,6 +35,10 @@ from p2p.wire import Offer, Refused
 
 log = structlog.get_logger("exchange")
 
+MOST_BEGUN = 256
+"""Peers of whom it is remembered when their update began; of others the time that it took is not known."""
+LONGEST = 86_400.0
+"""Seconds after which an update that has not come is not waited for."""
 OVERTAKEN = "A later update came before the merge."
 """Why an update is closed without a judgement."""
 
@@ -77,8 +81,16 @@ class Exchange:
         if not self._knows(peer, offer.base.hex()):
             return Refused(code="unknown-base", sentence="That base is not here: offer a snapshot against genesis.")
         if self._began.get(peer, (b"", 0.0))[0] != offer.update:
+            self._began.pop(peer, None)
             self._began[peer] = offer.update, asyncio.get_running_loop().time()
+            self._forget_begun()
         return None
+
+    def _forget_begun(self) -> None:
+        """Drop what began long ago and never came, and the oldest of too many; the oldest stand first."""
+        now = asyncio.get_running_loop().time()
+        while len(self._began) > MOST_BEGUN or now - next(iter(self._began.values()))[1] > LONGEST:
+            del self._began[next(iter(self._began))]
 
     async def complete(self, peer: str, offer: Offer, body: bytes) -> Refused | None:
         """Decode an update and keep it for the next merge, or say why not."""

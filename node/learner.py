@@ -117,7 +117,7 @@ class VoiceLearner:
         self._frames, self._genesis, self._options, self._voice = frames, genesis, options, voice
         self._speech = Speech(voice, 0.0, 0, "Nothing was listened to yet.")
         self._split: Split | None = None
-        self._seen: tuple[str, float] | None = None
+        self._seen: tuple[str, str] | None = None
         self._stopped = threading.Event()
 
     @property
@@ -149,22 +149,22 @@ class VoiceLearner:
         if voice is None:
             self._speech, self._split, self._seen = Speech(None, 0.0, 0, lack), None, None
             return self._speech
-        state = (voice, self._frames.seconds(voice))
+        state = (voice, self._frames.state(voice))
         if state != self._seen:
             from ml.voice.training import split
 
-            utterances = self._frames.utterances(voice)
-            enough = state[1] >= LEAST_SECONDS and len(utterances) > 1
+            seconds, utterances = self._frames.seconds(voice), self._frames.utterances(voice)
+            enough = seconds >= LEAST_SECONDS and len(utterances) > 1
             self._split = split(utterances) if enough else None
             lack = (
                 ""
                 if enough
                 else (
-                    f"The voice {voice} has {state[1]:.1f} s of speech in {len(utterances)} utterances; "
+                    f"The voice {voice} has {seconds:.1f} s of speech in {len(utterances)} utterances; "
                     f"{LEAST_SECONDS:.0f} s in two or more are needed: node voice add {voice} RECORDING... --more"
                 )
             )
-            self._speech, self._seen = Speech(voice, state[1], len(utterances), lack), state
+            self._speech, self._seen = Speech(voice, seconds, len(utterances), lack), state
         return self._speech
 
     async def train(self, start: Weights, plan: Plan, progress: Progress) -> Trained:

@@ -148,7 +148,11 @@ class Library:
         freed = self.store.remove(entry.name)
         if isinstance(entry.source, FolderSource):
             return Removed(entry.name, freed, f"your own folder {entry.source.path} stays")
-        return Removed(entry.name, freed, "" if freed else "it was not here")
+        told = "" if freed else "it was not here"
+        if foreign := self.store.foreign(entry.name):
+            kept = f"what is not ours stays in {self.store.folder / entry.name}: {', '.join(foreign)}"
+            told = f"{told}; {kept}" if told else kept
+        return Removed(entry.name, freed, told)
 
     def path(self, name: str) -> Path:
         """The folder that the model's files lie in. Raises Unavailable, ModelDamaged."""

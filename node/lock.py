@@ -8,11 +8,16 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from node.errors import HomeBusy, HomeUnusable
+
+INSTANT = 0.1
+"""Seconds for which a lock may be somebody's who only looks."""
+BUSY = frozenset({errno.EAGAIN, errno.EACCES})
 
 
 class HomeLock:
@@ -35,11 +40,11 @@ class HomeLock:
                 f"{self._path} cannot be used: {error.strerror}.", "Use another home: --home."
             ) from error
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(handle)
         except OSError as error:
             busy = _busy(self._path)
             os.close(handle)
-            if error.errno not in {errno.EAGAIN, errno.EACCES}:
+            if error.errno not in BUSY:
                 raise HomeUnusable(
                     f"{self._path} cannot be locked: {error.strerror}.", "Put the home on a local disk with --home."
                 ) from error
@@ -59,6 +64,20 @@ class HomeLock:
         handle, self._handle = self._handle, None
         if handle is not None:
             os.close(handle)
+
+
+def _take(handle: int) -> None:
+    """Lock an open file. Who only looks whether it is locked holds it for an instant, which is waited for."""
+    end = time.monotonic() + INSTANT
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in BUSY or time.monotonic() >= end:
+                raise
+            time.sleep(INSTANT / 50)
+        else:
+            return
 
 
 def holder(path: Path) -> int | None:

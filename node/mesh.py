@@ -93,6 +93,11 @@ class Wish:
     epochs: int | None = None
     batch: int | None = None
 
+    @property
+    def settings(self) -> tuple[int | None, int | None]:
+        """The epochs and the batch: a round has one of each."""
+        return self.epochs, self.batch
+
 
 class Mesh:
     """A node in the middle of its peers."""
@@ -169,12 +174,8 @@ class Mesh:
 
     def meet(self, peer: str, addresses: Sequence[str]) -> None:
         """Somebody was found nearby: a known peer's addresses are noted, an unknown one waits for the owner's yes."""
-        try:
-            if not self.parts.book.learn(peer, addresses):
-                for address in addresses:
-                    self.parts.book.knock(peer, "", address)
-        except HomeUnusable as error:
-            log.warning("a peer nearby is not noted", peer=peer, why=str(error))
+        if not self.parts.book.learn(peer, addresses):
+            self.parts.book.announced(peer, addresses)
 
     def _introduce(self) -> None:
         """Say who this node is and where, to those who look at it and for when it does not run."""
@@ -188,6 +189,7 @@ class Mesh:
     async def _answer(self, peer: str, request: Request) -> Answer:
         """What this household says to a request of a peer that the gate has let through."""
         if isinstance(request, Offer):
+            self.parts.intake.expire()  # else transfers that stopped would keep strangers out for ever
             if self.parts.intake.open >= STRANGERS and not self.parts.book.trusts(peer):
                 return Refused(code="busy", sentence="No room for another stranger now.", retry_after=30.0)
             return await self.parts.intake.offer(peer, request)
@@ -224,11 +226,12 @@ class Mesh:
                     await self._hurry.wait()
 
     async def _round(self, rounds: Rounds, number: int, group: asyncio.TaskGroup) -> None:
-        wishes = self._granted = self._wishes
-        self._wishes = []
+        epochs, batch = self._wishes[0].settings if self._wishes else (None, None)
+        # Who wished for other settings than the first one gets a round of theirs, right after this one.
+        wishes = self._granted = [wish for wish in self._wishes if wish.settings == (epochs, batch)]
+        self._wishes = [wish for wish in self._wishes if wish.settings != (epochs, batch)]
         try:
-            wish = wishes[0] if wishes else None
-            plan = Plan(number, wish.epochs if wish else None, wish.batch if wish else None)
+            plan = Plan(number, epochs, batch)
 
             def entered(phase: Phase) -> None:
                 self._enter(phase, number)

@@ -28,10 +28,15 @@ UNKNOWN = "See who is known: node peers list"
 
 def add(book: PeerBook, address: str, trust: Trust) -> PeerRecord:
     """Note the peer that a multiaddr names. Raises BadAddress when it names none."""
+    return book.add(peer_at(address), [address], trust)
+
+
+def peer_at(address: str) -> str:
+    """The id of the peer that a multiaddr names. Raises BadAddress when it names none."""
     peer = parse(address).peer
     if peer is None:
         raise BadAddress(f"{address!r} does not say which peer.", "Put /p2p/ID at its end: node id shows it there.")
-    return book.add(peer, [address], trust)
+    return peer
 
 
 def change(book: PeerBook, peer: str, trust: Trust, weight: float | None = None) -> PeerRecord:

@@ -223,7 +223,7 @@ def utterance_line(u: Utterance, compute: Mapping[str, float], resumed: Sequence
 
 
 def remarks(lines: Sequence[UtteranceLine], target: str, source: str) -> tuple[str, ...]:
-    """What a person should know of the languages and terms of the utterances, a sentence each."""
+    """What a person should know of the languages, terms and voice of the utterances, a sentence each."""
     grouped: dict[tuple[str, str], list[UtteranceLine]] = {}
     for line in lines:
         if (key := _unlike(line, source)) is not None:
@@ -233,6 +233,12 @@ def remarks(lines: Sequence[UtteranceLine], target: str, source: str) -> tuple[s
         count = f"{len(group)} utterances" if len(group) > 1 else "1 utterance"
         what = REMARKS[kind].format(target=target, source=source)
         found.append(f"{count} in {language!r} (first at {group[0].start:.1f} s): {what}.")
+    if mute := [line for line in lines if line.fit is None and any(c.isalnum() for c in line.target_text)]:
+        count = f"{len(mute)} utterances are" if len(mute) > 1 else "1 utterance is"
+        found.append(
+            f"{count} left unspoken (first at {mute[0].start:.1f} s): the voice has no sound for"
+            f" {_shortened(mute[0].target_text)!r}."
+        )
     if terms := dict.fromkeys(term for line in lines for term in line.missed_terms):
         found.append(f"Terms of the glossary that the translation has not: {', '.join(terms)}.")
     return tuple(found)
@@ -245,6 +251,10 @@ def _unlike(line: UtteranceLine, source: str) -> tuple[str, str] | None:
     if line.engines.get("mt") == UNCHANGED:
         return "unchanged", line.route[0]
     return ("own", line.route[0]) if line.route[0] != source else None
+
+
+def _shortened(text: str, most: int = 40) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def _rounded(values: dict[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from node.frames import FrameShelf
 from p2p.errors import BadMessage, RefusedByPeer, TimedOut, Unreachable
 from p2p.gate import Gate
 from p2p.identity import Identity
-from p2p.offers import UNSIGNED, sign_offer
+from p2p.offers import UNSIGNED, check_offer, sign_offer
 from p2p.transfer import push
 from p2p.wire import Offer, Refused
 
@@ -106,6 +106,12 @@ class Speaker:
     """Whether the owner lets statements out."""
 
 
+def _is_sound(told: Told, own: str) -> bool:
+    """Whether what was read is what node `own` once signed, bytes and all; a disk may give back something else."""
+    body, offer = told.body, told.offer
+    return len(body) == offer.size and hashlib.sha256(body).digest() == offer.update and check_offer(own, offer)
+
+
 def in_words(own: Own) -> str:
     """What a codebook saves, with peers and without."""
     if not own.heard:
@@ -168,7 +174,7 @@ class Stating:
         made_of = (self._speaker.identity.peer_id, self._known.digest, frames.state(voice))
         state = hashlib.sha256(" ".join(made_of).encode()).hexdigest()
         told = load(frames, voice, Told)
-        if told is not None and told.state == state:
+        if told is not None and told.state == state and _is_sound(told, self._speaker.identity.peer_id):
             return told
         statement = stated(self._known, bands_of(frames.utterances(voice)))
         body = to_bytes(statement, self._known)
@@ -214,13 +220,14 @@ class Stating:
         seen = (voice, frames.state(voice), stated_by)
         if seen == self._seen:
             return
-        self._seen = seen
         try:
             made = await self._speaker.work(own_codebook, voice, frames, (self._shelf, dict(stated_by)))
         except BadRequest:  # too little speech yet
             self._speaker.note("")
+            self._seen = seen
             return
         self._speaker.note(in_words(made))
+        self._seen = seen
         log.info("codebook made", voice=voice, saved=made.saved, alone=made.saved_alone, peers=made.peers)
 
     def _voice(self) -> str | None:

@@ -74,15 +74,17 @@ def translate_text(node: Node, text: str, options: DubOptions) -> TextResult:
 
 
 def say_text(node: Node, text: str, options: DubOptions, output: Path) -> TextResult:
-    """Translate a text and speak it into a file, tinted with a voice profile when one is named."""
+    """Translate a text and speak it into a file, tinted with a voice profile when one is named. Raises BadRequest for
+    speech that may not go without its watermark, and what `translate_text` does."""
+    voice = options.voice if options.own_voice else None
+    if not options.watermark:
+        check_unmarked(voice)
     engines = load_engines(node.registry, options.engines, options.languages, hear=False, speak=True)
     assert engines.tts is not None  # noqa: S101 - asked for above
     matcher: Matcher = AsSpoken()
-    if options.voice is not None:
-        matcher = voice_matcher(node.voices.get(options.voice), engines, options)
+    if voice is not None:
+        matcher = voice_matcher(node.voices.get(voice), engines, options)
     result = _result(text, *_translated(engines, text, options))
-    if not options.watermark:
-        check_unmarked(options.voice if options.own_voice else None)
     marks = marking(Origin(result.source, result.target, text=text, marked=options.watermark))
     with MarkedWriter(output, marks) as writer:
         for line in result.text.splitlines():

@@ -7,8 +7,10 @@ only when the owner asks. Knows nothing of how a profile is built or used.
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
+from ml.errors import ModelDamaged
 from ml.voice.profile import VoiceProfile
 from node.errors import BadRequest, HomeUnusable, NotFound
 from node.files import write_bytes
@@ -25,8 +27,8 @@ class VoiceShelf:
         self._folder = folder
 
     def names(self) -> tuple[str, ...]:
-        """All names, sorted."""
-        return tuple(sorted(path.stem for path in self._folder.glob("*" + SUFFIX)))
+        """All names, sorted; files of other names are none of ours."""
+        return tuple(sorted(path.stem for path in self._folder.glob("*" + SUFFIX) if NAME.fullmatch(path.stem)))
 
     def path(self, name: str) -> Path:
         """Where a profile of this name lies or would lie. Raises BadRequest for a name that is no name."""
@@ -41,14 +43,22 @@ class VoiceShelf:
         return self.path(name).is_file()
 
     def get(self, name: str) -> VoiceProfile:
-        """The profile. Raises NotFound, or the studio's error when the file is damaged."""
+        """The profile. Raises NotFound, HomeUnusable where it cannot be read, or ModelDamaged."""
         try:
             data = self.path(name).read_bytes()
         except FileNotFoundError as error:
             known = ", ".join(self.names())
             remedy = f"Known voices: {known}." if known else f"Make it with: node voice add {name} RECORDING..."
             raise NotFound(f"There is no voice called {name!r} here.", remedy) from error
-        return VoiceProfile.from_bytes(data)
+        except OSError as error:
+            raise HomeUnusable(f"The voice {name!r} cannot be read: {error.strerror}.", "Check its rights.") from error
+        try:
+            return VoiceProfile.from_bytes(data)
+        except ModelDamaged as error:
+            raise ModelDamaged(
+                error.sentence.replace("The voice profile", f"The profile of the voice {name!r}", 1),
+                f"Make it again from recordings: node voice add {name} RECORDING... --replace",
+            ) from error
 
     def put(self, name: str, profile: VoiceProfile) -> Path:
         """Keep a profile, replacing one of the same name in one step. Raises HomeUnusable; nothing has changed then."""
@@ -67,15 +77,24 @@ class VoiceShelf:
         """The folder for recordings that the owner asked to keep."""
         return self.path(name).with_suffix(".recordings")
 
+    def kept(self, name: str) -> tuple[Path, ...]:
+        """The recordings that are kept, by their names."""
+        return tuple(sorted(self.recordings(name).glob("*.flac")))
+
     def remove(self, name: str) -> None:
-        """Forget a profile and its kept recordings. Raises NotFound."""
-        if not self.has(name):
+        """Forget kept recordings, then the profile. Raises NotFound, or HomeUnusable where something cannot be deleted;
+        the profile is there then, and the same can be tried again."""
+        folder = self.recordings(name)
+        if not (self.has(name) or folder.is_dir()):
             known = ", ".join(self.names())
             here = f"Known voices: {known}." if known else "There are no voices here: nothing is left to forget."
             raise NotFound(f"There is no voice called {name!r} here.", here)
-        self.path(name).unlink()
-        folder = self.recordings(name)
-        if folder.is_dir():
-            for file in folder.iterdir():
-                file.unlink()
-            folder.rmdir()
+        try:
+            if folder.is_dir():
+                shutil.rmtree(folder)
+            self.path(name).unlink(missing_ok=True)
+        except OSError as error:
+            raise HomeUnusable(
+                f"The voice {name!r} cannot be forgotten, something of it stays in {self._folder}: {error.strerror}.",
+                "Check the rights of what lies there, and try again.",
+            ) from error

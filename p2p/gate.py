@@ -19,7 +19,7 @@ import structlog
 from p2p.budget import Budgets
 from p2p.errors import BadMessage, P2pError, RefusedByPeer, TimedOut, Unreachable
 from p2p.invite import Pairing, PairingDesk, Standing
-from p2p.peers import PeerBook, Trust, printable
+from p2p.peers import PeerBook, Trust
 from p2p.tally import Tally
 from p2p.transport import Transport
 from p2p.trouble import OTHER_MODEL, brief, worse_told
@@ -37,6 +37,7 @@ from p2p.wire import (
     encode,
     kind,
 )
+from p2p.words import printable
 
 Answering = Callable[[str, Request], Awaitable[Answer]]
 """The household's answer to a trusted peer's Offer or Piece."""
@@ -320,8 +321,7 @@ class Gate:
         if isinstance(request, PairStart | PairProof):
             said = self._desk.answer(peer, request)
             if (paired := self._desk.take_paired()) is not None:
-                self._book.add(paired[0], (), Trust.TRUSTED, paired[1])
-                self._book.seen(paired[0])
+                self._book.paired(*paired)
             return said
         if isinstance(request, Hello):
             return self._welcome(peer, request, allowed)

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import math
 import random
-import unicodedata
-from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
+import structlog
 
 from p2p.errors import BadAddress
+from p2p.words import LONGEST_REASON, is_short_text, printable
+
+log = structlog.get_logger("peers")
 
 
 class Trust(StrEnum):
@@ -71,25 +75,14 @@ class BookOptions:
     """Strikes at which a peer is banned; the ban ends when they have decayed to half of that."""
     most_strikes: float = 80.0
     """More are not counted: the longest ban is log2(80 / 5) = 4 half-lives."""
+    announced: int = 16
+    """Unknown peers that were only announced and are noted within a minute; others are passed over."""
+    spared: tuple[type[Exception], ...] = (OSError,)
+    """What `save` and `forget` may raise without harm where a peer is the cause: the disk is full, for one."""
 
 
-LONGEST_ADDRESS = 512
-LONGEST_NAME = 64
-LONGEST_REASON = 200
 KNOCKS = 60.0
 """Seconds between two knocks of one peer that are worth a write."""
-
-
-def printable(text: str, limit: int = LONGEST_NAME) -> str:
-    """A peer's text as it may be shown: no control, format or unassigned characters, so no terminal escapes and no
-    turning of the writing direction; at most two combining marks in a row; at most `limit` characters."""
-    shown: list[str] = []
-    marks = 0
-    for character in unicodedata.normalize("NFC", text[: 4 * limit]):
-        marks = marks + 1 if unicodedata.combining(character) else 0
-        if character.isprintable() and marks <= 2:
-            shown.append(character)
-    return "".join(shown)[:limit].strip()
 
 
 class PeerBook:
@@ -112,7 +105,10 @@ class PeerBook:
         self._rng = rng
         self._options = options or BookOptions()
         self._strangers: OrderedDict[str, PeerRecord] = OrderedDict()
-        self._uncounted: set[str] = set()
+        self._unsaved: set[str] = set()
+        self._unforgotten: set[str] = set()
+        self._announced: deque[float] = deque(maxlen=self._options.announced)
+        self._said = ""
 
     # Who is here
 
@@ -141,19 +137,9 @@ class PeerBook:
         """Note a peer that the owner named; its addresses go first. What was known of it stays. Raises BadAddress."""
         wanted = tuple(addresses)
         for address in wanted:
-            if not _is_short_text(address):
+            if not is_short_text(address):
                 raise BadAddress(f"{printable(address)!r} is no address.", "Give a multiaddr that ends in /p2p/ID.")
-        old = self._records.get(peer) or PeerRecord(peer=peer, added_at=self._clock())
-        return self._put(
-            msgspec.structs.replace(
-                old,
-                trust=trust,
-                name=printable(name) or old.name,
-                addresses=self._bounded((*wanted, *old.addresses)),
-                failures=0,
-                next_dial_at=0.0,
-            )
-        )
+        return self._put(self._named(peer, wanted, trust, name))
 
     def set_trust(self, peer: str, trust: Trust, weight: float | None = None) -> PeerRecord:
         """Change the owner's mind. Trusting clears strikes. `weight` is the trust level in a merge, 0 to 1.
@@ -173,31 +159,50 @@ class PeerBook:
     def remove(self, peer: str) -> None:
         """Forget a peer; nothing happens when it is not there."""
         if self._records.pop(peer, None) is not None:
-            self._uncounted.discard(peer)
+            self._unsaved.discard(peer)
+            self._unforgotten.add(peer)
             self._forget(peer)
+            self._unforgotten.discard(peer)
 
-    # What peers do
+    # What peers do: it ends nothing that it cannot be saved now. It holds in memory, and `flush` tries again.
 
-    def knock(self, peer: str, name: str, address: str = "") -> PeerRecord:
+    def paired(self, peer: str, name: str) -> None:
+        """A peer has shown that it knows the owner's code: it is trusted from now on, and was seen just now."""
+        self._note(self._named(peer, (), Trust.TRUSTED, name))
+        self.seen(peer)
+
+    def knock(self, peer: str, name: str) -> PeerRecord:
         """A peer that is not trusted was here: it waits for the owner, under the name that it gives itself.
 
-        Room is bounded: of those that wait, the one that was quiet longest is forgotten. Whoever knocks again within
-        a minute with nothing new is not written down again.
+        Room is bounded: of those that wait, the one that was quiet longest is forgotten, and those that were only
+        announced go first. Whoever knocks again within a minute with nothing new is not written down again.
         """
         now = self._clock()
         old = self._records.get(peer)
         if old is None:
-            waiting = [record for record in self._records.values() if record.trust is Trust.WAITING]
-            if len(waiting) >= self._options.waiting:
-                self.remove(min(waiting, key=lambda record: (record.seen_at, record.peer)).peer)
+            self._make_room(self._quietest())
             struck = self._strangers.pop(peer, None)
-            old = struck or PeerRecord(peer=peer)
-            old = msgspec.structs.replace(old, added_at=now)
-        addresses = (*old.addresses, address) if _is_short_text(address) else old.addresses
-        new = msgspec.structs.replace(old, name=printable(name) or old.name, addresses=self._bounded(addresses))
+            old = msgspec.structs.replace(struck or PeerRecord(peer=peer), added_at=now)
+        new = msgspec.structs.replace(old, name=printable(name) or old.name)
         if new == old and 0 <= now - old.seen_at < KNOCKS:
             return old
-        return self._put(msgspec.structs.replace(new, seen_at=now))
+        return self._note(msgspec.structs.replace(new, seen_at=now))
+
+    def announced(self, peer: str, addresses: Iterable[str]) -> bool:
+        """Somebody told where an unknown peer is, and nothing proves it: whether it waits for the owner now.
+
+        It was not seen, and gives way to whoever knocks; for it none that has knocked gives way.
+        """
+        now, quietest = self._clock(), self._quietest()
+        spent = len(self._announced) == self._announced.maxlen and 0 <= now - self._announced[0] < KNOCKS
+        if peer in self._records or spent or (quietest is not None and quietest.seen_at > 0):
+            return False
+        self._announced.append(now)
+        self._make_room(quietest)
+        struck = self._strangers.pop(peer, None)
+        found = self._bounded(address for address in addresses if is_short_text(address))
+        self._note(msgspec.structs.replace(struck or PeerRecord(peer=peer), added_at=now, addresses=found))
+        return True
 
     def learn(self, peer: str, addresses: Iterable[str]) -> bool:
         """Note addresses at which a known peer was found, after those that the owner gave; False for unknown peers.
@@ -207,16 +212,16 @@ class PeerBook:
         old = self._records.get(peer)
         if old is None:
             return False
-        found = self._bounded((*old.addresses, *(address for address in addresses if _is_short_text(address))))
+        found = self._bounded((*old.addresses, *(address for address in addresses if is_short_text(address))))
         if found != old.addresses:
-            self._put(msgspec.structs.replace(old, addresses=found, next_dial_at=0.0))
+            self._note(msgspec.structs.replace(old, addresses=found, next_dial_at=0.0))
         return True
 
     def seen(self, peer: str, name: str = "") -> None:
         """A peer answered the door and said who it is: its failures are over."""
         old = self._records.get(peer)
         if old is not None:
-            self._put(
+            self._note(
                 msgspec.structs.replace(
                     old, name=printable(name) or old.name, seen_at=self._clock(), failures=0, next_dial_at=0.0
                 )
@@ -235,7 +240,7 @@ class PeerBook:
         else:
             bound = min(o.longest_wait, o.first_wait * 2.0 ** min(failures - 1, 40))
             wait = self._rng.uniform(min(o.first_wait, bound) / 2, bound)
-        self._put(msgspec.structs.replace(old, failures=failures, next_dial_at=self._clock() + wait))
+        self._note(msgspec.structs.replace(old, failures=failures, next_dial_at=self._clock() + wait))
 
     def hurry(self) -> None:
         """Wait for nobody any longer: what was in the way, such as another model here, may be gone."""
@@ -271,11 +276,14 @@ class PeerBook:
                 bytes_out=old.bytes_out + bytes_out,
                 seen_at=self._clock() if met else old.seen_at,
             )
-            self._uncounted.add(peer)
+            self._unsaved.add(peer)
 
     def flush(self) -> None:
-        """Save what `count` has noted."""
-        for peer in sorted(self._uncounted):
+        """Save what `count` has noted, and what could not be saved before. Raises what `save` raises."""
+        for peer in sorted(self._unforgotten):
+            self._forget(peer)
+            self._unforgotten.discard(peer)
+        for peer in sorted(self._unsaved):
             self._put(self._records[peer])
 
     # Strikes
@@ -316,7 +324,7 @@ class PeerBook:
             record = msgspec.structs.replace(record, struck_at=now)
             if peer in self._records:
                 self._records[peer] = record
-                self._uncounted.add(peer)
+                self._unsaved.add(peer)
             else:
                 self._strangers[peer] = record
         return record
@@ -327,23 +335,63 @@ class PeerBook:
     def _keep(self, record: PeerRecord) -> None:
         """Put a record where it belongs: in the book, or among the strangers."""
         if record.peer in self._records:
-            self._put(record)
+            self._note(record)
             return
         self._strangers[record.peer] = record
         self._strangers.move_to_end(record.peer)
         if len(self._strangers) > self._options.strangers:
             self._strangers.popitem(last=False)
 
+    def _named(self, peer: str, addresses: Iterable[str], trust: Trust, name: str) -> PeerRecord:
+        """The record of a peer of which the owner has said what to think; what was known of it stays."""
+        old = self._records.get(peer) or PeerRecord(peer=peer, added_at=self._clock())
+        return msgspec.structs.replace(
+            old,
+            trust=trust,
+            name=printable(name) or old.name,
+            addresses=self._bounded((*addresses, *old.addresses)),
+            failures=0,
+            next_dial_at=0.0,
+        )
+
+    def _quietest(self) -> PeerRecord | None:
+        """Who has to go for another one that is to wait; None as long as there is room."""
+        waiting = [record for record in self._records.values() if record.trust is Trust.WAITING]
+        if len(waiting) < self._options.waiting:
+            return None
+        return min(waiting, key=lambda record: (record.seen_at, record.added_at, record.peer))
+
+    def _make_room(self, quietest: PeerRecord | None) -> None:
+        if quietest is not None:
+            with self._despite_the_disk():
+                self.remove(quietest.peer)
+
     def _put(self, record: PeerRecord) -> PeerRecord:
         self._records[record.peer] = record
-        self._uncounted.discard(record.peer)
+        self._unforgotten.discard(record.peer)
+        self._unsaved.add(record.peer)
         self._save(record)
+        self._unsaved.discard(record.peer)
         return record
+
+    def _note(self, record: PeerRecord) -> PeerRecord:
+        """Put what a peer has caused."""
+        with self._despite_the_disk():
+            self._put(record)
+        return record
+
+    @contextmanager
+    def _despite_the_disk(self) -> Iterator[None]:
+        """What cannot be saved is said once, and ends nothing."""
+        try:
+            yield
+        except self._options.spared as error:
+            if str(error) != self._said:
+                log.warning("what peers do is in memory only until it can be saved", why=str(error))
+            self._said = str(error)
+        else:
+            self._said = ""
 
     def _bounded(self, addresses: Iterable[str]) -> tuple[str, ...]:
         """Each address once, the first ones first, in bounded number."""
         return tuple(dict.fromkeys(addresses))[: self._options.addresses]
-
-
-def _is_short_text(address: str) -> bool:
-    return 0 < len(address) <= LONGEST_ADDRESS and address.isascii() and address.isprintable()

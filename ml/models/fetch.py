@@ -22,10 +22,11 @@ from ml.models import record as records
 from ml.models.checkpoint import Checkpoint
 from ml.models.entry import FolderSource, HubSource, ModelEntry, WheelSource
 from ml.models.hub import HubOptions
+from ml.models.ours import PARTIAL
 from ml.models.programs import refuse_programs
 from ml.models.record import RECORD, FileRecord, Pin, PinnedFile, Record
 from ml.models.stop import Stop
-from ml.models.store import PARTIAL, ModelStore
+from ml.models.store import ModelStore
 
 SPARE = 64 << 20
 """Bytes that are left free on the disk."""

@@ -24,18 +24,16 @@ from pathlib import Path
 from typing import Literal
 
 from ml.errors import CannotWrite, ModelDamaged, Unavailable
-from ml.models import findings, folders, made, tensors
+from ml.models import findings, folders, made, ours, tensors
 from ml.models import record as records
 from ml.models.catalogue import Catalogue
 from ml.models.checkpoint import Checkpoint
 from ml.models.entry import FolderSource, HubSource, ModelEntry
+from ml.models.ours import PARTIAL
 from ml.models.programs import programs_of, refuse_programs
 from ml.models.record import PIN, RECORD, Pin, Record
 
-PARTIAL = ".partial"
 ACCEPTED = "accepted.json"
-FORMERLY_MADE = ".ct2-int8"
-"""How folders ended that an engine once made beside a revision, without a record."""
 State = Literal["present", "missing", "damaged", "refused"]
 """`refused`: it is here, and a file of it is a program, which nobody allowed."""
 
@@ -200,46 +198,76 @@ class ModelStore:
         """What the model takes on the disk: all its revisions, unfinished files and what was made of them."""
         entry = self.find(name)
         flat = _size(self.folder / entry.convert.to) or 0 if entry.convert else 0
-        return flat + _weight(self.folder / name)
+        return flat + sum(map(_weight, self._parts(entry)))
+
+    def _parts(self, entry: ModelEntry) -> list[Path]:
+        """What in the model's folder is of the model; nothing where that is a folder of the user's own."""
+        folder = self.folder / entry.name
+        if not folder.is_dir() or ours.is_the_owners(folder, entry):
+            return []
+        return [part for part in sorted(folder.iterdir()) if ours.is_of(part, entry)]
 
     def remove(self, name: str) -> int:
-        """Let a model go, with all revisions, its pin and its licence's yes; the bytes freed. A local folder stays.
+        """Let a model go, with all revisions, its pin and its licence's yes; the bytes freed. A local folder stays, and
+        so does what somebody else put beside the model's files (`foreign`).
 
-        Raises CannotWrite where something of it stays.
+        Raises Unavailable where another process is changing it, CannotWrite where something of it stays.
         """
         entry = self.find(name)
         if not self.folder.is_dir():
             return 0
-        with self.alone(name):
-            freed = 0
-            if entry.convert and (flat := self.folder / entry.convert.to).is_file():
-                freed += _cleared(flat)
-            freed += _cleared(self.folder / name)
-            findings.forget(self.folder, name)
+        try:
+            with self.alone(name, wait=False):
+                freed = self._let_go(entry)
+        except BlockingIOError as error:
+            raise Unavailable(
+                f"Another process is changing {name}.", f"When it has ended: node models rm {name}"
+            ) from error
         self._change_accepted(lambda yes: yes.pop(name, None))
         return freed
 
+    def _let_go(self, entry: ModelEntry) -> int:
+        """Remove what is of the model, while nobody else changes it; the bytes."""
+        folder, freed = self.folder / entry.name, 0
+        if entry.convert and (flat := self.folder / entry.convert.to).is_file():
+            freed += _cleared(flat)
+        if folder.is_symlink() and not ours.is_the_owners(folder, entry):
+            freed += _cleared(folder)
+        else:
+            freed += sum(map(_cleared, self._parts(entry)))
+            if not ours.is_the_owners(folder, entry):
+                with contextlib.suppress(OSError):  # it is not there, or what is not ours lies in it
+                    folder.rmdir()
+        findings.forget(self.folder, entry.name)
+        return freed
+
+    def foreign(self, name: str) -> tuple[str, ...]:
+        """What lies in the model's folder and is nothing of Babelmesh's, by its names there; none of a user's own."""
+        entry, folder = self.find(name), self.folder / name
+        if not folder.is_dir() or ours.is_the_owners(folder, entry):
+            return ()
+        return tuple(sorted({part.name for part in folder.iterdir()} - {part.name for part in self._parts(entry)}))
+
     def gc(self, *, dry: bool = False) -> tuple[tuple[str, int], ...]:
-        """Let go what nobody needs: unfinished fetches, revisions that the catalogue no longer names, and what was
-        made of those or of files that are others now.
+        """Let go what nobody needs: unfinished fetches, revisions that the catalogue no longer names, what was made of
+        those or of files that are others now, and pins of models that it does not name.
 
         What another process is working on stays. Returns what went, or would go in a `dry` run, with its bytes. Raises
         CannotWrite where something stays.
         """
         gone = []
         for folder in sorted(self.folder.glob("*/")) if self.folder.is_dir() else []:
-            if folder.is_symlink() or not _is_ours(folder):
+            if folder.is_symlink() or not ours.is_model_folder(folder):
                 continue
             known = next((entry for entry in self.catalogue.model if entry.name == folder.name), None)
             with contextlib.suppress(BlockingIOError), self.alone(folder.name, wait=False):
-                for part in sorted(folder.iterdir()):
-                    if self._is_litter(part, known):
-                        gone.append((str(part.relative_to(self.folder)), _weight(part)))
-                        if not dry:
-                            _cleared(part)
+                litter = [part for part in sorted(folder.iterdir()) if self._is_litter(part, known)]
+                litter += ours.pins_of(folder) if known is None else ()
+                for part in litter:
+                    gone.append((str(part.relative_to(self.folder)), _weight(part)))
+                    if not dry:
+                        _cleared(part)
                 if known is None and not dry:
-                    for pin in folder.glob("pin*.json"):
-                        pin.unlink()
                     with contextlib.suppress(OSError):  # something of another's lies there
                         folder.rmdir()
         return tuple(gone)
@@ -250,10 +278,12 @@ class ModelStore:
             return False
         if part.name.startswith(made.MAKING):
             return made.is_left_behind(part)
-        if part.name.startswith(PARTIAL):
-            return True
+        if any(ours.holds(part, entry) for entry in self.catalogue.model):
+            return False
+        if ours.is_unfinished(part):
+            return known is None or not ours.is_the_owners(part, known)
         if not (part / RECORD).is_file():
-            return part.name.endswith(FORMERLY_MADE)
+            return ours.is_formerly_made(part)
         place = self.place(known) if known else None
         revision = self.revision(known) if known else None
         if place is None or revision is None:
@@ -316,13 +346,6 @@ def _has(entry: ModelEntry, there: Callable[[str], bool]) -> bool:
     return all(path in optional or there(path) or bool(instead and there(instead)) for path, instead in wanted)
 
 
-def _is_ours(folder: Path) -> bool:
-    """Whether a folder beside the models is one of a model, and not something else that somebody put there."""
-    if any(folder.glob("pin*.json")) or (folder / PARTIAL).is_dir() or any(folder.glob(f"*/{RECORD}")):
-        return True
-    return any(folder.glob(f"{made.MAKING}*")) or any(folder.glob(f"*{FORMERLY_MADE}"))
-
-
 def _cleared(path: Path) -> int:
     """Remove a file, a folder with all in it, or a link but not what it leads to; the bytes. Raises CannotWrite."""
     try:
@@ -348,5 +371,8 @@ def _size(path: Path) -> int | None:
         return None
 
 
-def _weight(folder: Path) -> int:
-    return sum(_size(path) or 0 for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
+def _weight(path: Path) -> int:
+    """Bytes of a file, or of all in a folder."""
+    if path.is_dir():
+        return sum(_size(inner) or 0 for inner in path.rglob("*") if inner.is_file())
+    return _size(path) or 0

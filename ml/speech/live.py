@@ -15,6 +15,7 @@ import numpy as np
 from ml.audio.prosody import measure
 from ml.audio.vad import FRAME, VoiceActivity
 from ml.engines.protocols import Asr, AsrOptions, AsrSession, Mt, Tts
+from ml.errors import BadText, UnsupportedLanguage
 from ml.speech.recognise import shift
 from ml.speech.speak import trim
 from ml.speech.tint import Matcher
@@ -186,8 +187,19 @@ class LiveTranslator:
 
     def _prepare(self) -> None:
         partial = self._session.partial() if self._session is not None else None
-        if partial is not None and partial.text:
-            self._interpreter.interpret(partial.text)
+        if partial is not None:
+            self._answer(partial.text)
+
+    def _answer(self, text: str) -> tuple[Translation, Speech] | None:
+        """Its translation and speech; None where it has no word, or one that an engine can do nothing with."""
+        if not any(c.isalnum() for c in text):
+            return None
+        try:
+            return self._interpreter.interpret(text)
+        except UnsupportedLanguage:  # no text can be said
+            raise
+        except BadText:
+            return None
 
     def _over(self) -> list[LiveEvent]:
         session, self._session = self._session, None
@@ -198,10 +210,13 @@ class LiveTranslator:
             heard = session.finish() if self._finish else session.partial()
         finally:
             session.abandon()
-        if heard is None or not heard.text.strip():
+        if heard is None:
             return []
         prepared = self._interpreter.knows(heard.text)
-        said, speech = self._interpreter.interpret(heard.text)
+        answer = self._answer(heard.text)
+        if answer is None:
+            return []
+        said, speech = answer
         index, self._index = self._index, self._index + 1
         final = replace(shift(heard, self._opened), final=True)
         return [Said(index, final, said, speech, self.now, prepared)]

@@ -14,6 +14,7 @@ import numpy as np
 
 from ml.audio.stretch import stretch
 from ml.engines.protocols import Tts
+from ml.errors import BadText, UnsupportedLanguage
 from ml.speech.items import Fit, FitAction, Utterance
 from ml.types import Audio, Delivery, Phoneme, Speech, Word
 
@@ -81,17 +82,23 @@ class Speak:
         self._version = tts.capabilities().version
 
     def fingerprint(self, utterance: Utterance) -> str:
-        """Engine, version, delivery, limits and the room in time."""
+        """Engine, version, language, delivery, limits and the room in time."""
         place = f"{utterance.end - utterance.start:.4f}:{utterance.room - utterance.start:.4f}"
-        return f"{self.name}:{self._tts.spec.name}:{self._version}:{self._deliver(1.0)!r}:{self._limits!r}:{place}"
+        voice = f"{self._tts.spec.name}:{self._version}:{self._language}:{self._deliver(1.0)!r}"
+        return f"{self.name}:{voice}:{self._limits!r}:{place}"
 
     def fill(self, utterance: Utterance) -> Utterance:
-        """Speak one utterance."""
+        """Speak one utterance; one whose text the engine has no sound for stays unspoken."""
         if utterance.translation is None or not any(c.isalnum() for c in utterance.translation.text):
             return utterance
         slot = utterance.end - utterance.start
         room = max(slot, utterance.room - utterance.start - self._limits.gap)
-        speech, fit = self._fitted(utterance.translation.text, slot, min(room, utterance.room - utterance.start))
+        try:
+            speech, fit = self._fitted(utterance.translation.text, slot, min(room, utterance.room - utterance.start))
+        except UnsupportedLanguage:  # none of them can be spoken
+            raise
+        except BadText:
+            return utterance
         return replace(utterance, speech=speech, fit=fit)
 
     def _say(self, text: str, speed: float) -> Speech:

@@ -30,6 +30,9 @@ _LOOKED_AT = 300
 """Pictures whose time stamps are read to see whether they come evenly."""
 _INDEXED = 20_000
 """The same, where the file has an index."""
+_LATEST = 600.0
+"""Seconds of a Matroska file in which the beginning of its sound is looked for; libav itself looks at a few, and says 0
+for a sound that begins after them."""
 _UNEVEN = 0.1
 """In parts of the interval between two pictures; rounding of time stamps stays below."""
 _NO_TITLE = re.compile(r"handler|hdlr|media|gpac|^mp4|^\W*$", re.IGNORECASE)
@@ -141,7 +144,7 @@ def probe(path: Path | str) -> VideoInfo:
 def describe(source: Source) -> VideoInfo:
     """What an open file says of itself; reads its beginning."""
     video, context = source.video, source.video.codec_context
-    frame, stamps = _look(source)
+    frame, stamps, begins = _look(source)
     base = cast(Fraction, video.time_base)
     interval = _interval(stamps, base)
     warnings: list[str] = []
@@ -170,7 +173,7 @@ def describe(source: Source) -> VideoInfo:
         aspect=1 / aspect if turn.transpose else aspect,
         interlaced=frame.interlaced_frame,
         colour=_colour(context, frame),
-        audio=tuple(_audio(source)),
+        audio=tuple(_audio(source, begins)),
         subtitles=tuple(_subtitles(source)),
         chapters=tuple(_chapters(source)),
         covers=sum(bool(stream.disposition & Disposition.attached_pic) for stream in source.container.streams.video),
@@ -188,26 +191,45 @@ def refuse_hdr(info: VideoInfo) -> None:
         )
 
 
-def _look(source: Source) -> tuple[av.VideoFrame, list[int]]:
-    """The first picture, and the time stamps of the first ones, in the order of decoding."""
-    first, stamps, trouble = None, [], ""
+def _look(source: Source) -> tuple[av.VideoFrame, list[int], float | None]:
+    """The first picture, the time stamps of the first ones, in the order of decoding, and the second at which the sound
+    that is heard begins, where the file's own word for it is none (`_LATEST`)."""
+    first: av.VideoFrame | None = None
+    stamps: list[int] = []
+    trouble = ""
+    sound, begins = _unsaid(source), None
     try:
-        for packet in source.container.demux(source.video):
-            if packet.pts is not None and not packet.is_discard:  # an edit list may begin after the first pictures
-                stamps.append(packet.pts)
+        for packet in source.container.demux(*filter(None, (source.video, sound))):
+            if sound is not None and packet.pts is not None and begins is None:
+                if packet.stream.index == sound.index:
+                    begins = source.time(packet.pts, sound)
+                elif source.time(packet.pts, source.video) > _LATEST:
+                    begins = 0.0  # as libav says
+            if packet.stream.index != source.video.index:
+                continue
+            if packet.pts is not None and not packet.is_discard and len(stamps) < _LOOKED_AT:
+                stamps.append(packet.pts)  # an edit list may begin after the first pictures
             if first is None:
                 try:
-                    first = next(iter(packet.decode()), None)
+                    first = cast("av.VideoFrame | None", next(iter(packet.decode()), None))
                 except av.error.FFmpegError as error:
                     trouble = said(error)
-            elif len(stamps) >= _LOOKED_AT:
+            elif len(stamps) >= _LOOKED_AT and (sound is None or begins is not None):
                 break
     except (av.error.FFmpegError, OSError) as error:
         trouble = said(error)
     if first is None:
         reason = f": {trouble}" if trouble else ""
         raise BadVideo(f"{source.name} holds no picture that can be decoded{reason}.", "Record or copy it again.")
-    return first, stamps
+    return first, stamps, begins
+
+
+def _unsaid(source: Source) -> av.AudioStream | None:
+    """The sound that is heard, where it may begin later than the file says."""
+    sound = source.container.streams.best("audio")
+    if not isinstance(sound, av.AudioStream) or sound.start_time or "matroska" not in source.container.format.name:
+        return None
+    return sound
 
 
 def _interval(stamps: list[int], base: Fraction) -> Fraction | None:
@@ -276,10 +298,13 @@ def _colour(context: av.VideoCodecContext, frame: av.VideoFrame) -> Colour:
     return Colour(matrix, primaries, transfer, full)
 
 
-def _audio(source: Source) -> Iterator[AudioTrack]:
+def _audio(source: Source, begins: float | None) -> Iterator[AudioTrack]:
+    """The sound tracks; the one that is heard begins at second `begins`, where that was found."""
     best = source.container.streams.best("audio")
     for index, stream in enumerate(source.container.streams.audio):
         context = stream.codec_context
+        heard = best is not None and best.index == stream.index
+        said_at = source.time(stream.start_time, stream) if stream.start_time is not None else 0.0
         yield AudioTrack(
             index,
             context.codec.canonical_name if context else "",
@@ -288,8 +313,8 @@ def _audio(source: Source) -> Iterator[AudioTrack]:
             _language(stream),
             track_title(stream),
             bool(stream.disposition & Disposition.default),
-            source.time(stream.start_time, stream) if stream.start_time is not None else 0.0,
-            best is not None and best.index == stream.index,
+            begins if heard and begins is not None else said_at,
+            heard,
         )
 
 

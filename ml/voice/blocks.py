@@ -14,7 +14,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ml.audio.logmel import MELS, LogMel
 from ml.voice.autoencoder import LATENT, BlockAutoencoder, Tensors, klt
@@ -97,13 +96,6 @@ class ResidualBlocks(BlockAutoencoder):
         """Which latents each time band has."""
         ends = np.cumsum(self.shares)
         return [slice(int(end) - share, int(end)) for end, share in zip(ends, self.shares, strict=True)]
-
-
-def allotted(bands: Sequence[npt.NDArray[np.float32]], count: int) -> tuple[int, ...]:
-    """How `count` numbers are best shared by KLTs of several bands `[N, D]`: to the largest variances of all."""
-    variances = [np.linalg.eigvalsh(np.cov(one.astype(np.float64), rowvar=False)) for one in bands]
-    least = np.sort(np.concatenate(variances))[-count]
-    return tuple(int((one >= least).sum()) for one in variances)
 
 
 @cache

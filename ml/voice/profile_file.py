@@ -83,6 +83,8 @@ def decode(data: bytes) -> dict[str, Any]:
         tensors = safetensors.numpy.load(data)
     except (msgspec.MsgspecError, safetensors.SafetensorError, struct.error, UnicodeDecodeError) as error:
         raise _damaged(str(error)) from error
+    except (KeyError, ValueError, OverflowError) as error:
+        raise _damaged("it holds numbers that cannot be read") from error
     if facts.version != VERSION:
         raise _damaged(f"it is of version {facts.version}, this program reads version {VERSION}")
     embedding = tensors.pop("embedding", None)

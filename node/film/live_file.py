@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ml.audio.decode import lead
 from ml.audio.read import blocks
 from ml.audio.watermark import Watermarker
 from ml.errors import BadAudio
@@ -213,9 +214,9 @@ def _computed(lips: LiveLips, written: _Written, answers: Answers, line: _Marked
 
 def _sound_of(source: Path, info: VideoInfo) -> Iterator[Samples]:
     """The sound of a video on its time line, in short pieces, as far as it can be heard."""
-    if not info.audio:
+    if info.heard is None:
         return
-    yield np.zeros(round(max(0.0, info.audio[0].offset) * SAMPLE_RATE), np.float32)
+    yield np.zeros(round(lead(info.heard.offset) * SAMPLE_RATE), np.float32)
     try:
         with blocks(source, _PIECE) as sound:
             yield from sound

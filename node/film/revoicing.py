@@ -22,7 +22,8 @@ from ml.errors import BadText
 from ml.languages import find, known
 from ml.speech.items import Utterance
 from ml.types import Audio, Samples, Speech
-from node.dubbing import Dubbing, captions_of
+from node.beside import captions_of, later
+from node.dubbing import Dubbing
 from node.film.burning import Burning
 from node.film.filming import Filming, Said, Span
 from node.laid import Laid
@@ -92,7 +93,7 @@ def dub_video(
         tempfile.TemporaryDirectory(prefix="babelmesh-") as scratch,
         closing(Laid(Path(scratch, "sound.wav"))) as laid,
     ):
-        report = dubbing.dub(source, target, progress, cold_start, laid)
+        report = dubbing.dub(source, target, progress, cold_start, laid, start=start)
         captions = _captions(laid, start)
         told = Sound(
             start=start,
@@ -212,9 +213,7 @@ def _captions(utterances: Iterable[Utterance], start: float) -> tuple[tuple[Cue,
     captions: tuple[list[Cue], list[Cue]] = ([], [])
     for utterance in utterances:
         captions_of(utterance, captions)
-    heard, said = (
-        tuple(replace(cue, start=cue.start + start, end=cue.end + start) for cue in each) for each in captions
-    )
+    heard, said = (tuple(later(each, start)) for each in captions)
     return heard, said
 
 

@@ -14,6 +14,7 @@ from node.errors import BadRequest
 TOPOLOGIES = ("gossip", "ring", "full", "mean")
 MOST_IN_FULL = 128
 LEAST_SPEECH = 2.0
+MOST_SPEECH = 7200.0
 MOST_HOSTILE = 0.9
 HOSTILE = f"Give a share up to {MOST_HOSTILE} and an attack of docs/robustness.md, for instance --hostile 0.2:flip"
 ENGINES = ("local", "ray", "flower")
@@ -108,6 +109,11 @@ def _objections(wish: Wish, cut: Cut) -> Iterator[tuple[bool, str, str]]:
     yield not 0 <= wish.churn < 1, "--churn is no share of the nodes.", "Give a number from 0 to less than 1."
     yield not 0 < wish.rate < 1, "--rate is no learning rate.", "Give a number above 0 and below 1; 0.0003 is usual."
     yield not wish.seconds >= LEAST_SPEECH, "There is too little speech to hold some out.", "Give --seconds 2 or more."
+    yield (
+        wish.seconds > MOST_SPEECH,
+        f"--seconds {wish.seconds:g} is more speech than can be made for one person.",
+        f"Give --seconds {MOST_SPEECH:.0f}, which is two hours, or less.",
+    )
     yield not 0 <= wish.seed < 2**63, "--seed is out of range.", "Give a whole number from 0 on."
     for name, unit in (("bandwidth", "kbit/s"), ("latency", "ms")):
         value = getattr(wish, name)

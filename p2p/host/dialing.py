@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
 from typing import TypeVar
 
 import trio
@@ -73,16 +74,16 @@ async def open_wire(place: Address) -> Wire:
         ) from error
     failure = OSError("no address")
     for kind, _, _, _, target in found:
-        place_socket = trio.socket.socket(kind, socket.SOCK_STREAM)
-        try:
-            await place_socket.connect(target)
-            return Wire(trio.SocketStream(place_socket), initiator=True)
-        except OSError as error:
-            place_socket.close()
-            failure = error
-        except BaseException:
-            place_socket.close()
-            raise
+        with ExitStack() as made:
+            try:
+                place_socket = made.enter_context(trio.socket.socket(kind, socket.SOCK_STREAM))
+                await place_socket.connect(target)
+                wire = Wire(trio.SocketStream(place_socket), initiator=True)
+            except OSError as error:
+                failure = error
+                continue
+            made.pop_all()  # the wire closes it from now on
+            return wire
     # trio's words say what was tried, which stands before them here; the system's say what came of it.
     reason = (os.strerror(failure.errno) if failure.errno else str(failure)).lower()
     raise Unreachable(

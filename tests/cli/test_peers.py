@@ -142,6 +142,42 @@ def test_a_node_is_not_its_own_peer(alive: bool, babelmesh_home: Path, capsys: p
         assert json.loads(capsys.readouterr().out) == {"peers": []}
 
 
+@pytest.mark.parametrize("alive", [True, False])
+def test_of_several_addresses_all_are_read_before_one_is_trusted(
+    alive: bool, babelmesh_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from contextlib import nullcontext
+
+    own = PEER_IDS[0] if alive else Identity.create(babelmesh_home / "identity.pem").peer_id
+    with running_node(babelmesh_home) if alive else nullcontext():
+        for bad in ("nonsense", "/ip4/1.2.3.4/tcp/4710"):
+            assert run(["peers", "add", ANA, bad]) == 2
+            assert run(["peers", "list", "--json"]) == 0
+            assert json.loads(capsys.readouterr().out) == {"peers": []}
+        assert run(["peers", "add", ANA, f"/ip4/192.168.1.20/tcp/4710/p2p/{own}", BOB]) == 2
+        told = capsys.readouterr().err
+        assert "this node's own" in told
+        assert f"{PEER_IDS[1][:14]}… is trusted from now on." in told, "what was done is said"
+        assert PEER_IDS[2][:14] not in told
+
+
+def test_who_is_forgotten_and_stands_in_the_settings_comes_back_and_that_is_said(
+    babelmesh_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = babelmesh_home / "babelmesh.toml"
+    file.write_text(f'[node]\npeers = ["{ANA}"]\n')
+    assert run(["peers", "add", ANA, BOB]) == 0
+    capsys.readouterr()
+    assert run(["peers", "remove", PEER_IDS[2], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"removed": PEER_IDS[2]}
+    assert run(["peers", "remove", PEER_IDS[1]]) == 0
+    assert f"{file} names it still" in capsys.readouterr().out
+    assert run(["peers", "add", ANA]) == 0
+    capsys.readouterr()
+    assert run(["peers", "remove", PEER_IDS[1], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"removed": PEER_IDS[1], "named_in": str(file)}
+
+
 def test_looking_at_peers_writes_nothing(babelmesh_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["peers", "list"]) == 0
     assert list(babelmesh_home.iterdir()) == []

@@ -140,3 +140,9 @@ def test_sound_does_not_go_to_a_terminal(in_folder, monkeypatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     with pytest.raises(BadUsage, match="terminal"), plan(touch(in_folder, "a.wav"), STDIO, "es"):
         pass
+
+
+def test_nor_does_a_spoken_text(in_folder, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    with pytest.raises(BadUsage, match="terminal"), speech_output(STDIO, "es"):
+        pass

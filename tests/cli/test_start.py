@@ -166,6 +166,26 @@ def test_a_home_in_which_a_node_runs_is_refused_before_anything_is_loaded(tmp_pa
     assert f"A node is running in {tmp_path} already: process {os.getpid()}." in told.stderr
 
 
+def test_a_blocked_peer_by_hand_starts_nothing_and_in_the_settings_it_stays_blocked(tmp_path: Path) -> None:
+    home = ["--home", str(tmp_path)]
+    assert run(["peers", "add", ANA, *home]) == 0
+    assert run(["peers", "block", PEER_IDS[1], *home]) == 0
+    command = [sys.executable, "-c", "from cli.app import main; main()", "start", "--peer", ANA, *home]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert told.returncode == 2
+    assert f"The peer {PEER_IDS[1]} is blocked here." in told.stderr
+    assert f"Unblock it first: node peers trust {PEER_IDS[1]}" in told.stderr
+    (tmp_path / "babelmesh.toml").write_text(f'[node]\npeers = ["{ANA}"]\n')
+    with started(tmp_path, "--json") as process:
+        with Client.of(tmp_path / "control.json") as client:
+            (known,) = client.peers()
+            client.stop()
+        out, err = process.communicate(timeout=20)
+    assert known["trust"] == "blocked"
+    assert err.count("names is blocked, and stays so") == 1
+    assert all(json.loads(line)["event"] for line in out.splitlines())
+
+
 @pytest.mark.slow
 def test_a_program_reads_it_line_by_line_and_ends_it(tmp_path: Path) -> None:
     with started(tmp_path, "--json") as process:

@@ -13,6 +13,7 @@ import sys
 import termios
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -67,6 +68,31 @@ def test_a_pages_address_is_printed_once(babelmesh_home: Path, capsys: pytest.Ca
 def test_watching_needs_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["stats", "--watch"]) == 2
     assert "--json" in capsys.readouterr().err
+
+
+def test_watching_one_peer_as_json_is_of_that_peer(
+    babelmesh_home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float] = []
+
+    def once_more(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("cli.stats.time", SimpleNamespace(sleep=once_more))
+    with running_node(babelmesh_home):
+        run(["stats", "--watch", "--json", "--peer", "studio"])
+        told = [json.loads(line) for line in capsys.readouterr().out.splitlines()[:2]]
+        assert [one["peer"] for one in told] == [PEER_IDS[2]] * 2
+        assert run(["stats", "--watch", "--json", "--peer", "nobody"]) == 2
+        assert "No peer is called" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("beside", [["--watch"], ["--peer", "studio"]])
+def test_a_page_is_asked_for_alone(beside: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["stats", "--web", *beside]) == 2
+    assert "Leave --watch and --peer out." in capsys.readouterr().err
 
 
 class Terminal:

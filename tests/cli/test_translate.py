@@ -11,7 +11,7 @@ from cli.app import run
 from ml.audio.read import read
 from node.config import EngineSettings
 from node.store import Store
-from tests.fakes import CountingAst, ManyMt, fake_node
+from tests.fakes import CountingAst, ManyMt, PolyglotAsr, fake_node
 
 
 @pytest.fixture(autouse=True)
@@ -194,6 +194,9 @@ def test_the_engines_to_isolate_are_handed_on(capsys, babelmesh_home, monkeypatc
         (["--grammar", "g.jsgf", "--keep-background", "--asr", "x"], "--asr, --grammar and --keep-background are"),
         (["--face", "largest"], "--face and the like are for recordings"),
         (["-o", "out.wav"], "Add --say"),
+        (["--voice", "me"], "--voice is for speech"),
+        (["--method", "world", "--no-watermark"], "--method and --no-watermark are for speech"),
+        (["--no-own-voice"], "--no-own-voice is for speech"),
     ],
 )
 def test_what_a_text_has_no_use_for_is_refused_and_not_ignored(capsys, in_folder, options, what):
@@ -207,3 +210,74 @@ def test_what_a_text_has_no_use_for_is_refused_and_not_ignored(capsys, in_folder
 def test_say_without_a_text_is_refused(capsys, demo, in_folder):
     assert run(["translate", demo, "--to", "es", "--say"]) == 2
     assert "--say is for --text" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", [True, False])
+def test_a_voice_and_none_are_not_asked_for_together(capsys, demo, in_folder, text):
+    what = ["--text", "hello", "--say"] if text else [demo]
+    assert run(["translate", *what, "--to", "es", "--voice", "me", "--no-own-voice"]) == 2
+    assert "Leave one of them out" in capsys.readouterr().err
+    assert list(in_folder.iterdir()) == []
+
+
+def test_spoken_text_and_json_do_not_share_standard_output(capsys, in_folder):
+    assert run(["translate", "--text", "hello", "--to", "es", "--say", "-o", "-", "--json"]) == 2
+    assert "cannot both" in json.loads(capsys.readouterr().out)["error"]
+
+
+@pytest.mark.parametrize("option", ["--srt", "--vtt"])
+def test_subtitles_have_no_place_on_standard_output(capsys, demo, in_folder, option):
+    assert run(["translate", demo, "--to", "es", "-o", "-", option]) == 2
+    shown = capsys.readouterr()
+    assert "Subtitles" in shown.err
+    assert shown.out == ""
+
+
+def test_what_standard_output_cannot_hold_is_told_beside_it(capfdbinary, demo, in_folder, babelmesh_home, monkeypatch):
+    from node.config import TranslateSettings
+
+    @contextmanager
+    def household(common, isolate=()):
+        asr, mt = PolyglotAsr("fr", "en"), ManyMt("en")
+        with fake_node(babelmesh_home, asr=asr, mt=mt) as node:
+            yield replace(node, config=replace(node.config, translate=TranslateSettings(srt=True)))
+
+    monkeypatch.setattr("cli.translate.household", household)
+    assert run(["translate", demo, "--to", "es", "--no-own-voice", "-o", "-"]) == 0
+    shown = capfdbinary.readouterr()
+    assert shown.out.startswith(b"RIFF")
+    told = " ".join(shown.err.decode().split())
+    assert "no subtitles" in told
+    assert "untranslated" in told
+
+
+def test_notes_are_never_written_over(capsys, demo, in_folder):
+    (in_folder / "talk.flac").write_bytes(Path(demo).read_bytes())
+    (in_folder / "talk.en.srt").write_text("my own words")
+    line = ["translate", "talk.flac", "--to", "es", "--srt", "--notes", "talk.en.srt"]
+    for language in ("en", "en-GB", "auto"):
+        assert run([*line, "--from", language]) == 2
+        assert "talk.en.srt would be written over" in " ".join(capsys.readouterr().err.split())
+        assert (in_folder / "talk.en.srt").read_text() == "my own words"
+        assert not (in_folder / "talk.es.flac").exists()
+
+
+def test_nor_is_another_input_by_what_lies_beside_a_result(capsys, demo, in_folder):
+    sound = Path(demo).read_bytes()
+    (in_folder / "a.flac").write_bytes(sound)
+    (in_folder / "a.es.flac.json").write_bytes(sound)
+    assert run(["translate", "a.flac", "a.es.flac.json", "--to", "es"]) == 2
+    assert "a.es.flac.json would be written over" in " ".join(capsys.readouterr().err.split())
+    assert (in_folder / "a.es.flac.json").read_bytes() == sound
+
+
+def test_a_file_that_cannot_be_written_costs_one_of_a_batch(capsys, demo, in_folder):
+    for name in ("a", "b", "c"):
+        (in_folder / f"{name}.flac").write_bytes(Path(demo).read_bytes())
+    (in_folder / "a.es.srt").mkdir()
+    (in_folder / "b.es.flac.json").mkdir()
+    line = ["translate", "a.flac", "b.flac", "c.flac", "--to", "es", "--srt", "--no-own-voice", "--json"]
+    assert run(line) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert [Path(report["input"]).name for report in told["reports"]] == ["c.flac"]
+    assert ["a.es.srt" in one["error"] or "b.es.flac.json" in one["error"] for one in told["errors"]] == [True, True]

@@ -158,3 +158,23 @@ def test_advice_goes_with_the_amount_of_speech():
     assert "5 s" in advice(0)
     assert all("squared error" in advice(seconds) for seconds in (8, 45)), "the same unit as node train"
     assert advice(600) == "Plenty to learn from."
+
+
+def test_a_damaged_voice_hides_no_other(capsys, repository, models_dir, monkeypatch, babelmesh_home):
+    monkeypatch.setenv("BABELMESH_MODELS", str(models_dir))
+    recording = str(repository / "examples" / "audio" / "demo.flac")
+    assert run(["voice", "add", "reader", recording]) == 0
+    shelf = next(babelmesh_home.rglob("reader.voice")).parent
+    (shelf / "broken.voice").write_bytes(b"junk")
+    capsys.readouterr()
+    assert run(["voice", "list"]) == 0
+    shown = capsys.readouterr().out
+    assert "reader" in shown
+    assert "broken" in shown
+    assert "damaged" in shown
+    assert run(["voice", "list", "--json"]) == 0
+    broken, reader = json.loads(capsys.readouterr().out)["voices"]
+    assert (broken["name"], reader["name"]) == ("broken", "reader")
+    assert "'broken' cannot be used" in broken["error"]
+    assert "node voice add broken" in broken["remedy"]
+    assert reader["seconds"] > 0

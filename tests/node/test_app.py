@@ -1,15 +1,22 @@
 """The composition root."""
 
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import pytest
+from structlog.testing import capture_logs
 
 from ml.errors import Unavailable
 from node import app
 from node.config import load
 from node.dubbing import DubOptions
 from node.engines import EngineNames, Languages, load_engines
-from node.errors import NotFound
+from node.errors import BadRequest, NotFound
 from node.film.filming import FilmOptions
-from tests.fakes import fake_node
+from p2p.peers import PeerBook, Trust
+from tests.fakes import MemoryNetwork, MemoryTransport, VectorLearner, fake_identity, fake_node
 
 
 def test_a_node_is_built_without_touching_the_disk_or_loading_an_engine(tmp_path):
@@ -96,3 +103,59 @@ def test_who_asks_for_an_engine_of_a_broken_package_hears_what_the_doctor_says(t
     assert broken.sentence in caught.value.sentence
     assert "No module named 'brk_engine'" in caught.value.sentence
     assert caught.value.remedy.endswith(broken.remedy)
+
+
+ANA, BOB, EVE = (fake_identity(number).peer_id for number in (1, 2, 3))
+
+
+def address(peer: str, port: int = 4710) -> str:
+    return f"/ip4/192.0.2.7/tcp/{port}/p2p/{peer}"
+
+
+@contextmanager
+def assembled(home: Path, named: tuple[str, ...], by_hand: tuple[str, ...] = ()) -> Iterator[PeerBook]:
+    """The peer book of a node that starts with these peers in its settings."""
+    config = load(home, {}).with_(node={"peers": (*named, *by_hand)})
+    identity = fake_identity(9)
+    transport = MemoryTransport(MemoryNetwork(random.Random(0)), identity.peer_id)
+    mesh = app.assemble(config, app.Surroundings(identity, transport, VectorLearner(1)), by_hand)
+    yield mesh.parts.book
+    mesh.parts.store.close()
+
+
+def test_the_settings_give_nobody_the_trust_back_that_the_owner_took(tmp_path):
+    named = tuple(map(address, (ANA, BOB, EVE)))
+    with assembled(tmp_path, named[:2]) as book:
+        assert book.trusts(ANA)
+        assert book.trusts(BOB)
+        book.set_trust(ANA, Trust.BLOCKED)
+        book.set_trust(BOB, Trust.TRUSTED, 0.25)
+        book.knock(EVE, "eve")
+    moved = tuple(address(peer, 4711) for peer in (ANA, BOB, EVE))
+    with capture_logs() as told, assembled(tmp_path, moved) as book:
+        assert [book.get(peer).trust for peer in (ANA, BOB, EVE)] == [Trust.BLOCKED, Trust.TRUSTED, Trust.WAITING]
+        assert book.get(BOB).weight == 0.25
+        assert book.get(BOB).addresses == (named[1], moved[1])
+    said = {line["peer"]: line["event"] for line in told if line["log_level"] == "warning"}
+    assert said == {
+        ANA: "a peer that babelmesh.toml names is blocked, and stays so",
+        EVE: "a peer that babelmesh.toml names waits for your yes",
+    }
+
+
+def test_who_is_named_by_hand_is_trusted_unless_blocked(tmp_path):
+    with assembled(tmp_path, ()) as book:
+        book.knock(ANA, "ana")
+        book.add(BOB, (), Trust.BLOCKED)
+    with capture_logs() as told, assembled(tmp_path, (), (address(ANA), address(EVE))) as book:
+        assert book.trusts(ANA)
+        assert book.trusts(EVE)
+    assert not [line for line in told if line["log_level"] == "warning"]
+    with (
+        pytest.raises(BadRequest, match=f"The peer {BOB} is blocked here") as caught,
+        assembled(tmp_path, (), (address(BOB),)),
+    ):
+        pass
+    assert caught.value.remedy == f"Unblock it first: node peers trust {BOB}"
+    with assembled(tmp_path, ()) as book:
+        assert book.get(BOB).trust is Trust.BLOCKED

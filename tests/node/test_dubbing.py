@@ -11,9 +11,11 @@ import pytest
 
 from ml.audio.read import read
 from ml.audio.write import AudioWriter
-from ml.errors import BadAudio, BadText, EngineCrashed, UnsupportedLanguage
-from node.dubbing import Dubbing, DubOptions, report_path, subtitle_path, write_report
+from ml.errors import BadAudio, BadText, CannotWrite, EngineCrashed, UnsupportedLanguage
+from node.beside import report_path, write_report
+from node.dubbing import Dubbing, DubOptions
 from node.engines import EngineNames, load_engines
+from node.errors import BadRequest
 from tests.fakes import CountingAsr, CountingAst, ManyMt, PolyglotAsr, ToneTts, fake_node
 
 PLAIN = DubOptions("es", own_voice=False)
@@ -122,19 +124,6 @@ def test_a_language_without_route_is_refused_before_any_work(tmp_path, demo):
         dub(tmp_path / "home", demo, tmp_path / "out.wav", DubOptions("xx"))
     with pytest.raises(UnsupportedLanguage):
         dub(tmp_path / "home", demo, tmp_path / "out.wav", DubOptions("es", source="de"))
-
-
-@pytest.mark.parametrize(
-    ("output", "language", "path"),
-    [
-        ("a/talk.es.wav", "es", "a/talk.es.srt"),
-        ("a/talk.es.wav", "en", "a/talk.en.srt"),
-        ("talk.wav", "es", "talk.es.srt"),
-        ("my.talk.wav", "en", "my.talk.en.srt"),
-    ],
-)
-def test_subtitles_have_their_names(output, language, path):
-    assert subtitle_path(Path(output), "es", language, "srt") == Path(path)
 
 
 def test_a_stopped_batch_finds_its_finished_recordings_again(tmp_path, demo):
@@ -331,3 +320,68 @@ def test_what_engines_say_while_they_work_is_in_the_report_of_that_job(tmp_path,
         dubbing._engines = replace(dubbing._engines, said=lambda: said.pop(0))
         first, second = (dubbing.dub(demo, tmp_path / f"{n}.wav", lambda *step: None) for n in "ab")
     assert (first.warnings, second.warnings) == (("It fell.",), ())
+
+
+@pytest.mark.parametrize("asr", [CountingAsr(), PolyglotAsr("en")])
+def test_subtitles_never_take_the_place_of_notes_also_in_a_language_that_is_only_heard(tmp_path, demo, asr):
+    notes = tmp_path / "out.en.srt"
+    notes.write_text("my own words")
+    options = replace(PLAIN, srt=True, notes="my own words", kept=(notes,))
+    with pytest.raises(BadRequest, match=r"out\.en\.srt would be written over"):
+        dub(tmp_path / "home", demo, tmp_path / "out.es.wav", options, asr=asr, mt=ManyMt())
+    assert notes.read_text() == "my own words"
+    assert (tmp_path / "out.es.wav").exists() == (asr.utterances > 0), "where it is known, nothing is begun"
+
+
+def test_a_file_beside_the_sound_that_cannot_be_written_is_told(tmp_path, demo):
+    (tmp_path / "out.es.srt").mkdir()
+    with pytest.raises(CannotWrite, match=r"out\.es\.srt cannot be written"):
+        dub(tmp_path / "home", demo, tmp_path / "out.wav", replace(PLAIN, srt=True))
+    report, _ = dub(tmp_path / "home", demo, tmp_path / "out.wav")
+    report_path(tmp_path / "out.wav").mkdir()
+    with pytest.raises(CannotWrite, match=r"out\.wav\.json cannot be written"):
+        write_report(report)
+
+
+def test_too_little_speech_to_know_the_voice_is_spoken_in_the_engines_own(tmp_path, demo):
+    sound = read(demo)
+    whole, _ = dub(tmp_path / "home", demo, tmp_path / "whole.wav")
+    start = round(whole.utterances[0].start * 16_000)
+    short = np.concatenate([np.zeros(8000), sound.samples[start : start + 11_000], np.zeros(16_000)])
+    with AudioWriter(tmp_path / "short.wav") as writer:
+        writer.write(short.astype(np.float32))
+    report, _ = dub(tmp_path / "home", tmp_path / "short.wav", tmp_path / "out.wav", DubOptions("es"))
+    assert report.utterances[0].target_text
+    assert report.voice is None
+    assert any("too little speech to know the voice" in warning for warning in report.warnings)
+
+
+def test_a_text_that_the_voice_has_no_sound_for_is_left_unspoken_and_named(tmp_path, demo):
+    class Picky(ToneTts):
+        left = True
+
+        def speak(self, text, language, delivery):
+            if self.left and text.startswith("2."):
+                raise BadText(f"tone has no sound for {text!r}.", "Give text with letters in it.")
+            return super().speak(text, language, delivery)
+
+    times = [line.target_text for line in dub(tmp_path / "home", demo, tmp_path / "out.wav")[0].utterances]
+    picked = [text.startswith("2.") for text in times]
+    assert any(picked)
+    assert not all(picked)
+    report, _ = dub(tmp_path / "home", demo, tmp_path / "out.wav", tts=Picky())
+    assert [line.fit is None for line in report.utterances] == picked
+    (told,) = [warning for warning in report.warnings if "unspoken" in warning]
+    assert repr(times[picked.index(True)]) in told
+
+
+def test_subtitles_beside_a_late_sound_are_as_late(tmp_path, demo):
+    options = replace(PLAIN, srt=True)
+    at = []
+    for start in (0.0, 100.0):
+        with fake_node(tmp_path / "home") as node:
+            dubbing, _ = node.dubbing(options)
+            dubbing.dub(demo, tmp_path / "out.wav", lambda *step: None, start=start)
+        at.append([(tmp_path / f"out.{code}.srt").read_text().splitlines()[1] for code in ("en", "es")])
+    assert all(line.startswith("00:00:") for line in at[0])
+    assert all(line.startswith("00:01:4") for line in at[1])

@@ -54,6 +54,11 @@ def test_the_language_of_the_input():
     assert "knows no other" in remark
     with pytest.raises(UnsupportedLanguage, match="de"):
         source_language("de", CountingAsr())
+    for asked in ("en-GB", "en-US"):
+        assert source_language(asked, CountingAsr()) == ("en", None)
+    for asked in ("de-AT", "no code"):
+        with pytest.raises(UnsupportedLanguage, match=asked):
+            source_language(asked, CountingAsr())
 
 
 def test_the_report_says_which_engine_and_why(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from ml.audio.read import blocks
 from ml.audio.write import AudioWriter
 from ml.errors import BadAudio
+from ml.types import Audio
 from node.enrolment import Enrolment, EnrolOptions, forget_voice, seems_mixed, voice_facts
 from node.errors import BadRequest, HomeUnusable, NotFound
 from tests.fakes import fake_node
@@ -213,3 +214,84 @@ def test_a_voice_that_cannot_be_replaced_stays_as_it_was(tmp_path, monkeypatch, 
         assert facts_of(node, "me") == before
         assert node.frames.state("me") == spoken
         assert add(node, "me", woman, replace=True).training_seconds != before.training_seconds
+
+
+def kept(node, name):
+    folder = node.voices.recordings(name)
+    return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.is_dir() else {}
+
+
+def test_kept_recordings_are_never_written_over(tmp_path, demo, woman):
+    with fake_node(tmp_path) as node:
+        add(node, "me", demo, keep_recordings=True)
+        (node.voices.recordings("me") / "0000.flac").unlink()
+        before = kept(node, "me")
+        assert sorted(before) == ["0001.flac", "0002.flac"]
+        add(node, "me", woman, more=True, keep_recordings=True)
+        after = kept(node, "me")
+        assert len(after) > len(before)
+        assert after.items() >= before.items()
+
+
+def test_an_addition_that_fails_takes_back_its_own_recordings_only(tmp_path, demo, woman, monkeypatch):
+    with fake_node(tmp_path) as node:
+        add(node, "me", demo, keep_recordings=True)
+        (node.voices.recordings("me") / "0000.flac").unlink()
+        before = kept(node, "me")
+
+        def stuck(shelf, name, profile):
+            raise HomeUnusable("The disk is full.", "")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("node.voices.VoiceShelf.put", stuck)
+            with pytest.raises(HomeUnusable):
+                add(node, "me", woman, replace=True, keep_recordings=True)
+        assert kept(node, "me") == before
+
+
+def test_two_that_add_at_once_lose_nothing(tmp_path, demo):
+    with fake_node(tmp_path) as node:
+        made = enrolment(node)
+        one, other = (Audio(np.full(1600, level, np.float32)) for level in (0.1, 0.2))
+        with made._recording("me", [one, one]), made._recording("me", [other]):
+            pass
+        assert len(kept(node, "me")) == 3
+
+        folder = node.voices.recordings("me")
+        before = kept(node, "me")
+        other_adds = [folder / "0003.flac"]
+        mkdir = type(folder).mkdir
+
+        def racing(path, *told, **more):
+            mkdir(path, *told, **more)
+            while other_adds:
+                other_adds.pop().write_bytes(b"theirs")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(folder), "mkdir", racing)
+            with made._recording("me", [one]):
+                pass
+        assert kept(node, "me")["0003.flac"] == b"theirs"
+        assert kept(node, "me").items() >= before.items()
+        assert len(kept(node, "me")) == 5
+
+
+def test_a_voice_made_anew_leaves_no_recording_of_the_former(tmp_path, demo, woman):
+    with fake_node(tmp_path) as node:
+        add(node, "me", demo, keep_recordings=True)
+        before = kept(node, "me")
+        facts = add(node, "me", woman, replace=True, keep_recordings=True)
+        assert facts.recordings_kept == len(kept(node, "me")) > 0
+        assert not set(kept(node, "me")) & set(before)
+        assert add(node, "me", demo, replace=True).recordings_kept == 0
+        assert kept(node, "me") == {}
+
+
+def test_recordings_that_are_left_can_be_forgotten(tmp_path):
+    with fake_node(tmp_path) as node:
+        folder = node.voices.recordings("me")
+        folder.mkdir(parents=True)
+        (folder / "0000.flac").write_bytes(b"x")
+        node.frames.add("me", [np.full((5, 80), -5, np.float32)])
+        forget_voice("me", node.voices, node.frames)
+        assert not folder.exists()

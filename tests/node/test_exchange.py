@@ -10,7 +10,7 @@ import pytest
 
 from ml.federated.diff import SNAPSHOT, Encoding, encode
 from ml.weights import Weights, digest, norm, subtract
-from node.exchange import Exchange, Ours
+from node.exchange import LONGEST, MOST_BEGUN, Exchange, Ours
 from node.store import Store
 from node.store.rows import Verdict
 from node.weights import WeightShelf
@@ -236,3 +236,34 @@ def test_a_later_update_closes_the_ones_that_wait(ends) -> None:
     assert len(closed) == 7
     assert {row.reason for row in closed} == {"A later update came before the merge."}
     assert len(bob.store.needed()) <= 5, "four that both sides have, and what the last one stands on"
+
+
+def test_what_was_offered_and_never_came_is_forgotten(ends) -> None:
+    _, bob = ends
+
+    def offered(number: int) -> None:
+        update = hashlib.sha256(str(number).encode()).digest()
+        genesis = bytes.fromhex(bob.learner.genesis)
+        offer = Offer(
+            update=update,
+            size=9,
+            layout="vector",
+            base=genesis,
+            result=bytes(32),
+            encoding="int4",
+            sequence=1,
+            frames=10,
+            signature=UNSIGNED,
+        )
+        assert bob.exchange.objection(f"peer{number}", offer) is None
+
+    async def main() -> None:
+        for number in range(2 * MOST_BEGUN):
+            offered(number)
+        assert len(bob.exchange._began) == MOST_BEGUN
+        assert "peer0" not in bob.exchange._began
+        await asyncio.sleep(LONGEST + 1)
+        offered(0)
+        assert set(bob.exchange._began) == {"peer0"}
+
+    run_virtually(main())

@@ -81,6 +81,18 @@ def test_speech_that_comes_later_is_noticed(tmp_path: Path) -> None:
     assert (made.listen().utterances, made.listen().lack) == (3, "")
 
 
+def test_other_speech_of_the_same_length_is_noticed(tmp_path: Path) -> None:
+    made = learner(tmp_path, {"me": [4.0, 4.0, 4.0]})
+    before = made.listen()
+    with FrameShelf(tmp_path).adding("me", [speech(50 + n, 4.0) for n in range(3)], instead=True):
+        pass
+    assert made.listen() == before
+    assert made._split is not None
+    here = FrameShelf(tmp_path).utterances("me")
+    for learnt in (*made._split.train, *made._split.held_out):
+        assert any(np.array_equal(learnt, spoken) for spoken in here), "what was deleted is not learnt from"
+
+
 async def test_it_trains_on_the_owners_speech_and_tells_every_epoch(tmp_path: Path) -> None:
     made = learner(tmp_path, {"me": [4.0] * 6})
     told: list[EpochFacts] = []

@@ -1,6 +1,8 @@
 """One node per home."""
 
+import fcntl
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -80,3 +82,16 @@ def test_an_early_look_says_what_the_lock_would_say(tmp_path: Path):
             pass
         assert str(early.value) == str(late.value)
     refuse_if_held(tmp_path / "node.lock")
+
+
+def test_who_looks_keeps_nobody_out(path: Path):
+    """Looking takes a shared lock for an instant, in any process."""
+    with HomeLock(path):
+        pass
+    looking = os.open(path, os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    over = threading.Timer(0.03, os.close, (looking,))
+    over.start()
+    with HomeLock(path):
+        assert is_held(path)
+    over.join()

@@ -11,14 +11,17 @@ import numpy as np
 import pytest
 
 from ml.federated.diff import SNAPSHOT
+from ml.voice.training import Trained
+from ml.weights import Weights
 from node.errors import BadRequest, HomeUnusable, NotRunning
+from node.learner import Plan, Progress
 from node.mesh import SWEEP, Mesh
 from node.rounds import Phase
 from node.stats import ADDRESSES, PEER_ID
 from node.store.rows import Commit, RoundRow, Verdict
 from p2p.identity import Identity
 from p2p.offers import UNSIGNED, sign_offer
-from p2p.peers import Trust
+from p2p.peers import BookOptions, Trust
 from p2p.wire import Offer, Piece, Want
 from tests.fakes import fake_identity, run_virtually
 from tests.node.swarm import Member, Swarm
@@ -427,3 +430,75 @@ def offer_by(mesh: Mesh, who: Identity) -> Offer:
         signature=UNSIGNED,
     )
     return sign_offer(who, unsigned)
+
+
+def test_a_full_disk_cuts_off_no_peer_and_the_owner_is_told(memory_folder: Path) -> None:
+    async def act(swarm: Swarm) -> None:
+        one, other = swarm.members
+        mesh, peer = mesh_of(one), fake_identity(1).peer_id
+        await swarm.end(other)
+        mesh.parts.book._save = full
+        swarm.start(other)
+        await asyncio.sleep(30)
+        assert mesh.parts.gate.connected() == (peer,)
+        assert mesh_of(other).parts.gate.connected() == (fake_identity(0).peer_id,)
+        assert mesh.parts.gate.tally.faults == 0
+        with pytest.raises(HomeUnusable):
+            mesh.parts.book.set_trust(peer, Trust.TRUSTED, 0.5)
+        mesh.parts.book._save = mesh.parts.store.save_peer
+        await asyncio.sleep(SWEEP + 2)
+        assert mesh.parts.book.get(peer) in mesh.parts.store.peers()
+
+    run(memory_folder, act, count=2, interval=36000.0)
+
+
+def test_transfers_that_stopped_lock_no_stranger_out(memory_folder: Path) -> None:
+    async def act(swarm: Swarm) -> None:
+        mesh = mesh_of(swarm.members[0])
+        mesh.options = replace(mesh.options, open=True)
+        for number in range(8):
+            who = fake_identity(100 + number)
+            assert isinstance(await mesh._answer(who.peer_id, offer_by(mesh, who)), Want)
+        await asyncio.sleep(3600)
+        later = fake_identity(200)
+        assert isinstance(await mesh._answer(later.peer_id, offer_by(mesh, later)), Want)
+        assert mesh.parts.intake.open == 1
+
+    run(memory_folder, act, rounds=1)
+
+
+def test_who_wishes_for_other_settings_gets_a_round_of_them(memory_folder: Path) -> None:
+    async def act(swarm: Swarm) -> None:
+        member = swarm.members[0]
+        mesh, plans, real = mesh_of(member), [], member.learner.train
+        await asyncio.sleep(20)
+
+        async def train(start: Weights, plan: Plan, progress: Progress) -> Trained:
+            plans.append((plan.seed, plan.epochs, plan.batch))
+            return await real(start, plan, progress)
+
+        member.learner.train = train
+        wishes = ((2, None), (50, None), (2, None), (2, 32))
+        rows = await asyncio.gather(*(mesh.train_now(*wish) for wish in wishes))
+        assert [row.number for row in rows] == [2, 3, 2, 4]
+        assert sorted(set(plans)) == [(2, 2, None), (3, 50, None), (4, 2, 32)]
+
+    run(memory_folder, act, interval=3600.0)
+
+
+def test_shouting_on_the_local_network_fills_neither_disk_nor_door(memory_folder: Path) -> None:
+    async def act(swarm: Swarm) -> None:
+        mesh = mesh_of(swarm.members[0])
+        book, writes = mesh.parts.book, []
+        person = fake_identity(99).peer_id
+        book.knock(person, "a person")
+        real = book._save
+        book._save = lambda record: (writes.append(record.peer), real(record))
+        for number in range(100, 400):
+            peer = fake_identity(number).peer_id
+            mesh.meet(peer, [f"/ip4/10.0.0.1/tcp/{port}/p2p/{peer}" for port in range(1, 9)])
+        assert len(writes) == len(set(writes)) == BookOptions().announced, "one write for all addresses of one"
+        assert book.get(person) is not None
+        assert len(book.get(writes[0]).addresses) == 8
+
+    run(memory_folder, act, rounds=1)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,14 +17,15 @@ from ml.voice.codec.codebook import Codebook, genesis_codebook
 from ml.voice.codec.moments import bands_of
 from ml.voice.codec.together import FORMAT, Statement, stated, to_bytes
 from ml.voice.codec.transfer import pack
-from node.codebooks import CodebookShelf
+from node.codebooks import CodebookShelf, Told
 from node.codec import Own, own_codebook
 from node.config import PrivacySettings, load
+from node.errors import HomeUnusable
 from node.frames import FrameShelf
-from node.stating import Hearing, allowed, in_words
+from node.stating import Hearing, Speaker, Stating, allowed, in_words
 from node.stats import CODEBOOK
 from p2p.identity import Identity
-from p2p.offers import UNSIGNED, sign_offer
+from p2p.offers import UNSIGNED, check_offer, sign_offer
 from p2p.peers import Trust
 from p2p.transfer import Intake, IntakeOptions
 from p2p.wire import Done, Offer, Piece, Refused, Want
@@ -246,3 +249,82 @@ def test_an_old_node_says_no_and_is_left_alone(tmp_path: Path) -> None:
         await swarm.end_all()
 
     run_virtually(main())
+
+
+@pytest.mark.parametrize("place", [-20, 60])
+def test_a_statement_that_the_disk_has_spoilt_is_made_anew(tmp_path: Path, place: int) -> None:
+    """In the middle of the bytes that are told, or in the offer that they are told under."""
+
+    async def main() -> None:
+        swarm = among(tmp_path, 2, rounds=1)
+        for member in swarm.members:
+            swarm.start(member)
+        await asyncio.sleep(60)
+        one, other = swarm.members
+        await swarm.end(one)
+        file = FrameShelf(one.home / "voices").path("me") / "statement"
+        sound = msgspec.msgpack.decode(file.read_bytes(), type=Told)
+        if place < 0:
+            spoilt = msgspec.structs.replace(sound, body=_flipped(sound.body, place))
+        else:
+            offer = msgspec.structs.replace(sound.offer, signature=_flipped(sound.offer.signature, place))
+            spoilt = msgspec.structs.replace(sound, offer=offer)
+        file.write_bytes(msgspec.msgpack.encode(spoilt))
+        CodebookShelf(other.home / "codebooks", KNOWN).keep_only(())
+        swarm.start(one)
+        await asyncio.sleep(60)
+        assert not one.task.done()
+        assert heard_by(swarm, 1) == set(swarm.peers([0]))
+        mended = msgspec.msgpack.decode(file.read_bytes(), type=Told)
+        assert mended.body == sound.body
+        assert check_offer(swarm.peers([0])[0], mended.offer)
+        assert mesh_strikes(swarm, 1) == {}
+        await swarm.end_all()
+
+    run_virtually(main())
+
+
+def mesh_strikes(swarm: Swarm, number: int) -> dict[str, int]:
+    mesh = swarm.members[number].mesh
+    assert mesh is not None
+    return dict(mesh.parts.gate.tally.strikes)
+
+
+def _flipped(data: bytes, place: int) -> bytes:
+    changed = bytearray(data)
+    changed[place] ^= 1
+    return bytes(changed)
+
+
+def test_a_codebook_that_a_full_disk_did_not_take_is_tried_again(tmp_path: Path) -> None:
+    frames = FrameShelf(tmp_path)
+    frames.add("me", [log_mel(made_speech(3.1, take, colour=1.5)) for take in range(3)])
+    room, tries, notes = [False], [], []
+
+    async def work(function: Callable[..., Any], *args: Any) -> Any:
+        tries.append(function)
+        if not room[0]:
+            raise HomeUnusable("The disk is full.", "Make room.")
+        return function(*args)
+
+    speaker = Speaker(ALICE, frames, lambda: 1, work, notes.append)
+    stating = Stating(speaker, CodebookShelf(tmp_path / "codebooks", KNOWN), KNOWN, NoPeers())
+
+    async def main() -> None:
+        for _ in range(2):
+            with pytest.raises(HomeUnusable):
+                await stating.look()
+        room[0] = True
+        for _ in range(3):
+            await stating.look()
+
+    asyncio.run(main())
+    assert len(tries) == 3, "twice in vain, once to the end"
+    assert len(notes) == 1
+
+
+class NoPeers:
+    """A gate at which nobody is."""
+
+    def connected(self) -> tuple[str, ...]:
+        return ()

@@ -3,6 +3,7 @@
 from contextlib import suppress
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -149,3 +150,24 @@ def test_a_process_that_ends_at_a_text_is_asked_once_more(tmp_path):
     mt.falls = 2
     with pytest.raises(EngineCrashed):
         translate_text(fake_node(tmp_path, mt=mt), "one", OPTIONS)
+
+
+def test_the_engines_own_voice_speaks_where_that_is_asked_for(tmp_path, repository):
+    node = fake_node(tmp_path)
+    speech = read(repository / "examples" / "audio" / "lj.flac")
+    node.voices.put("me", build_profile([speech], None, None, "es"))
+    sounds = []
+    for number, options in enumerate(
+        (OPTIONS, replace(OPTIONS, voice="me", own_voice=False), DubOptions("es", voice="me"))
+    ):
+        say_text(node, "hello there", options, tmp_path / f"{number}.wav")
+        sounds.append(read(tmp_path / f"{number}.wav").samples)
+    assert np.array_equal(sounds[0], sounds[1])
+    assert len(sounds[0]) != len(sounds[2]) or not np.array_equal(sounds[0], sounds[2])
+
+
+def test_a_mark_that_may_not_be_left_out_is_told_before_anything_is_translated(tmp_path):
+    mt = ManyMt()
+    with pytest.raises(BadRequest, match="own enrolled voice"):
+        say_text(fake_node(tmp_path, mt=mt), "hello", replace(OPTIONS, watermark=False), tmp_path / "out.wav")
+    assert mt.calls == 0

@@ -5,7 +5,7 @@ import pytest
 from ml.audio.read import read
 from ml.errors import ModelDamaged
 from ml.voice.profile import VoiceProfile, build_profile
-from node.errors import BadRequest, NotFound
+from node.errors import BadRequest, HomeUnusable, NotFound
 from node.voices import VoiceShelf
 
 
@@ -53,8 +53,21 @@ def test_a_damaged_profile_is_told(tmp_path, profile):
     shelf = VoiceShelf(tmp_path)
     shelf.put("lj", profile)
     shelf.path("lj").write_bytes(b"junk")
-    with pytest.raises(ModelDamaged):
+    with pytest.raises(ModelDamaged, match="'lj'") as told:
         shelf.get("lj")
+    assert "node voice add lj" in told.value.remedy
+    shelf.path("lj").unlink()
+    shelf.path("lj").mkdir()
+    with pytest.raises(HomeUnusable, match="'lj' cannot be read"):
+        shelf.get("lj")
+
+
+def test_files_that_are_no_voices_of_ours_have_no_names(tmp_path, profile):
+    shelf = VoiceShelf(tmp_path)
+    shelf.put("lj", profile)
+    (tmp_path / "old name.voice").write_bytes(b"x")
+    (tmp_path / ".new-1.voice").write_bytes(b"x")
+    assert shelf.names() == ("lj",)
 
 
 def test_kept_recordings_go_with_the_voice(tmp_path, profile):
@@ -64,3 +77,27 @@ def test_kept_recordings_go_with_the_voice(tmp_path, profile):
     (shelf.recordings("lj") / "0000.flac").write_bytes(b"x")
     shelf.remove("lj")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_voice_is_forgotten_only_when_its_recordings_are(tmp_path, profile, monkeypatch):
+    shelf = VoiceShelf(tmp_path)
+    shelf.put("lj", profile)
+    inside = shelf.recordings("lj") / "by hand"
+    inside.mkdir(parents=True)
+    (inside / "0000.flac").write_bytes(b"x")
+
+    def stuck(path, *told, **more):
+        raise OSError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", stuck)
+        with pytest.raises(HomeUnusable, match="Permission denied"):
+            shelf.remove("lj")
+    assert shelf.has("lj"), "it can be tried again"
+    shelf.remove("lj")
+    assert list(tmp_path.iterdir()) == []
+    shelf.recordings("lj").mkdir()
+    shelf.remove("lj")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(NotFound):
+        shelf.remove("lj")

@@ -550,3 +550,32 @@ async def test_a_connected_peer_is_seen_at_every_request_and_a_paired_one_at_onc
     await d.gate.pair(c.gate.open_pairing().link)
     assert c.book.get(d.peer).seen_at > 0
     assert d.book.get(c.peer).seen_at > 0
+
+
+@virtually
+async def test_a_disk_that_takes_nothing_cuts_nobody_off():
+    net = network()
+    a, b, c = [await TestNode(net, number).start() for number in range(3)]
+    a.trusts(b)
+    b.trusts(a)
+
+    def full(what: object) -> None:
+        raise OSError("the disk is full")
+
+    real, b.book._save = b.book._save, full
+    await a.gate.dial(b.peer)
+    assert b.gate.connected() == (a.peer,)
+    assert await a.gate.ask(b.peer, offer(), 5) == Done(update=offer().update)
+    assert code(await a.raw(b, b"junk")) == "bad-message"
+    assert b.book.strikes(a.peer) == 1
+    await c.linked(b)
+    assert code(await c.raw(b, hello())) == "not-trusted"
+    assert b.book.get(c.peer).trust is Trust.WAITING
+    await b.gate.dial(a.peer)
+    assert await c.gate.pair(b.gate.open_pairing().link) == b.peer
+    assert b.book.trusts(c.peer)
+    assert b.gate.tally.faults == 0
+    b.book._save = real
+    await b.gate.close()
+    assert b.saved[a.peer].strikes == 1
+    assert b.saved[c.peer].trust is Trust.TRUSTED

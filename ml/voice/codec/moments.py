@@ -51,11 +51,6 @@ def blend(parts: Sequence[tuple[float, Moments]]) -> Moments:
     )
 
 
-def levelled(mel: LogMel) -> LogMel:
-    """`[T, 80]` at the reference level."""
-    return mel + np.float32(REFERENCE - level(mel))
-
-
 def bands_of(utterances: Sequence[LogMel]) -> Bands:
     """Bands of some utterances of one voice, brought to the reference level together."""
     gain = np.float32(REFERENCE - level(np.concatenate(list(utterances))))

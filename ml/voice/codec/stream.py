@@ -30,8 +30,6 @@ _FADE = 0.1
 """Natural log (0.9 dB) by which each frame of a lost packet is fainter than the one before: 56 dB a second."""
 _BRIDGED = 2
 """Lost packets in a row that are bridged where what comes after them is known."""
-_SHORTEST = 400
-"""Samples below which log_mel cannot reflect the ends."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +56,7 @@ class StreamEncoder:
         self._samples = np.concatenate([self._samples, np.asarray(samples, np.float32)])
         packets = []
         while len(self._samples) >= self._before + BLOCK + AHEAD:
-            packets.append(self._packet(self._samples[: self._before + BLOCK + AHEAD], FRAMES))
+            packets.append(self._packet(self._samples[: self._before + BLOCK + AHEAD]))
             self._samples = self._samples[self._before + BLOCK - BEFORE :]
             self._before = BEFORE
         return packets
@@ -68,7 +66,7 @@ class StreamEncoder:
         packets = []
         while (left := len(self._samples) - self._before) > 0:
             held = np.pad(self._samples, (0, max(0, BLOCK - left)))
-            packets.append(self._packet(held[: self._before + BLOCK + AHEAD], FRAMES))
+            packets.append(self._packet(held[: self._before + BLOCK + AHEAD]))
             if left <= BLOCK:
                 break
             self._samples = self._samples[self._before + BLOCK - BEFORE :]
@@ -76,12 +74,12 @@ class StreamEncoder:
         self._samples, self._before = np.zeros(0, np.float32), 0
         return packets
 
-    def _packet(self, samples: Samples, frames: int) -> bytes:
+    def _packet(self, samples: Samples) -> bytes:
         first = self._before // HOP
-        mel = log_mel(samples)[first : first + frames] + self._gain
-        f0 = np.zeros(frames, np.float32)
+        mel = log_mel(samples)[first : first + FRAMES] + self._gain
+        f0 = np.zeros(FRAMES, np.float32)
         if np.abs(samples).max(initial=0) * np.exp(self._gain) > _SILENT:
-            f0 = f0_of_frames(samples, self._before, frames)
+            f0 = f0_of_frames(samples, self._before, FRAMES)
         chosen = choose(self._codebook, analyse(self._codebook, to_bands(mel)), self._step)
         return to_packet(self._codebook, Block(int(chosen.classes[0]), chosen.integers[0], to_pitch(f0)), self._step)
 

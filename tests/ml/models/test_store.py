@@ -164,7 +164,9 @@ def test_what_another_process_works_on_is_left_alone(kept: ModelStore) -> None:
 
 def test_a_model_that_no_catalogue_names_is_let_go(kept: ModelStore) -> None:
     other = store_of(kept.folder, hub_entry(name="other"))
-    assert [path for path, _ in other.gc()] == [f"listener/{COMMIT}"]
+    told = [f"listener/{COMMIT}", "listener/pin.json"]
+    assert [path for path, _ in other.gc(dry=True)] == told
+    assert [path for path, _ in other.gc()] == told
     assert not (kept.folder / "listener").exists()
 
 
@@ -175,6 +177,72 @@ def test_removing_frees_what_it_took(kept: ModelStore) -> None:
     assert kept.state("listener") == "missing"
     assert kept.revision(kept.find("listener")) is None
     assert kept.remove("listener") == 0
+
+
+def test_removing_leaves_what_somebody_else_put_there(kept: ModelStore) -> None:
+    folder = kept.folder / "listener"
+    (folder / "mine").mkdir()
+    (folder / "mine" / "notes.txt").write_text("dear")
+    (folder / ".partial").mkdir()
+    (folder / "letter.json").write_text("{}")
+    took = kept.bytes_of("listener")
+    assert kept.foreign("listener") == ("letter.json", "mine")
+    assert kept.remove("listener") == took
+    assert sorted(path.name for path in folder.iterdir()) == ["letter.json", "mine"]
+    assert (folder / "mine" / "notes.txt").read_text() == "dear"
+    assert kept.foreign("listener") == ("letter.json", "mine")
+
+
+def test_removing_a_damaged_revision_without_its_record_frees_it(kept: ModelStore) -> None:
+    (folder_of(kept) / RECORD).unlink()
+    (kept.folder / "listener" / f"{COMMIT}.ct2-int8").mkdir()
+    assert kept.remove("listener") > 300_000
+    assert not (kept.folder / "listener").exists()
+
+
+@pytest.mark.parametrize("where", ["listener", "listener/inner", ".", "link"])
+def test_removing_never_touches_a_folder_of_ones_own(tmp_path: Path, where: str) -> None:
+    """Wherever it lies: the folder of models itself, the model's in it, one inside that, or one that links lead to."""
+    models = tmp_path / "models"
+    mine = models / ("listener" if where == "link" else where)
+    mine.mkdir(parents=True)
+    named = tmp_path / "link" if where == "link" else mine
+    if where == "link":
+        named.symlink_to(mine)
+    (mine / "config.json").write_text("{}")
+    (models / "listener" / ".partial").mkdir(parents=True)
+    (models / "listener" / COMMIT).mkdir()
+    store = store_of(models, hub_entry(source=FolderSource(str(named))))
+    assert store.remove("listener") == 0
+    assert store.gc() == ()
+    assert (mine / "config.json").is_file()
+    assert (models / "listener" / COMMIT).is_dir()
+    assert (models / "listener" / ".partial").is_dir()
+
+
+def test_sweeping_leaves_what_only_looks_like_ours(kept: ModelStore) -> None:
+    own = kept.folder / "chinese-tts"
+    (own / "voice.ct2-int8").mkdir(parents=True)
+    (own / "voice.ct2-int8" / "model.bin").write_bytes(b"mine")
+    for name in ("pinyin.json", "pin.json", f"pin.{COMMIT}.json"):
+        (own / name).write_text('{"ni": "hao"}')
+    beside = kept.folder / "listener" / "mine.ct2-int8"
+    beside.mkdir()
+    (beside / "model.bin").write_bytes(b"mine")
+    assert kept.gc(dry=True) == ()
+    assert kept.gc() == ()
+    other = store_of(kept.folder, hub_entry(name="other"))
+    (kept.folder / "listener" / "pinyin.json").write_text("{}")
+    assert [path for path, _ in other.gc()] == [f"listener/{COMMIT}", "listener/pin.json"]
+    assert {path.name for path in (kept.folder / "listener").iterdir()} == {"mine.ct2-int8", "pinyin.json"}
+    assert len(list(own.iterdir())) == 4
+
+
+def test_removing_does_not_wait_for_another_process(kept: ModelStore) -> None:
+    with kept.alone("listener"), pytest.raises(Unavailable, match="Another process is changing listener") as caught:
+        kept.remove("listener")
+    assert caught.value.remedy == "When it has ended: node models rm listener"
+    assert kept.present("listener")
 
 
 def test_a_pin_of_another_repository_is_not_kept_to(kept: ModelStore) -> None:

@@ -1,5 +1,7 @@
 """Live translation: the sound alone decides what comes out, and nothing that was said is lost."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from ml.audio.prosody import measure
 from ml.engines.protocols import AsrOptions
+from ml.errors import BadText, UnsupportedLanguage
 from ml.speech.live import Caption, Interpreter, LiveTranslator, Said, quick_delivery
 from ml.speech.turn import FastTurn
 from ml.types import Audio, Delivery, Speech
@@ -91,3 +94,48 @@ def test_a_rough_pitch_is_put_right_over_the_sentences_of_the_language():
     spoken: Speech = tts.speak("HOLA QUE TAL AMIGO", "es", delivery)
     assert measure(Audio(spoken.audio.samples)).f0_median == pytest.approx(120.0, rel=0.02)
     assert quick_delivery(tts, Delivery(), "es") == Delivery(rough=True)
+
+
+class Murmuring(CountingAsr):
+    """Hears `text` in every sound."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+    def listen(self, options):
+        session = super().listen(options)
+        told = session._transcript
+        session._transcript = lambda *, final: replace(told(final=final), text=self.text)
+        return session
+
+
+class Letters(ToneTts):
+    """Has a sound for "HELLO" alone."""
+
+    def speak(self, text, language, delivery):
+        if text != "HELLO":
+            raise BadText(f"no sound for {text!r}", "")
+        return super().speak(text, language, delivery)
+
+
+@pytest.mark.parametrize("finish", [True, False])
+@pytest.mark.parametrize(("text", "turns"), [("...", 0), ("\u266a", 0), ("\u13a0", 0), ("hello", 3)])
+def test_what_has_no_sound_is_no_turn_and_ends_nothing(text: str, turns: int, finish: bool):
+    interpreter = Interpreter(UpperMt(), Letters(), HalfMatcher(), "en", "es")
+    turn = FastTurn(lambda frame: max(frame) > 0)
+    stream = LiveTranslator(Murmuring(text), AsrOptions(), LevelActivity(), turn, interpreter, finish=finish)
+    said = [event for event in [*stream.push(SOUND), *stream.flush()] if isinstance(event, Said)]
+    assert [event.index for event in said] == list(range(turns))
+
+
+def test_a_language_that_is_not_served_still_ends_the_stream():
+    class Elsewhere(UpperMt):
+        def translate(self, text, source, target):
+            raise UnsupportedLanguage("no way", "")
+
+    interpreter = Interpreter(Elsewhere(), ToneTts(), HalfMatcher(), "en", "es")
+    turn = FastTurn(lambda frame: max(frame) > 0)
+    stream = LiveTranslator(CountingAsr(), AsrOptions(), LevelActivity(), turn, interpreter, finish=True)
+    with pytest.raises(UnsupportedLanguage):
+        stream.push(SOUND)

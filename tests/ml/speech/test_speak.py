@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ml.errors import BadText, UnsupportedLanguage
 from ml.speech.items import Utterance
 from ml.speech.speak import FitLimits, Speak, cut, trim
 from ml.types import Audio, Delivery, Phoneme, Speech, Translation
@@ -90,3 +91,25 @@ def test_the_room_is_part_of_the_fingerprint():
     stage = speak(ToneTts())
     assert stage.fingerprint(utterance(1.0, 0.5)) != stage.fingerprint(utterance(1.0, 0.6))
     assert stage.fingerprint(utterance(1.0, 0.5)) == stage.fingerprint(utterance(1.0, 0.5))
+
+
+@pytest.mark.parametrize(("error", "ends"), [(BadText, False), (UnsupportedLanguage, True)])
+def test_what_has_no_sound_is_left_unspoken(error: type[BadText], ends: bool):
+    class Mute(ToneTts):
+        def speak(self, text: str, language: str, delivery: Delivery) -> Speech:
+            raise error("no sound", "")
+
+    heard = utterance(1.0, 1.0)
+    if ends:
+        with pytest.raises(UnsupportedLanguage):
+            speak(Mute()).fill(heard)
+    else:
+        assert speak(Mute()).fill(heard) is heard
+
+
+def test_speech_of_another_language_is_another_result():
+    made = {
+        Speak(ToneTts(), code, lambda speed: Delivery(speed=speed)).fingerprint(utterance(1.0, 1.0))
+        for code in ("es", "es-419")
+    }
+    assert len(made) == 2

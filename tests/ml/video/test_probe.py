@@ -155,3 +155,13 @@ def test_a_file_without_one_good_picture_is_refused(tmp_path, clip):
     (tmp_path / "a.mp4").write_bytes(data)
     with pytest.raises(BadVideo, match="decoded"):
         probe(tmp_path / "a.mp4")
+
+
+@pytest.mark.parametrize(("start", "found"), [(69.9, 69.9), (700.0, 0.0)])
+def test_a_sound_that_begins_very_late_in_a_matroska_file(tmp_path, start, found):
+    times = tuple(at * 0.4 for at in range(1800))
+    late = Track(beep(0.5), start=start, codec="pcm_s16le")
+    path = make(tmp_path / "a.mkv", Recipe(width=32, height=32, times=times, sounds=(late,)))
+    info = probe(path)
+    assert info.heard is not None
+    assert info.heard.offset == pytest.approx(found, abs=0.01), "looked for in the first ten minutes"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ml.audio.logmel import MELS
 from ml.voice.autoencoder import CENTRE, LATENT, SCALE, architecture
-from ml.voice.blocks import SHARES_OF_4, ResidualBlocks, allotted, cosines, joined, like
+from ml.voice.blocks import SHARES_OF_4, ResidualBlocks, cosines, joined, like
 from ml.voice.measures import mse
 
 BODY = ResidualBlocks("pairs", (45, 19), 6)
@@ -82,19 +82,6 @@ def test_the_cosine_transform_keeps_lengths_and_begins_with_the_mean(count):
     transform = cosines(count)
     assert np.allclose(transform @ transform.T, np.eye(count), atol=1e-5)
     assert np.allclose(transform[0], 1 / np.sqrt(count))
-
-
-@given(st.integers(0, 20), st.integers(1, 29))
-@settings(deadline=None, max_examples=30)
-def test_numbers_go_where_the_variance_is(seed, count):
-    rng = np.random.default_rng(seed)
-    bands = [(rng.normal(size=(200, 10)) * rng.uniform(0.1, 2, 10)).astype(np.float32) for _ in range(3)]
-    shares = allotted(bands, count)
-    variances = [np.sort(np.linalg.eigvalsh(np.cov(one, rowvar=False)))[::-1] for one in bands]
-    kept = np.concatenate([some[:share] for some, share in zip(variances, shares, strict=True)])
-    left = np.concatenate([some[share:] for some, share in zip(variances, shares, strict=True)])
-    assert len(kept) == count
-    assert kept.min() >= left.max() * (1 - 1e-4)
 
 
 def test_numpy_and_torch_are_joined_alike():

@@ -109,3 +109,17 @@ def test_damage_is_an_error_of_ours_or_still_a_profile(profile: VoiceProfile, da
     with pytest.raises(ModelDamaged) as caught:
         VoiceProfile.from_bytes(bad)
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("kind", ["BF16", "F8_E4M3", "F16"])
+def test_numbers_of_an_odd_kind_are_damage(kind: str) -> None:
+    facts = msgspec.json.encode({"version": 1, "seconds": 1.0, "voiced_seconds": 1.0, "level": 1.0}).decode()
+    size = 2 if kind == "F8_E4M3" else 4
+    header = msgspec.json.encode(
+        {
+            "__metadata__": {"babelmesh.voice": facts},
+            "embedding": {"dtype": kind, "shape": [2], "data_offsets": [0, size]},
+        }
+    )
+    with pytest.raises(ModelDamaged, match="voice profile cannot be used"):
+        VoiceProfile.from_bytes(len(header).to_bytes(8, "little") + header + bytes(size))

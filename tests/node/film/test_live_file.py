@@ -15,10 +15,12 @@ from ml.errors import BadVideo, EngineFailed
 from ml.lips.live import LiveOptions
 from ml.lips.types import Curves
 from ml.types import SAMPLE_RATE, Audio, Speech
+from ml.video.probe import probe
+from node.film import live_file
 from node.film.live_file import Cast, LivePace, film_live
 from node.film.live_speech import Answer, StreamClock
 from tests.ml.lips.streams import BOX, Painter, Watcher
-from tests.ml.video.clips import Recipe, make
+from tests.ml.video.clips import Recipe, Track, beep, make, onset
 
 COUNT, RATE = 30, 25
 TONE = (0.3, 0.4)
@@ -112,3 +114,11 @@ def test_an_engine_that_fails_leaves_no_file(pace: LivePace, clip: Path, tmp_pat
 def test_what_is_no_video_is_told_before_anything_is_done(tmp_path: Path) -> None:
     with pytest.raises(BadVideo):
         film_live(tmp_path / "no.mp4", tmp_path / "b.mp4", Cast(Watcher(), Painter), once)
+
+
+@pytest.mark.parametrize("begins", [0.0, 0.5])
+def test_the_sound_is_heard_on_the_time_line_of_the_pictures(tmp_path: Path, begins: float) -> None:
+    track = Track(beep(1.0, 0.3), start=begins)
+    path = make(tmp_path / "a.mkv", Recipe(count=50, rate=RATE, sounds=(track,)))
+    sound = np.concatenate(list(live_file._sound_of(path, probe(path))))
+    assert onset(Audio(sound)) == pytest.approx(begins + 0.3, abs=0.05)

@@ -28,9 +28,10 @@ class Dubber:
     def __init__(self, utterances: list[Utterance]) -> None:
         self._utterances = utterances
 
-    def dub(self, source: Path, output: Path, progress, cold_start: float, laid: Laid) -> Report:
+    def dub(self, source: Path, output: Path, progress, cold_start: float, laid: Laid, start: float) -> Report:
         from ml.audio.write import write
 
+        self.start = start
         write(laid.sound, Audio(beep(2.0, 0.5)))
         for utterance in self._utterances:
             laid.add(utterance)
@@ -70,7 +71,9 @@ def utterance(start: float, end: float, said: float, phonemes: tuple[Phoneme, ..
 def test_a_warning_that_both_have_is_told_once(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dubber, camera = Dubber([utterance(0.2, 0.9, 0.6, sounds(("a", 0.0, 0.6)))]), Camera()
     dub, film = dubber.dub, camera.film
-    monkeypatch.setattr(dubber, "dub", lambda *told: replace(dub(*told), warnings=("Not for money.", "Too quiet.")))
+    monkeypatch.setattr(
+        dubber, "dub", lambda *told, **more: replace(dub(*told, **more), warnings=("Not for money.", "Too quiet."))
+    )
     monkeypatch.setattr(camera, "film", lambda *told: replace(film(*told), notes=("Not for money.", "Cut off.")))
     screen = Screen(camera, lambda language: Ways())
     report = dub_video(dubber, screen, clip, tmp_path / "b.mp4", lambda *told: None)
@@ -94,7 +97,9 @@ def nobody(language: str) -> Ways:
 def test_a_dub_moves_lips_when_it_is_heard_and_counts_from_its_sound(clip: Path, tmp_path: Path) -> None:
     camera = Camera()
     spoken = utterance(0.4, 1.0, 0.9, sounds(("a", 0.0, 0.3), ("m", 0.3, 0.5), ("a", 0.5, 0.9)))
-    report = dub_video(Dubber([spoken]), Screen(camera, nobody), clip, tmp_path / "b.mp4", lambda *told: None)
+    dubber = Dubber([spoken])
+    report = dub_video(dubber, Screen(camera, nobody), clip, tmp_path / "b.mp4", lambda *told: None)
+    assert dubber.start == pytest.approx(0.03, abs=0.001), "for the subtitles beside it"
     assert report.film is FACTS
     said = camera.said
     assert said is not None
@@ -189,3 +194,24 @@ def test_a_cover_is_no_video(clip: Path, tmp_path: Path) -> None:
     assert is_video(clip)
     assert not is_video(song)
     assert not is_video(tmp_path / "nothing.mp4")
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4"])
+def test_subtitles_beside_a_video_are_as_late_as_those_inside(tmp_path: Path, repository: Path, name: str) -> None:
+    from ml.audio.read import read
+    from node.dubbing import DubOptions
+    from tests.fakes import fake_node
+
+    speech = read(repository / "examples" / "audio" / "demo.flac").samples
+    late = Track(speech, start=69.9, codec="pcm_s16le" if name.endswith("mkv") else "aac")
+    times = tuple(at * 0.5 for at in range(170))
+    source = make(tmp_path / name, Recipe(width=32, height=32, times=times, sounds=(late,)))
+    with fake_node(tmp_path / "home") as node:
+        dubbing, _ = node.dubbing(DubOptions("es", own_voice=False, srt=True))
+        report = dub_video(dubbing, None, source, tmp_path / f"b.es{source.suffix}", lambda *told: None)
+    first = 69.9 + report.utterances[0].start
+    assert first < 75
+    for path in report.subtitles:
+        shown = Path(path).read_text().splitlines()[1].split(" --> ")[0].replace(",", ":").split(":")
+        at = int(shown[1]) * 60 + int(shown[2]) + int(shown[3]) / 1000
+        assert at == pytest.approx(first, abs=0.1), path

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import socket
+
 import pytest
 import trio
 import trio.testing
@@ -123,3 +126,29 @@ def test_the_cause_alone_is_told_once_for_all_addresses() -> None:
         assert caught.value.brief == "connection refused"
 
     trio.run(main)
+
+
+def test_a_kind_of_address_that_this_machine_has_not_costs_no_more_than_itself(monkeypatch) -> None:
+    """A kernel without IPv6 says so when the socket is made, one without a free descriptor too."""
+    real = trio.socket.socket
+
+    def without_six(family: int, *rest: int) -> trio.socket.SocketType:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return real(family, *rest)
+
+    monkeypatch.setattr(trio.socket, "socket", without_six)
+    six = Address("ip6", "2001:db8::1", 4710)
+
+    async def main() -> None:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        four = Address("ip4", "127.0.0.1", listeners[0].socket.getsockname()[1])
+        with pytest.raises(Unreachable, match="not supported"):
+            await open_wire(six)
+        wire = await first_that_works([six, four], 5, open_wire)
+        assert wire.get_remote_address()[0] == "127.0.0.1"
+        wire.cut()
+        for listener in listeners:
+            await listener.aclose()
+
+    limited(main)
