@@ -129,7 +129,11 @@ def _called(verb: str) -> tuple[str, ...]:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; the exit code. Errors are shown, never raised."""
     as_json, verbose = "--json" in arguments, bool({"-v", "--verbose"} & set(arguments))
-    words = [str(STDIO) if word == "-" else word for word in arguments]
+    piped = list(arguments[:1]) == ["translate"]
+    words = [str(STDIO) if piped and word == "-" else word for word in arguments]
+    if "-" in words and words[0] in commands():
+        show_error("This command takes no standard input or output.", "Name a file.", as_json=as_json)
+        return BAD_REQUEST
     try:
         result = build_app()(words, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:

@@ -64,6 +64,7 @@ def engines(*names: str, wishes: Wishes | None = None, common: Common | None = N
     if wishes.threads < 1 or wishes.jobs < 1:
         raise BadUsage("--threads and --jobs count from 1.", "node bench engines --threads 2 --jobs 5")
     with household(common) as node:
+        _check_device(wishes.device)
         from node.measuring import measure_all
 
         wanted = _shapes(node, names, wishes) if wishes.shapes else _engines(node, names, wishes)
@@ -84,6 +85,16 @@ def engines(*names: str, wishes: Wishes | None = None, common: Common | None = N
 
 
 COLUMNS = ("load", "first", "later", "CPU", "speed", "memory", "at most")
+
+
+def _check_device(device: str) -> None:
+    """Raise BadUsage for what is no device, or one that is not here."""
+    from ml.device import DEVICES, best_device
+
+    if device not in DEVICES:
+        raise BadUsage(f"--device {device}: there is no such device.", instead(device, DEVICES))
+    if device != "cpu" and device != best_device():
+        raise BadUsage(f"--device {device}: torch sees no such device here.", "Leave --device out: node doctor")
 
 
 def _engines(node: Node, names: tuple[str, ...], wishes: Wishes) -> list[Question]:

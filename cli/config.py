@@ -52,7 +52,7 @@ def check(*, common: Common | None = None) -> int:
     if config.voice.profile is not None or config.train.voice is not None:
         with household(common) as node:
             _check_voices(node)
-    if any((engines.asr, engines.mt, engines.tts, engines.speaker, engines.ast)):
+    if any(name is not None for name in (engines.asr, engines.mt, engines.tts, engines.speaker, engines.ast)):
         with household(common) as node:
             _check_engines(node)
     _check_privacy(config)
@@ -76,7 +76,7 @@ def _check_places(config: Config) -> None:
     from node.errors import BadConfig
 
     said = read(config.file)
-    text = config.file.read_text(encoding="utf-8") if config.file.is_file() else ""
+    text = config.file.read_text(encoding="utf-8-sig") if config.file.is_file() else ""
     for path in config.catalogues:
         if not path.is_file():
             what = "is no file" if path.exists() else "is not there"
@@ -104,7 +104,7 @@ def _check_isolation(config: Config) -> None:
     known = library_of(config).runnable()
     for name in config.engines.isolation:
         if name not in known:
-            line = line_of(config.file.read_text(encoding="utf-8"), "engines.isolation")
+            line = line_of(config.file.read_text(encoding="utf-8-sig"), "engines.isolation")
             raise BadConfig(
                 f"{config.file}{line}: engines.isolation: {name!r} is no engine of a fetched model.",
                 instead(name, known, ENGINES_ARE),
@@ -123,7 +123,7 @@ def _check_voices(node: Node) -> None:
     ):
         if name is None or name in known:
             continue
-        line = line_of(config.file.read_text(encoding="utf-8"), key)
+        line = line_of(config.file.read_text(encoding="utf-8-sig"), key)
         verb = f"node voice add {name} RECORDING..." + (" --more" if name in voices else "")
         here = f" Here are: {', '.join(sorted(known))}." if known else ""
         raise BadConfig(f"{config.file}{line}: {key}: there is no {what} called {name!r}.", f"Make it: {verb}.{here}")
@@ -144,7 +144,7 @@ def _check_engines(node: Node) -> None:
         try:
             node.registry.choose(task, name)
         except Unavailable as error:
-            line = line_of(config.file.read_text(encoding="utf-8"), f"engines.{task}")
+            line = line_of(config.file.read_text(encoding="utf-8-sig"), f"engines.{task}")
             raise BadConfig(f"{config.file}{line}: engines.{task}: {error.sentence}", error.remedy) from error
 
 
@@ -167,7 +167,7 @@ def _notes(config: Config) -> list[str]:
 
     from node.config import line_of
 
-    text = config.file.read_text(encoding="utf-8") if config.file.is_file() else ""
+    text = config.file.read_text(encoding="utf-8-sig") if config.file.is_file() else ""
     said, notes = tomllib.loads(text), []
     if (named := said.get("models")) and not (models := config.home / Path(named).expanduser()).exists():
         line = line_of(text, "models")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cli.common import Common, household
-from cli.render import show_line, write_json
+from cli.render import progress_bars, show_line, write_json
 
 
 def detect(recording: Path, /, *, common: Common | None = None) -> int:
@@ -25,7 +25,11 @@ def detect(recording: Path, /, *, common: Common | None = None) -> int:
     with household(common):
         from node.marking import seen
 
-        found = seen(recording)
+        if common.json:
+            found = seen(recording)
+        else:
+            with progress_bars(recording.name) as progress:
+                found = seen(recording, progress)
     if common.json:
         write_json({"input": str(recording), **found.as_dict()})
         return 0
@@ -38,5 +42,7 @@ def detect(recording: Path, /, *, common: Common | None = None) -> int:
     else:
         show_line("No watermark of Babelmesh was found.")
     if found.said:
-        show_line(f"The file says: {found.said}")
+        from node.telemetry import shown
+
+        show_line(f"The file says: {shown(' / '.join(found.said.splitlines()))}")
     return 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,7 +15,7 @@ from cyclopts import Parameter
 
 from cli.common import Common, household
 from cli.errors import BadUsage
-from cli.pipes import WRITABLE
+from cli.pipes import VIDEOS, WRITABLE
 from cli.render import face_lines, film_line, progress_bars, show_line, write_json
 from node.files import same_file
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from node.app import Node
     from node.film.filming import FilmOptions
     from node.film.revoicing import Words
+
+MOST_DIGITS = 9
+"""Of the number of a face."""
 
 
 @Parameter(name="*")
@@ -77,10 +81,11 @@ def film_options(wishes: LipWishes) -> FilmOptions | None:
     face: int | Literal["speaking", "largest", "all"]
     if wishes.face in ("speaking", "largest", "all"):
         face = wishes.face  # type: ignore[assignment]
-    elif wishes.face.isdecimal():
+    elif wishes.face.isdecimal() and len(wishes.face) <= MOST_DIGITS:
         face = int(wishes.face)
     else:
-        raise BadUsage(f"{wishes.face!r} is no face.", "Give speaking, largest, all or a number: --face largest")
+        told = wishes.face if len(wishes.face) <= 40 else wishes.face[:40] + "..."
+        raise BadUsage(f"{told!r} is no face.", "Give speaking, largest, all or a number: --face largest")
     if wishes.sheet is not None and wishes.sheet.suffix.lower() != ".png":
         raise BadUsage(f"A contact sheet is a PNG, not {wishes.sheet.name}.", "Name it in .png: --sheet lips.png")
     shown = Shown(wishes.preview, wishes.sheet)
@@ -128,7 +133,7 @@ def lipsync(
     sound
         What is to be said: a recording, heard from the first picture on.
     output
-        The result (.mp4, .mkv) [default: beside the video].
+        The result (.mp4, .mkv) [default: beside the video, talk.lips.mp4 for talk.mp4].
     text
         The words of the sound, or @FILE; with them lips are far better than by the sound alone.
     language
@@ -138,7 +143,7 @@ def lipsync(
     options = film_options(wishes)
     if options is None:
         raise BadUsage("Without lips there is nothing to do here.", "Leave --lips off out.")
-    target = output or video.with_name(f"{video.stem}.lips.mp4")
+    target = output or _beside(video)
     for given in (video, sound):
         if same_file(target, given):
             raise BadUsage(f"The result would overwrite its own input {given}.", "Name another file with -o.")
@@ -160,6 +165,24 @@ def lipsync(
         show_line(f"Note: {note}")
     show_line(f"Written: {target}")
     return 0
+
+
+def _beside(video: Path) -> Path:
+    """`talk.mp4` gives `talk.lips.mp4`, `talk.mov` too; where both are there, `talk.mp4.lips.mp4` and
+    `talk.mov.lips.mp4`."""
+    from node.film.revoicing import is_video
+
+    suffix = _written_as(video)
+    alike = (path for path in video.parent.glob(f"{escape(video.stem)}.*") if path.stem == video.stem)
+    others = (path for path in alike if path.name != video.name and path.suffix.lower() not in WRITABLE)
+    if any(_written_as(path) == suffix and is_video(path) for path in others):
+        return video.with_name(f"{video.name}.lips{suffix}")
+    return video.with_name(f"{video.stem}.lips{suffix}")
+
+
+def _written_as(video: Path) -> str:
+    """The extension of what is made of a video: its own where it can be written."""
+    return video.suffix.lower() if video.suffix.lower() in VIDEOS else ".mp4"
 
 
 def _words(node: Node, text: str | None, language: str) -> Words | None:

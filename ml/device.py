@@ -24,6 +24,10 @@ Compiling = Literal["auto", "off", "on"]
 """Where models are compiled: "auto" is on CUDA, "on" also on the CPU."""
 
 
+DEVICES = ("cpu", "cuda", "mps")
+"""What a device can be called."""
+
+
 @dataclass(frozen=True)
 class Placement:
     """Where a model computes, in which numbers ("float32", "bfloat16", "float16" or "int8"), and why there; whether it

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ml.audio.atomic import telling
+from ml.audio.atomic import write_whole
 from ml.speech.items import Utterance
 from ml.speech.subtitles import Cue, cues, to_srt, to_vtt
 from node.errors import BadRequest
-from node.files import identity, write_text
+from node.files import identity
 from node.report import Report
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ def write_subtitles(options: DubOptions, output: Path, language: str, captions: 
     for wanted, suffix, render in ((options.srt, "srt", to_srt), (options.vtt, "vtt", to_vtt)):
         if wanted:
             path = subtitle_path(output, options.target, language, suffix)
-            with telling(path):
-                write_text(path, render(captions))
+            write_whole(path, render(captions).encode())
             written.append(str(path))
     return written
 
@@ -79,6 +78,5 @@ def report_path(output: Path) -> Path:
 def write_report(report: Report) -> Path:
     """Keep the report as JSON beside the sound. Raises CannotWrite."""
     path = report_path(Path(report.output))
-    with telling(path):
-        write_text(path, msgspec.json.format(msgspec.json.encode(report.as_dict()), indent=2).decode() + "\n")
+    write_whole(path, msgspec.json.format(msgspec.json.encode(report.as_dict()), indent=2) + b"\n")
     return path

@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ml.audio.atomic import AtomicFile, telling
 from ml.audio.logmel import HOP_SECONDS, LogMel
 from ml.audio.read import read
 from ml.audio.write import AudioWriter
-from ml.errors import BadAudio, CannotWrite, ModelDamaged
+from ml.errors import BadAudio, ModelDamaged
 from ml.types import Audio
 from ml.voice.codec.codebook import Codebook, genesis_codebook
 from ml.voice.codec.container import LONGEST_SECONDS, from_file, to_file
@@ -26,7 +27,7 @@ from ml.voice.codec.transfer import pack, unpack
 from ml.voice.training import HELD_OUT, Split, split
 from node.codebooks import Heard, Kept, load, save
 from node.errors import BadRequest, NotFound
-from node.files import same_file, write_bytes
+from node.files import same_file
 from node.frames import FrameShelf
 
 SUFFIX = ".bmc"
@@ -100,17 +101,17 @@ def encode_file(
     _keep_source(source, target)
     own = own_codebook(voice, frames, peers) if voice else None
     codebook = own.codebook if own else genesis_codebook()
-    samples = read(source, LONGEST_SECONDS).samples
-    coded = encode(Audio(samples), codebook, rate)
-    data = to_file(coded, genesis_codebook())
+    sink = AtomicFile(target)
     try:
-        if not target.parent.is_dir():
-            raise FileNotFoundError(2, "there is no such folder", str(target.parent))
-        write_bytes(target, data)
-    except OSError as error:
-        raise CannotWrite(
-            f"{target} cannot be written: {error.strerror}.", "Check the folder and its rights."
-        ) from error
+        samples = read(source, LONGEST_SECONDS).samples
+        coded = encode(Audio(samples), codebook, rate)
+        data = to_file(coded, genesis_codebook())
+        with telling(target):
+            sink.write(data)
+            sink.publish()
+    except BaseException:
+        sink.discard()
+        raise
     if own is None:
         return _facts(source, target, data)
     more = round(own.saved - own.saved_alone, 2)

@@ -22,6 +22,8 @@ from node.errors import BadConfig, HomeUnusable
 from p2p.errors import BadAddress
 
 FILE_NAME = "babelmesh.toml"
+NO_USER = "nobody here has that home folder"
+"""What is wrong with a path such as ~nobody/models."""
 LISTEN_LIKE = "/ip4/0.0.0.0/tcp/4710 or /ip6/::/tcp/4710"
 
 Language = Annotated[str, msgspec.Meta(pattern="^[a-z]{2,3}$")]
@@ -257,24 +259,27 @@ def load(home: Path | None, environment: Mapping[str, str]) -> Config:
     if home is None:
         named = environment.get("BABELMESH_HOME")
         home = Path(named) if named else Path(platformdirs.user_data_dir("babelmesh", appauthor=False))
-    home = home.expanduser().absolute()
+    try:
+        home = home.expanduser().absolute()
+    except RuntimeError as error:
+        raise HomeUnusable(f"{home}: {NO_USER}.", "Name a folder with --home or BABELMESH_HOME.") from error
     if home.exists() and not home.is_dir():
         raise HomeUnusable(f"{home} is a file, not a folder.", "Name a folder with --home or BABELMESH_HOME.")
     said = read(home / FILE_NAME)
     if environment.get("BABELMESH_MODELS"):
-        models = Path(environment["BABELMESH_MODELS"]).expanduser().absolute()
+        models = _expanded("BABELMESH_MODELS", environment["BABELMESH_MODELS"]).absolute()
     elif said.models:
-        models = home / Path(said.models).expanduser()
+        models = home / _expanded("models", said.models)
     else:
         models = Path(platformdirs.user_cache_dir("babelmesh", appauthor=False)) / "models"
-    own = tuple(home / Path(path).expanduser() for path in said.catalogues)
+    own = tuple(home / _expanded("catalogues", path) for path in said.catalogues)
     return Config(home, models, said.translate, said.voice, said.engines, said.node, said.train, said.privacy, own)
 
 
 def read(path: Path) -> ConfigFile:
     """What the file at `path` says; a file that is not there says nothing. Raises BadConfig."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         return ConfigFile()
     except UnicodeDecodeError as error:
@@ -296,7 +301,18 @@ def read(path: Path) -> ConfigFile:
     if wrong := _bad_address(said.node):
         key, what, instead = wrong
         raise BadConfig(f"{path}{line_of(text, key)}: {key}: {what}.", instead)
+    for key, named in (("models", said.models), *(("catalogues", one) for one in said.catalogues)):
+        if named:
+            _expanded(key, named, f"{path}{line_of(text, key)}: ")
     return said
+
+
+def _expanded(key: str, named: str, where: str = "") -> Path:
+    """A path with the home of a user in place of its `~`. Raises BadConfig for a user who has none."""
+    try:
+        return Path(named).expanduser()
+    except RuntimeError as error:
+        raise BadConfig(f"{where}{key}: {named}: {NO_USER}.", "Write the folder out, from / on.") from error
 
 
 def _refuse_unknown(

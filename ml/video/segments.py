@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 import av
 
-from ml.audio.atomic import AtomicFile, Draft, telling
+from ml.audio.atomic import Draft, telling, write_whole
 from ml.errors import BadVideo, CannotWrite
 from ml.types import Samples
 from ml.video.demux import Source
@@ -191,9 +191,7 @@ class Segments(Draft):
                 path.unlink(missing_ok=True)
             if old:
                 self._notes.append(f"Pieces of another job were removed ({len(old)}).")
-            file = AtomicFile(card)
-            file.write(json.dumps(job).encode())
-            file.publish()
+            write_whole(card, json.dumps(job).encode())
 
     def _found(self) -> Iterator[Piece]:
         """The finished pieces from the first on, as far as they follow one another; the others are removed."""

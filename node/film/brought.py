@@ -8,6 +8,7 @@ yes: what its authors ask is told. Knows no video.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -84,7 +85,9 @@ def find(library: Library, kind: Brought, named: str = "") -> Weights:
     entries = [entry for entry in library.catalogue.model if entry.engine == kind.engine]
     if named:
         known = next((entry for entry in entries if entry.name == named), None)
-        return _of_file(kind, Path(named).expanduser()) if known is None else _of_model(library, kind, known)
+        if known is not None:
+            return _of_model(library, kind, known)
+        return _of_file(kind, Path(os.path.expanduser(named)))
     if not entries:
         raise kind.lacking()
     return _of_model(

@@ -159,6 +159,7 @@ def lipsync(
     info = probe(source)
     refuse_hdr(info)
     check(source, target, copied=False)
+    tags = combined(info.metadata, lips_changed(sound))
     audio: Audio = read(sound)
     if words is not None and not words.text.strip():
         raise BadText("The text of what is said is empty.", "Give the words, or leave --text out.")
@@ -168,7 +169,7 @@ def lipsync(
     made = curves_of(speech, ways.aligner, ways.voice)
     said = Said(made, ((0.0, audio.seconds),))
     told = Sound(language=_iso(language), replaces=_replaced(info))
-    extras = Extras(sound=told, source=source, tags=combined(info.metadata, lips_changed(sound)))
+    extras = Extras(sound=told, source=source, tags=tags)
     facts = filming.film(source, target, said, partial(_pieces, sound), extras, progress)
     return replace(facts, notes=(*_mismatch(info, audio, made if words else None), *facts.notes))
 

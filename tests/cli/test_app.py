@@ -57,6 +57,18 @@ def test_what_cannot_be_done_ends_with_2_and_a_remedy(arguments, capsys, in_fold
     assert told["remedy"]
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["detect", "-"], ["voice", "encode", "-", "-o", "a.bmc"], ["lipsync", "a.mp4", "-"], ["models", "show", "-"]],
+)
+def test_standard_input_is_for_translate_alone(arguments, capsys, in_folder):
+    assert run([*arguments, "--json"]) == BAD_REQUEST
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"error": "This command takes no standard input or output.", "remedy": "Name a file."}
+    assert run(["-"]) == BAD_REQUEST
+    assert "stdio" not in capsys.readouterr().err
+
+
 def test_a_defect_of_ours_ends_with_1_and_asks_for_a_report(monkeypatch, capsys):
     def broken():
         raise LookupError("unforeseen")

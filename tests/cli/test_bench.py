@@ -114,3 +114,14 @@ def test_a_name_that_is_nearly_right_is_told(apart, babelmesh_home, capsys):
     told = capsys.readouterr().err
     assert "Did you mean espeak-ng?" in told
     assert "resemblyzer" not in told
+
+
+def test_what_is_no_device_is_not_measured_as_another(apart, babelmesh_home, capsys, monkeypatch):
+    assert run(["bench", "engines", "espeak-ng", "--device", "nonsense"]) == 2
+    told = capsys.readouterr().err
+    assert "--device nonsense: there is no such device." in told
+    assert "cpu" in told
+    monkeypatch.setattr("ml.device.best_device", lambda: "cpu")
+    assert run(["bench", "engines", "espeak-ng", "--device", "cuda"]) == 2
+    assert "torch sees no such device here" in capsys.readouterr().err
+    assert not apart

@@ -148,3 +148,36 @@ def test_checking_looks_at_the_homes_own_catalogue(babelmesh_home: Path, capsys:
     (babelmesh_home / "catalogue.toml").write_text("model = 3\n")
     assert run(["config", "check", "--json"]) == 2
     assert "catalogue" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_what_an_editor_of_windows_writes_is_read(babelmesh_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = babelmesh_home / "babelmesh.toml"
+    file.write_bytes(b'\xef\xbb\xbfmodels = "nowhere"\r\n[train]\r\nalpha = 0.5\r\n')
+    assert run(["config", "check"]) == 0
+    told = capsys.readouterr().out
+    assert f"{file}:1: models:" in told
+    assert f"{file}:3: train.alpha is not used" in told
+    assert run(["config", "show", "--json"]) == 0
+    shown = {one["key"]: one for one in json.loads(capsys.readouterr().out)["settings"]}
+    assert shown["models"]["source"] == "babelmesh.toml:1"
+
+
+def test_an_engine_without_a_name_is_no_engine(babelmesh_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (babelmesh_home / "babelmesh.toml").write_text('[engines]\nasr = ""\n')
+    assert run(["config", "check", "--json"]) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert "babelmesh.toml:2: engines.asr: " in told["error"]
+    assert told["remedy"]
+
+
+@pytest.mark.parametrize("key", ["models", "catalogues"])
+def test_a_home_folder_that_nobody_has_is_a_mistake_of_the_settings(
+    babelmesh_home: Path, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    named = '"~nobody-here/x"' if key == "models" else '["~nobody-here/x"]'
+    (babelmesh_home / "babelmesh.toml").write_text(f"{key} = {named}\n")
+    for command in (["config", "check"], ["config", "show"], ["doctor"]):
+        assert run([*command, "--json"]) == 2
+        told = json.loads(capsys.readouterr().out)
+        assert f"babelmesh.toml:1: {key}: ~nobody-here/x: nobody here has that home folder." in told["error"]
+        assert told["remedy"]

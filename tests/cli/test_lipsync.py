@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from cli.app import run
 from cli.errors import BadUsage
-from cli.lipsync import LipWishes, film_options
+from cli.lipsync import LipWishes, _beside, film_options
 from cli.render import film_line
 from node.report import FilmFacts, SyncLine, WeightsLine
 
@@ -21,6 +22,8 @@ def test_wishes_become_options() -> None:
     assert film_options(LipWishes(lips="off")) is None
     with pytest.raises(BadUsage, match="'-1' is no face"):
         film_options(LipWishes(face="-1"))
+    with pytest.raises(BadUsage, match=r"'1{40}\.\.\.' is no face"):
+        film_options(LipWishes(face="1" * 5000))
 
 
 def test_weights_of_ones_own_draw_and_score() -> None:
@@ -101,3 +104,19 @@ def test_neither_input_is_overwritten(capsys, babelmesh_home, in_folder) -> None
             told = capsys.readouterr().err
             assert ("overwrite its own input" if option == "-o" else "cannot be both a video") in told
     assert {path.read_bytes() for path in in_folder.iterdir()} == {b"precious"}
+
+
+def test_videos_of_one_name_give_results_of_different_names(in_folder, monkeypatch) -> None:
+    monkeypatch.setattr("node.film.revoicing.is_video", lambda path: path.suffix in {".mov", ".mkv", ".avi"})
+    (in_folder / "talk[1].wav").touch()
+    (in_folder / "talk[1].srt").touch()
+    (in_folder / "talk[1].old.avi").touch()
+    for name, result in (("talk[1].mov", "talk[1].lips.mp4"), ("talk[1].mkv", "talk[1].lips.mkv")):
+        (in_folder / name).touch()
+        assert _beside(Path(name)) == Path(result)
+    assert _beside(Path("talk[1].mov")) == Path("talk[1].lips.mp4")
+    (in_folder / "talk[1].avi").touch()
+    for name in ("talk[1].mov", "talk[1].avi"):
+        assert _beside(in_folder / name) == in_folder / f"{name}.lips.mp4"
+    assert _beside(Path("talk[1].mkv")) == Path("talk[1].lips.mkv")
+    assert _beside(Path("nowhere.MP4")) == Path("nowhere.lips.mp4")

@@ -85,6 +85,20 @@ def test_a_wrong_wheel_is_refused(capsys, tmp_path) -> None:
     assert str(wheel.name) in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("more", [[], ["--dry-run"], ["--dry-run", "--offline", "--json"]])
+def test_a_wheel_is_looked_at_whether_it_is_needed_or_not(capsys, tmp_path, models_dir, monkeypatch, more) -> None:
+    monkeypatch.setenv("BABELMESH_MODELS", str(models_dir))
+    assert run(["models", "pull", "resemblyzer", "--from", str(tmp_path / "no.whl"), *more]) == 2
+    told = capsys.readouterr()
+    assert "There is no wheel" in told.out + told.err
+    assert run(["models", "pull", "whisper-tiny", "--from", str(tmp_path / "no.whl"), *more]) == 2
+    told = capsys.readouterr()
+    assert "was not published in a wheel" in told.out + told.err
+    assert run(["models", "pull", "embedded", "--from", str(tmp_path / "no.whl"), *more]) == 2
+    told = capsys.readouterr()
+    assert "One file holds one model." in told.out + told.err
+
+
 def test_offline_is_answered_at_once_with_the_remedy(capsys, models) -> None:
     assert run(["models", "pull", "resemblyzer", "--offline"]) == 2
     told = capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from ml.audio.logmel import HOP_SECONDS, log_mel
 from ml.audio.read import read
 from ml.audio.write import write
-from ml.errors import BadAudio
+from ml.errors import BadAudio, CannotWrite
 from ml.types import Audio
 from ml.voice.codec.codebook import genesis_codebook
 from ml.voice.codec.container import Coded, from_file, to_file
@@ -146,3 +147,24 @@ def test_endless_and_empty_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.bmc").write_bytes(empty)
     with pytest.raises(BadAudio, match="no speech"):
         decode_file(tmp_path / "empty.bmc", tmp_path / "a.wav")
+
+
+def test_the_result_goes_where_its_name_leads_with_the_rights_that_are_usual(tmp_path: Path, shelf: FrameShelf) -> None:
+    write(tmp_path / "a.flac", Audio(made_speech(1.0, 20)))
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link.bmc").symlink_to(tmp_path / "disk" / "kept.bmc")
+    before = os.umask(0o077)
+    try:
+        encode_file(tmp_path / "a.flac", tmp_path / "link.bmc", 1.6, None, shelf)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "link.bmc").is_symlink()
+    assert (tmp_path / "disk" / "kept.bmc").stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["kept.bmc"]
+    os.mkfifo(tmp_path / "pipe.bmc")
+    with pytest.raises(CannotWrite, match=r"pipe\.bmc is not an ordinary file"):
+        encode_file(tmp_path / "a.flac", tmp_path / "pipe.bmc", 1.6, None, shelf)
+    assert (tmp_path / "pipe.bmc").is_fifo()
+    with pytest.raises(BadAudio):
+        encode_file(tmp_path / "nowhere.flac", tmp_path / "disk" / "new.bmc", 1.6, None, shelf)
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["kept.bmc"]

@@ -49,6 +49,31 @@ def test_a_tilde_is_the_owners_folder(tmp_path: Path, monkeypatch: pytest.Monkey
     assert load(Path("~/mesh"), {}).home == tmp_path / "mesh"
 
 
+def test_a_home_folder_that_nobody_has_is_told_with_its_key(tmp_path: Path) -> None:
+    with pytest.raises(HomeUnusable, match="~nobody-here/mesh: nobody here has that home folder") as caught:
+        load(None, {"BABELMESH_HOME": "~nobody-here/mesh"})
+    assert "BABELMESH_HOME" in caught.value.remedy
+    with pytest.raises(BadConfig, match="BABELMESH_MODELS: ~nobody-here: nobody here has"):
+        load(tmp_path, {"BABELMESH_MODELS": "~nobody-here"})
+    file = tmp_path / "babelmesh.toml"
+    for text, key in (
+        ('\nmodels = "~nobody-here/m"\n', "models"),
+        ('\ncatalogues = ["a", "~nobody-here"]\n', "catalogues"),
+    ):
+        file.write_text(text)
+        with pytest.raises(BadConfig, match=rf"babelmesh\.toml:2: {key}: ~nobody-here") as told:
+            load(tmp_path, {"BABELMESH_MODELS": "/elsewhere"})
+        assert told.value.remedy
+
+
+def test_a_byte_order_mark_is_no_letter(tmp_path: Path) -> None:
+    (tmp_path / "babelmesh.toml").write_bytes(b'\xef\xbb\xbfmodels = "weights"\n')
+    assert load(tmp_path, {}).models == tmp_path / "weights"
+    (tmp_path / "babelmesh.toml").write_bytes(b"\xef\xbb\xbfzebra = 1\n")
+    with pytest.raises(BadConfig, match=r"babelmesh\.toml:1: zebra is not"):
+        load(tmp_path, {})
+
+
 def test_models_come_from_the_environment_then_the_file(tmp_path: Path) -> None:
     (tmp_path / "babelmesh.toml").write_text('models = "weights"\n')
     assert load(tmp_path, {}).models == tmp_path / "weights"

@@ -174,6 +174,13 @@ def test_a_file_is_the_same_by_all_its_names_there_or_not(tmp_path: Path, monkey
         assert not same_file(one, tmp_path / "b.wav")
 
 
+def test_links_that_lead_in_a_circle_are_files_like_others(tmp_path: Path):
+    (tmp_path / "a.wav").symlink_to(tmp_path / "b.wav")
+    (tmp_path / "b.wav").symlink_to(tmp_path / "a.wav")
+    assert same_file(tmp_path / "a.wav", tmp_path / "." / "a.wav")
+    assert not same_file(tmp_path / "a.wav", tmp_path / "c.wav")
+
+
 def test_a_version_of_a_file_is_known_again_until_it_is_changed(tmp_path: Path):
     path = tmp_path / "a"
     path.write_bytes(b"one")

@@ -67,6 +67,17 @@ def test_what_is_here_is_not_fetched_again(models_dir: Path, tmp_path: Path) -> 
     assert steps == ["present"]
 
 
+def test_what_is_not_ours_in_a_models_folder_stays_and_is_told(tmp_path: Path) -> None:
+    here = library_of(config_of(tmp_path))
+    notes = tmp_path / "models" / "whisper-tiny" / "mine" / "notes.txt"
+    notes.parent.mkdir(parents=True)
+    notes.write_text("dear")
+    (gone,) = here.remove(["whisper-tiny"])
+    assert gone.freed == 0
+    assert gone.remark == f"it was not here; what is not ours stays in {notes.parent.parent}: mine"
+    assert notes.read_text() == "dear"
+
+
 def test_wrong_requests(tmp_path: Path) -> None:
     here = library_of(config_of(tmp_path))
     with pytest.raises(Unavailable, match="no model called"):

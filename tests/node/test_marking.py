@@ -9,7 +9,7 @@ import pytest
 
 from ml.audio.read import read
 from ml.audio.watermark_search import detect
-from ml.errors import CannotWrite
+from ml.errors import BadAudio, CannotWrite
 from ml.types import Audio
 from node.errors import BadRequest
 from node.marking import MarkedWriter, Origin, check_unmarked, converted, marked_from, marking, seen
@@ -58,6 +58,25 @@ def test_the_same_work_has_the_same_number_and_other_work_another(speech: Path, 
     others = {marking(one).mark.job for one in (Origin("en", "fr", speech), Origin("en", "es", text="good morning"))}
     assert len(jobs | others) == 3
     assert "another voice" in converted(speech).tags["comment"]
+
+
+def test_how_far_the_search_is_is_told_and_tags_are_read_before_it(
+    speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, float, float | None]] = []
+    seen(speech, lambda *step: told.append(step))
+    seconds = read(speech).seconds
+    assert told[0] == ("listening", 1.0, pytest.approx(seconds))
+    assert told[-1] == ("listening", pytest.approx(seconds), pytest.approx(seconds))
+    told.clear()
+
+    def broken(path: Path) -> str:
+        raise BadAudio("no tags")
+
+    monkeypatch.setattr("node.marking.comment_of", broken)
+    with pytest.raises(BadAudio, match="no tags"):
+        seen(speech, lambda *step: told.append(step))
+    assert not told
 
 
 def test_only_an_enrolled_voice_may_do_without() -> None:

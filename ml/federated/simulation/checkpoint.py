@@ -17,7 +17,7 @@ import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 
-from ml.audio.atomic import AtomicFile, telling
+from ml.audio.atomic import telling, write_whole
 from ml.errors import ModelDamaged
 
 Array = npt.NDArray[np.generic]
@@ -57,8 +57,8 @@ def save(folder: Path, index: Index, arrays: Arrays) -> None:
         data = safetensors.numpy.save(part)
         digests.append(hashlib.sha256(data).hexdigest())
         names.append(f"{index.number:06d}-{at:04d}-{digests[-1][:16]}.safetensors")
-        _write(folder / names[-1], data)
-    _write(folder / _INDEX, msgspec.json.encode(msgspec.structs.replace(index, blocks=names, digests=digests)))
+        write_whole(folder / names[-1], data)
+    write_whole(folder / _INDEX, msgspec.json.encode(msgspec.structs.replace(index, blocks=names, digests=digests)))
     for old in folder.glob("*.safetensors"):
         if old.name not in names:
             old.unlink(missing_ok=True)
@@ -105,17 +105,6 @@ def _read(folder: Path, name: str, digest: str) -> Arrays:
         return safetensors.numpy.load(data)
     except (safetensors.SafetensorError, KeyError, ValueError) as error:
         raise _damaged(folder, f"{name}: {error}") from error
-
-
-def _write(path: Path, data: bytes) -> None:
-    with telling(path):
-        file = AtomicFile(path)
-        try:
-            file.write(data)
-            file.publish()
-        except BaseException:
-            file.discard()
-            raise
 
 
 def _damaged(folder: Path, why: str) -> ModelDamaged:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ml.audio.atomic import AtomicFile, telling
+from ml.audio.atomic import AtomicFile, telling, write_whole
 from ml.errors import CannotWrite
 
 
@@ -69,6 +69,22 @@ def test_a_failed_seek_that_the_encoder_overlooks_fails_the_file(tmp_path, monke
         file.publish()
 
 
+def test_links_that_lead_in_a_circle_are_refused(tmp_path):
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    (tmp_path / "own").symlink_to("own")
+    for path in (tmp_path / "a", tmp_path / "own", tmp_path / "own" / "inside"):
+        with pytest.raises(CannotWrite) as caught:
+            AtomicFile(path)
+        assert str(path) in caught.value.sentence
+        assert caught.value.remedy
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "own"]
+    (tmp_path / "new").symlink_to(tmp_path / "not yet")
+    file = AtomicFile(tmp_path / "new")
+    file.publish()
+    assert (tmp_path / "not yet").is_file()
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EIO])
 def test_an_error_of_the_system_is_a_sentence_with_a_remedy(tmp_path, code):
     with pytest.raises(CannotWrite) as caught, telling(tmp_path / "a.wav"):
@@ -76,3 +92,21 @@ def test_an_error_of_the_system_is_a_sentence_with_a_remedy(tmp_path, code):
     assert "a.wav cannot be written: " in caught.value.sentence
     assert caught.value.remedy
     assert ("space" in caught.value.remedy) == (code == errno.ENOSPC)
+
+
+def test_a_small_file_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.srt"
+    write_whole(path, b"first")
+    (tmp_path / "link").symlink_to(path)
+    write_whole(tmp_path / "link", b"second")
+    assert path.read_bytes() == b"second", "a link leads to what is written"
+    assert (tmp_path / "link").is_symlink()
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(CannotWrite, match="no space left"):
+        write_whole(path, b"third")
+    assert path.read_bytes() == b"second"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.srt", "link"]

@@ -154,3 +154,35 @@ def test_chance_grows_with_tries_and_falls_with_the_score():
 
 def test_the_function_is_the_search(marked, search):
     assert detect(five(marked)) == search.detect(five(marked))
+
+
+@pytest.mark.parametrize("seconds", [0.99, 1.0, 3.7, 5.12, 5.2, 10.23, 10.24, 10.264, 10.3, 15.4, 20.6, 27.0])
+def test_sound_in_pieces_is_looked_at_in_the_windows_of_the_whole(seconds, plain, marked, search, monkeypatch):
+    """Windows of 1280 frames of 8 ms begin 640 frames apart, and none that begins later is half a window or less."""
+    sound = np.concatenate([plain[: 9 * RATE], marked, marked, plain])[: round(seconds * RATE)]
+    whole = search.detect(Audio(sound))
+    places = []
+    best = WatermarkSearch._best
+    monkeypatch.setattr(WatermarkSearch, "_best", lambda self, part: places.append(len(part)) or best(self, part))
+    for length in (160, RATE, 163_000, len(sound)):
+        places.clear()
+        pieces = [sound[at : at + length] for at in range(0, len(sound), length)]
+        assert search.detect_in(pieces) == whole
+        count = (len(sound) - 512) // 128 + 1
+        starts = range(0, max(count - 640, 1), 640) if len(sound) >= RATE else ()
+        assert places == [(min(start + 1280, count) - start - 1) * 128 + 512 for start in starts]
+
+
+def test_no_more_than_a_window_is_held(plain, search):
+    import tracemalloc
+
+    def peak(pieces):
+        tracemalloc.start()
+        search.detect_in(pieces)
+        highest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return highest
+
+    silence = np.zeros(RATE, np.float32)
+    few, many = (peak(silence for _ in range(count)) for count in (30, 300))
+    assert many < 1.1 * few

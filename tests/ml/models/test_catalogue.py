@@ -218,3 +218,13 @@ def test_what_is_wrong_is_told_with_the_entry_and_its_line(wrong: str, told: str
     text = entry.format("first") + plain + second + wrong + ("" if "summary" in wrong else plain)
     with pytest.raises(ValueError, match=told):
         Catalogue.parse(text.encode())
+
+
+def test_a_folder_of_a_user_who_is_not_here_is_told_with_its_entry(tmp_path: Path) -> None:
+    entry = '[[model]]\nname = "mine"\ntask = "asr"\nengine = "whisper"\nlicence = "l"\nsummary = "s"\n'
+    entry += 'source = { at = "folder", path = "~nobody-here/x" }\nfiles = [{ path = "f" }]\n'
+    for mark in (b"", b"\xef\xbb\xbf"):
+        (tmp_path / "own.toml").write_bytes(mark + entry.encode())
+        with pytest.raises(ValueError, match=r"own\.toml: the entry mine \(line 1\): path: nobody here has") as caught:
+            Catalogue.load([tmp_path / "own.toml"])
+        assert "~nobody-here/x" in str(caught.value)
