@@ -190,5 +190,5 @@ def test_what_scores_is_made_of_a_file_or_a_model(tmp_path: Path) -> None:
 
 
 def test_the_home_of_a_user_who_is_not_here_is_told_as_a_file_that_is_not(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="~nosuchuser/x.pth is neither a file nor a Wav2Lip model"):
+    with pytest.raises(Unavailable, match=r"~nosuchuser/x\.pth is neither a file nor a Wav2Lip model"):
         find(library(tmp_path), WAV2LIP, "~nosuchuser/x.pth")

@@ -54,7 +54,7 @@ def test_a_stop_at_any_write_leaves_the_state_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
 ) -> None:
     save(tmp_path, index(1), arrays(1))
-    real, left = module._write, [writes]
+    real, left = module.write_whole, [writes]
 
     def stopping(path: Path, data: bytes) -> None:
         if not left[0]:
@@ -62,7 +62,7 @@ def test_a_stop_at_any_write_leaves_the_state_before(
         left[0] -= 1
         real(path, data)
 
-    monkeypatch.setattr(module, "_write", stopping)
+    monkeypatch.setattr(module, "write_whole", stopping)
     with pytest.raises(KeyboardInterrupt):
         save(tmp_path, index(2), arrays(2))
     filled, found = empty(), read_index(tmp_path)
