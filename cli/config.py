@@ -124,6 +124,8 @@ def _check_voices(node: Node) -> None:
         if name is None or name in known:
             continue
         line = line_of(config.file.read_text(encoding="utf-8-sig"), key)
+        if not name:
+            raise BadConfig(f"{config.file}{line}: {key} names nothing.", "Name a voice, or leave the line out.")
         verb = f"node voice add {name} RECORDING..." + (" --more" if name in voices else "")
         here = f" Here are: {', '.join(sorted(known))}." if known else ""
         raise BadConfig(f"{config.file}{line}: {key}: there is no {what} called {name!r}.", f"Make it: {verb}.{here}")

@@ -124,9 +124,10 @@ def status_line(stats: Stats, width: int | None = None) -> str:
     Without `width` it is that of the terminal, or 80 columns where there is none.
     """
     width = shutil.get_terminal_size().columns if width is None else width
-    connected = sum(1 for peer in stats["peers"] if peer["connected"])
+    trusted = [peer for peer in stats["peers"] if peer["trust"] == "trusted"]
+    connected, known = sum(1 for peer in trusted if peer["connected"]), len(trusted)
     waiting = sum(1 for peer in stats["peers"] if peer["trust"] == "waiting")
-    known, traffic, best = len(stats["peers"]), stats["traffic"], stats["quality"]["rmse_best"]
+    traffic, best = stats["traffic"], stats["quality"]["rmse_best"]
     phase, peers, few = _phase(stats), f"{connected} of {known} peers connected", f"{connected}/{known} peers"
     error = f"{best:.3f} dB" if best is not None else ""
     rounds = f"round {stats['quality']['rounds']}, {error}" if error else ""

@@ -163,7 +163,7 @@ def lipsync(
         show_line(line)
     for note in (note for note in facts.notes if note not in before):
         show_line(f"Note: {note}")
-    show_line(f"Written: {target}")
+    show_line("Written: " + ", ".join([str(target), *facts.beside]))
     return 0
 
 
@@ -189,12 +189,9 @@ def _words(node: Node, text: str | None, language: str) -> Words | None:
     """What is said, where the user told."""
     if text is None:
         return None
+    from node.files import read_guide
     from node.film.revoicing import Words
 
     if text.startswith("@"):
-        path = Path(text[1:])
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadUsage(f"{path} cannot be read as text: {error}.", "Give a file of plain text.") from error
+        text = read_guide(Path(text[1:])) or ""
     return Words(text, language, node.ways(language))

@@ -175,7 +175,8 @@ def report_lines(report: Report) -> list[str]:
         lines += [film_line(report.film), *face_lines(report.film)]
     if report.clipped:
         lines.append(f"{report.clipped} samples were limited because the mix was too loud.")
-    lines.append("Written: " + ", ".join([report.output, *report.subtitles]))
+    beside = report.film.beside if report.film is not None else ()
+    lines.append("Written: " + ", ".join([report.output, *report.subtitles, *beside]))
     return lines
 
 

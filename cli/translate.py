@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -200,8 +200,10 @@ def _check_lips(lips: LipWishes, outputs: Iterable[Path]) -> None:
     named = list(outputs)
     if lips == LipWishes() or lips.lips == "off" or any(path.suffix.lower() in VIDEOS for path in named):
         return
+    given = [item.name for item in fields(lips) if getattr(lips, item.name) != item.default]
+    options = ["--no-hardware" if name == "hardware" else f"--{name}" for name in given]
     raise BadUsage(
-        f"--lips, --face and the like are for videos, and {named[0].name} is none.",
+        f"{' and '.join(options)} {'is' if len(options) == 1 else 'are'} for videos, and {named[0].name} is none.",
         "Leave that out, or give a video and let the result be one.",
     )
 
@@ -347,13 +349,21 @@ def _screen(node: Node, asked: _Pictures, opened: ExitStack) -> Screen | Burning
     return Screen(filming, node.ways, burn=asked.burn is not None)
 
 
+def _typed() -> str:
+    """The text on standard input. Raises BadUsage where it is none."""
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise BadUsage("Standard input is not UTF-8 text.", "Give it as plain text in UTF-8.") from error
+
+
 def _text(node: Node, wishes: Wishes, common: Common) -> int:
     from cli.common import STDIO
     from node.texts import say_text, translate_text
 
     if common.json and wishes.say and wishes.output == STDIO:
         raise BadUsage(SOUND_OR_JSON, "Name a file with -o.")
-    text = sys.stdin.read() if wishes.text == str(STDIO) else wishes.text or ""
+    text = _typed() if wishes.text == str(STDIO) else wishes.text or ""
     options = _options(node, wishes)
     if wishes.say:
         from cli.pipes import speech_output

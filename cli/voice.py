@@ -275,14 +275,16 @@ def _show(facts: VoiceFacts, common: Common, model: str = "res64") -> None:
     show_table(f"Voice {facts.name}", ("what", "value"), [(key, value) for key, value in facts.rows()])
     if facts.training_utterances:
         show_line(PRIVATE)
-        show_line(advice(facts.training_seconds, model))
+        show_line(advice(facts.training_seconds, model, facts.training_utterances))
 
 
-def advice(seconds: float, model: str = "res64") -> str:
-    """What so much speech is good for in learning, in words; shares of the mean squared error, from docs/genesis.md and
-    docs/architectures.md."""
+def advice(seconds: float, model: str = "res64", utterances: int = 2) -> str:
+    """What so much speech in so many utterances is good for in learning, in words; shares of the mean squared error,
+    from docs/genesis.md and docs/architectures.md."""
     if seconds < 5:
         return "Learning needs 5 s of speech in two utterances; half a minute is a start, a minute is good."
+    if utterances < 2:
+        return "Learning needs two utterances, with a pause between them, and this is one: give it more with --more."
     if model == "b4h80":
         return "Enough to begin with; b4h80 is good from its start, and learning takes away less than 1 % more."
     if seconds < 30:

@@ -24,7 +24,7 @@ from ml.threads import limit_threads
 from node.config import Config
 from node.dubbing import Dubbing, DubOptions
 from node.engines import load_engines
-from node.errors import BadRequest, HomeUnusable
+from node.errors import HomeUnusable
 from node.jobs import ResultStore
 from node.library import Library, library_of
 from node.voices import VoiceShelf
@@ -250,16 +250,13 @@ def _note_peers(book: PeerBook, named: Sequence[str], by_hand: Sequence[str]) ->
     """
     import structlog
 
+    from node.peering import add
     from p2p.identity import peer_of
     from p2p.peers import Trust
 
     log = structlog.get_logger("peers")
     for address in by_hand:
-        peer = peer_of(address) or ""
-        known = book.get(peer)
-        if known is not None and known.trust is Trust.BLOCKED:
-            raise BadRequest(f"The peer {peer} is blocked here.", f"Unblock it first: node peers trust {peer}")
-        book.add(peer, (address,), Trust.TRUSTED)
+        add(book, address, Trust.TRUSTED)
     for address in named:
         peer = peer_of(address) or ""
         known = book.get(peer)

@@ -278,9 +278,8 @@ class Dubbing:
                 warnings.append("There is too little speech to know the voice: spoken in the engine's own voice.")
                 return None, AsSpoken()
         if not profile.trusted:
-            warnings.append(
-                f"The voice is known from {profile.seconds:.1f} s of speech only; from 10 s on it can be trusted."
-            )
+            heard = heard_seconds(profile)
+            warnings.append(f"The voice is known from {heard:.1f} s of speech only; from 10 s on it can be trusted.")
         matcher = voice_matcher(profile, self._engines, options)
         return VoiceUsed(name, profile, options.method), matcher
 
@@ -331,6 +330,11 @@ class VoiceUsed:
     method: str
 
 
+def heard_seconds(profile: VoiceProfile) -> float:
+    """How much speech a voice is known from, as it is told everywhere."""
+    return round(profile.seconds, 2)
+
+
 def voice_line(voice: VoiceUsed, lines: list[UtteranceLine]) -> VoiceLine:
     """The report's line about the voice: medians over the utterances."""
 
@@ -340,7 +344,7 @@ def voice_line(voice: VoiceUsed, lines: list[UtteranceLine]) -> VoiceLine:
     return VoiceLine(
         name=voice.name,
         method=voice.method,
-        seconds=round(voice.profile.seconds, 2),
+        seconds=heard_seconds(voice.profile),
         trusted=voice.profile.trusted,
         f0_hz=voice.profile.f0_median,
         f0_dub_hz=median("f0_after"),

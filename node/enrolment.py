@@ -22,12 +22,13 @@ from ml.engines.registry import Registry
 from ml.errors import BadAudio
 from ml.types import Audio, Samples
 from ml.voice.profile import build_profile
-from node.dubbing import Progress
+from node.dubbing import Progress, heard_seconds
 from node.errors import BadRequest, HomeUnusable, NotFound
 from node.files import find_inputs
 from node.frames import LIMIT_SECONDS, FrameShelf
 from node.listening import Heard, speech_in, utterances
-from node.voices import VoiceShelf
+from node.report import counted
+from node.voices import VoiceShelf, sound_digest
 
 ENOUGH_SECONDS = 120.0
 """Speech beyond this does not make a profile better."""
@@ -71,7 +72,7 @@ class VoiceFacts:
     def rows(self) -> Iterator[tuple[str, str]]:
         """For a table: what and its value, in words."""
         yield "speech heard", f"{self.seconds:.1f} s"
-        yield "trusted", "yes" if self.trusted else "not yet: give 10 s of speech or more"
+        yield "trusted", "yes" if self.trusted else self._distrusted()
         yield "F0 (median)", f"{self.f0_median:.0f} Hz" if self.f0_median else "unknown"
         yield "F0 (spread)", f"{self.f0_spread:.2f} (standard deviation of ln F0)" if self.f0_spread else "unknown"
         yield "rate", f"{self.rate:.1f} syllables a second" if self.rate else "unknown"
@@ -88,10 +89,14 @@ class VoiceFacts:
         """What the node can learn from, in words."""
         if not self.training_utterances:
             return "none"
-        text = f"{self.training_seconds:.1f} s in {self.training_utterances} utterances"
+        text = f"{self.training_seconds:.1f} s in {counted(self.training_utterances, 'utterance')}"
         if self.training_damaged:
-            text += f" ({self.training_damaged} damaged files were set aside)"
+            were = "was" if self.training_damaged == 1 else "were"
+            text += f" ({counted(self.training_damaged, 'damaged file')} {were} set aside)"
         return text
+
+    def _distrusted(self) -> str:
+        return f"not yet: make it anew from 10 s or more: node voice add {self.name} RECORDING... --replace"
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,7 @@ def voice_facts(name: str, voices: VoiceShelf, frames: FrameShelf) -> VoiceFacts
     profile = voices.get(name)
     return VoiceFacts(
         name=name,
-        seconds=round(profile.seconds, 2),
+        seconds=heard_seconds(profile),
         trusted=profile.trusted,
         f0_median=profile.f0_median,
         f0_spread=profile.f0_spread,
@@ -209,26 +214,32 @@ class Enrolment:
             encoder = cast(SpeakerEncoder, self._registry.load("speaker"))
             profile = build_profile(for_profile, encoder, cast(Tts, self._registry.load("tts")), options.language)
         kept = for_profile if options.keep_recordings else ()
-        former = self._voices.kept(name) if options.replace else ()
-        with self._frames.adding(name, for_training, instead=options.replace), self._recording(name, kept):
+        there = self._voices.kept(name)
+        former, beside = (there, ()) if options.replace else ((), there)
+        with self._frames.adding(name, for_training, instead=options.replace), self._recording(name, kept, beside):
             if profile is not None:  # the last and the smallest: with it there is a voice, and all that belongs to it
                 self._voices.put(name, profile)
         _delete(name, former)
         return voice_facts(name, self._voices, self._frames)
 
     @contextmanager
-    def _recording(self, name: str, speech: Sequence[Audio]) -> Iterator[None]:
-        """Keep the sound beside what is kept already; it goes again when it cannot be kept whole, or when the block
-        raises."""
+    def _recording(self, name: str, speech: Sequence[Audio], beside: Sequence[Path] = ()) -> Iterator[None]:
+        """Keep the sound beside what is kept already, but for sound that is in one of the files `beside` or came
+        before; it goes again when it cannot be kept whole, or when the block raises."""
         folder = self._voices.recordings(name)
         new = not folder.is_dir()
         written: list[Path] = []
+        known = {sound_digest(file) for file in beside} - {None}
         try:
             for audio in speech:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
                 written.append(self._free(name))
                 with AudioWriter(written[-1]) as writer:
                     writer.write(audio.samples)
+                if (digest := sound_digest(written[-1])) in known:
+                    written.pop().unlink()
+                elif digest is not None:
+                    known.add(digest)
             yield
         except BaseException:
             with suppress(OSError):

@@ -18,6 +18,7 @@ import numpy as np
 from ml.voice.measures import Score, score
 from ml.weights import Layout, Weights
 from node.errors import BadRequest
+from node.report import counted
 
 if TYPE_CHECKING:
     from ml.audio.logmel import LogMel
@@ -160,7 +161,7 @@ class VoiceLearner:
                 ""
                 if enough
                 else (
-                    f"The voice {voice} has {seconds:.1f} s of speech in {len(utterances)} utterances; "
+                    f"The voice {voice} has {seconds:.1f} s of speech in {counted(len(utterances), 'utterance')}; "
                     f"{LEAST_SECONDS:.0f} s in two or more are needed: node voice add {voice} RECORDING... --more"
                 )
             )

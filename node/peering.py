@@ -27,8 +27,12 @@ UNKNOWN = "See who is known: node peers list"
 
 
 def add(book: PeerBook, address: str, trust: Trust) -> PeerRecord:
-    """Note the peer that a multiaddr names. Raises BadAddress when it names none."""
-    return book.add(peer_at(address), [address], trust)
+    """Note the peer that a multiaddr names. Raises BadAddress when it names none, BadRequest for a blocked one."""
+    peer = peer_at(address)
+    known = book.get(peer)
+    if known is not None and known.trust is Trust.BLOCKED and trust is not Trust.BLOCKED:
+        raise BadRequest(f"The peer {peer} is blocked here.", f"Unblock it first: node peers trust {peer}")
+    return book.add(peer, [address], trust)
 
 
 def peer_at(address: str) -> str:

@@ -134,6 +134,15 @@ class FilmFacts:
     """The user's own that drew lips."""
     sync: SyncLine | None = None
     """How lips and sound belong together, where that was asked for."""
+    preview: str | None = None
+    """The video of before and after, where one was written."""
+    sheet: str | None = None
+    """The contact sheet, where one was written."""
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """What was written to look at, beside the film itself."""
+        return tuple(file for file in (self.preview, self.sheet) if file is not None)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -230,7 +239,7 @@ def remarks(lines: Sequence[UtteranceLine], target: str, source: str) -> tuple[s
             grouped.setdefault(key, []).append(line)
     found = []
     for (kind, language), group in grouped.items():
-        count = f"{len(group)} utterances" if len(group) > 1 else "1 utterance"
+        count = counted(len(group), "utterance")
         what = REMARKS[kind].format(target=target, source=source)
         found.append(f"{count} in {language!r} (first at {group[0].start:.1f} s): {what}.")
     if mute := [line for line in lines if line.fit is None and any(c.isalnum() for c in line.target_text)]:
@@ -259,6 +268,11 @@ def _shortened(text: str, most: int = 40) -> str:
 
 def _rounded(values: dict[str, Any]) -> dict[str, Any]:
     return {name: round(value, 3) if isinstance(value, float) else value for name, value in values.items()}
+
+
+def counted(number: int, thing: str) -> str:
+    """So many of a thing, in words: 1 utterance, 2 utterances."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def median_of(values: Sequence[float | None]) -> float | None:

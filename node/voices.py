@@ -17,6 +17,8 @@ from node.files import write_bytes
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 SUFFIX = ".voice"
+_DIGEST = slice(26, 42)
+"""Where a FLAC file has the MD5 of its decoded samples: in STREAMINFO, its first block (RFC 9639, section 8.2)."""
 
 
 class VoiceShelf:
@@ -98,3 +100,15 @@ class VoiceShelf:
                 f"The voice {name!r} cannot be forgotten, something of it stays in {self._folder}: {error.strerror}.",
                 "Check the rights of what lies there, and try again.",
             ) from error
+
+
+def sound_digest(recording: Path) -> bytes | None:
+    """A digest of the samples of a FLAC file, of which only the beginning is read; None where it cannot be read or says
+    none."""
+    try:
+        with recording.open("rb") as file:
+            head = file.read(_DIGEST.stop)
+    except OSError:
+        return None
+    digest = head[_DIGEST]
+    return digest if head.startswith(b"fLaC") and len(head) == _DIGEST.stop and any(digest) else None

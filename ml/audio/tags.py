@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import av.error
 
-from ml.audio.decode import CONTAINERS
+from ml.audio.decode import CONTAINERS, CONVERT
 from ml.audio.opening import opened, said
 from ml.errors import BadAudio
 
@@ -22,5 +22,6 @@ def comment_of(path: Path) -> str:
                 for stream in media.streams:  # Ogg keeps them with the stream
                     tags = {**stream.metadata, **tags}
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise BadAudio(f"{path} cannot be read: {said(error)}.", "Check the path.") from error
+            remedy = "Give WAV, FLAC, MP3, Opus, M4A, MP4, MKV or WebM. " + CONVERT
+            raise BadAudio(f"{path} is not a recording that can be read: {said(error)}.", remedy) from error
     return next((text for name, text in tags.items() if name.lower() == "comment"), "")

@@ -154,6 +154,7 @@ class Filming:
             sync, told = film.score(self._judge, target, heard)
         seen = sights.counts(film.wanted)
         notice = (self._drawing.notice,) if self._drawing.notice else ()
+        beside = showing.there
         return FilmFacts(
             pictures=len(film.times),
             moved=became["moved"],
@@ -176,6 +177,8 @@ class Filming:
             notes=tuple(dict.fromkeys((*notice, *film.notes, *showing.notes, *done.notes, *told))),
             weights=self._drawing.weights,
             sync=sync,
+            preview=None if beside.preview is None else str(beside.preview),
+            sheet=None if beside.sheet is None else str(beside.sheet),
         )
 
     def _key(self, source: Path, said: Said, sound: Callable[[], Iterator[Samples]]) -> str:

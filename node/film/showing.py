@@ -83,12 +83,19 @@ class Showing(Draft):
             self._pairs.append((portrait(before, faces[0]), portrait(still.picture, faces[0])))
 
     @property
+    def there(self) -> Shown:
+        """What of it there is to look at; asked once all pictures were shown."""
+        moving = self._preview is not None and self._preview.count > 0
+        return Shown(self._shown.preview if moving else None, self._shown.sheet if self._pairs else None)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What of it there is not, as sentences; asked once all pictures were shown."""
+        there = self.there
         missing = []
-        if self._preview is not None and not self._preview.count:
+        if self._shown.preview is not None and there.preview is None:
             missing.append("preview")
-        if self._shown.sheet is not None and not self._pairs:
+        if self._shown.sheet is not None and there.sheet is None:
             missing.append("sheet")
         return (f"No lips are new, so there is no {' and no '.join(missing)}.",) if missing else ()
 

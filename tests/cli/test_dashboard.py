@@ -72,7 +72,16 @@ def test_it_says_what_matters(told: dict) -> None:
     ):
         assert fact in shown
     assert "no node runs" not in shown
-    assert "1 of 3 peers connected · 1 at the door: node peers list · round 14" in status_line(told, 200)
+    assert "1 of 2 peers connected · 1 at the door: node peers list · round 14" in status_line(told, 200)
+
+
+def test_who_is_not_trusted_is_nobody_that_ought_to_be_connected(told: dict) -> None:
+    peers = [peer | {"trust": "blocked", "connected": number == 0} for number, peer in enumerate(told["peers"])]
+    assert "0 of 0 peers connected" in status_line(told | {"peers": peers}, 200)
+    peers[1] |= {"trust": "trusted", "connected": False}
+    assert "0 of 1 peers connected" in status_line(told | {"peers": peers}, 200)
+    peers[1]["connected"] = True
+    assert "1 of 1 peers connected" in status_line(told | {"peers": peers}, 200)
 
 
 def test_a_share_of_the_error_says_which_error(told: dict) -> None:

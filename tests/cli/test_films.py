@@ -236,6 +236,7 @@ class TestNobody:
         film = report["film"]
         assert (film["faceless"], film["lost"], film["codec"]) == (COUNT, COUNT, "copied")
         assert "No lips are new, so there is no preview and no sheet." in report["warnings"]
+        assert (film["preview"], film["sheet"]) == (None, None)
         assert not Path("both.mp4").exists()
 
     def test_subtitles_are_drawn_all_the_same(self, capsys, shoot) -> None:
@@ -366,9 +367,9 @@ def test_high_dynamic_range_is_refused_before_any_work_but_where_pictures_are_co
         (("TALK", "-o", "nowhere/b.mp4"), "nowhere"),
         (("TALK", "--sheet", "/proc/nope/x.png"), "Make the folder first: mkdir -p /proc/nope"),
         (("TALK", "--preview", "nowhere/x.mp4"), "Make the folder first: mkdir -p nowhere"),
-        (("SOUND", "-o", "a.wav", "--preview", "p.mp4", "--score"), "for videos, and a.wav is none."),
-        (("SOUND", "-o", "a.wav", "--lips", "warp"), "--lips, --face and the like are for videos, and a.wav is none."),
-        (("TALK", "-o", "a.wav", "--quality", "fast"), "for videos, and a.wav is none."),
+        (("SOUND", "-o", "a.wav", "--preview", "p.mp4", "--score"), "--preview and --score are for videos, and a"),
+        (("SOUND", "-o", "a.wav", "--lips", "warp"), "--lips is for videos, and a.wav is none."),
+        (("TALK", "-o", "a.wav", "--quality", "fast"), "--quality is for videos, and a.wav is none."),
         (("TALK", "-o", "b.webm"), "b.webm"),
     ],
 )

@@ -72,7 +72,7 @@ def test_what_became_of_pictures_is_one_sentence() -> None:
     ("words", "said"),
     [
         (["a.mp4", "b.wav", "--lips", "off"], "Without lips there is nothing to do here."),
-        (["a.mp4", "b.wav", "--text", "@no-such-file"], "no-such-file cannot be read as text"),
+        (["a.mp4", "b.wav", "--text", "@no-such-file"], "There is no file no-such-file"),
         (["a.mp4", "b.wav", "--lips", "magic"], "magic"),
         (["a.mp4", "b.wav", "--preview", "a.mp4"], "a.mp4 cannot be both a video and what shows its lips."),
         (["a.mp4", "b.wav", "-o", "c.mp4", "--preview", "./c.mp4"], "c.mp4 cannot be both"),

@@ -1,10 +1,12 @@
 """Where results go."""
 
 import io
+import json
 from pathlib import Path
 
 import pytest
 
+from cli.app import run
 from cli.common import STDIO
 from cli.errors import BadUsage
 from cli.pipes import beside, plan, speech_output
@@ -116,6 +118,12 @@ def test_standard_input_goes_through_a_file_and_out_again(in_folder, monkeypatch
         result.write_bytes(b"result")
     assert out.getvalue() == b"result"
     assert not source.exists()
+
+
+def test_text_on_standard_input_that_is_none_is_refused(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", Pipe(io.BytesIO(b"The caf\xe9 is open")))
+    assert run(["translate", "--text", "-", "--from", "en", "--to", "es", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"] == "Standard input is not UTF-8 text."
 
 
 def test_standard_input_into_a_named_file(in_folder, monkeypatch):

@@ -91,6 +91,18 @@ def test_the_lines_tell_what_became_of_the_pictures_of_a_video():
     assert "30 were finished by an earlier run" in resumed
 
 
+def test_all_that_was_written_is_named_and_nothing_else():
+    film = FilmFacts(60, 60, 0, 0, 0, 1, "bank", "phonemes", "libx264")
+    made = replace(report(), subtitles=("out.srt",))
+    for facts, also in (
+        (None, ""),
+        (film, ""),
+        (replace(film, sheet="s.png"), ", s.png"),
+        (replace(film, preview="p.mp4", sheet="s.png"), ", p.mp4, s.png"),
+    ):
+        assert report_lines(replace(made, film=facts))[-1] == "Written: out.wav, out.srt" + also
+
+
 def test_json_keeps_letters(capsys):
     write_json({"text": "mañana"})
     assert "mañana" in capsys.readouterr().out

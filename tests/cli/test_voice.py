@@ -1,6 +1,7 @@
 """`node voice` as its user sees it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -158,6 +159,24 @@ def test_advice_goes_with_the_amount_of_speech():
     assert "5 s" in advice(0)
     assert all("squared error" in advice(seconds) for seconds in (8, 45)), "the same unit as node train"
     assert advice(600) == "Plenty to learn from."
+
+
+@pytest.mark.parametrize("model", ["res64", "b4h80"])
+def test_one_utterance_is_not_enough_however_long_it_is(capsys, model):
+    from cli.common import Common
+    from cli.voice import _show
+    from node.enrolment import VoiceFacts
+
+    one = VoiceFacts("solo", 8.1, False, 120.0, 0.3, 4.0, None, None, "solo.voice", 1, 0, 8.1, 1, 0)
+    _show(one, Common(), model)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Enough" not in said
+    assert "two utterances" in said
+    assert "--more" in said
+    assert "8.1 s in 1 utterance" in said
+    assert "1 utterances" not in said
+    _show(replace(one, training_utterances=2), Common(), model)
+    assert "Enough to begin with" in capsys.readouterr().out
 
 
 def test_a_damaged_voice_hides_no_other(capsys, repository, models_dir, monkeypatch, babelmesh_home):

@@ -335,11 +335,11 @@ def test_subtitles_never_take_the_place_of_notes_also_in_a_language_that_is_only
 
 def test_a_file_beside_the_sound_that_cannot_be_written_is_told(tmp_path, demo):
     (tmp_path / "out.es.srt").mkdir()
-    with pytest.raises(CannotWrite, match=r"out\.es\.srt cannot be written"):
+    with pytest.raises(CannotWrite, match=r"out\.es\.srt is a folder"):
         dub(tmp_path / "home", demo, tmp_path / "out.wav", replace(PLAIN, srt=True))
     report, _ = dub(tmp_path / "home", demo, tmp_path / "out.wav")
     report_path(tmp_path / "out.wav").mkdir()
-    with pytest.raises(CannotWrite, match=r"out\.wav\.json cannot be written"):
+    with pytest.raises(CannotWrite, match=r"out\.wav\.json is a folder"):
         write_report(report)
 
 
@@ -354,6 +354,17 @@ def test_too_little_speech_to_know_the_voice_is_spoken_in_the_engines_own(tmp_pa
     assert report.utterances[0].target_text
     assert report.voice is None
     assert any("too little speech to know the voice" in warning for warning in report.warnings)
+
+
+def test_how_much_speech_a_voice_is_known_from_is_the_same_wherever_it_is_told(tmp_path, demo, monkeypatch):
+    import node.dubbing
+
+    made = node.dubbing.build_profile
+    monkeypatch.setattr("node.dubbing.build_profile", lambda *given: replace(made(*given), seconds=2.849))
+    report, _ = dub(tmp_path / "home", demo, tmp_path / "out.wav", DubOptions("es"))
+    (told,) = [warning for warning in report.warnings if "The voice is known from" in warning]
+    assert report.voice is not None
+    assert f"{report.voice.seconds:.1f} s" in told
 
 
 def test_a_text_that_the_voice_has_no_sound_for_is_left_unspoken_and_named(tmp_path, demo):

@@ -1,5 +1,7 @@
 """Getting to know a voice, and gathering the speech to learn from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,9 @@ def test_facts_of_a_voice(tmp_path, demo):
         assert 80 < facts.f0_median < 200
         assert facts.recordings_kept == 0
         assert dict(facts.rows())["speech heard"].endswith(" s")
+        assert dict(facts.rows())["trusted"] == "yes"
+        short = dict(replace(facts, trusted=False).rows())["trusted"]
+        assert short == "not yet: make it anew from 10 s or more: node voice add reader RECORDING... --replace"
         assert not list(node.voices.path("reader").parent.glob("*.recordings"))
 
 
@@ -252,8 +257,8 @@ def test_an_addition_that_fails_takes_back_its_own_recordings_only(tmp_path, dem
 def test_two_that_add_at_once_lose_nothing(tmp_path, demo):
     with fake_node(tmp_path) as node:
         made = enrolment(node)
-        one, other = (Audio(np.full(1600, level, np.float32)) for level in (0.1, 0.2))
-        with made._recording("me", [one, one]), made._recording("me", [other]):
+        one, other, third = (Audio(np.full(1600, level, np.float32)) for level in (0.1, 0.2, 0.3))
+        with made._recording("me", [one, third]), made._recording("me", [other]):
             pass
         assert len(kept(node, "me")) == 3
 
@@ -274,6 +279,19 @@ def test_two_that_add_at_once_lose_nothing(tmp_path, demo):
         assert kept(node, "me")["0003.flac"] == b"theirs"
         assert kept(node, "me").items() >= before.items()
         assert len(kept(node, "me")) == 5
+
+
+def test_sound_that_is_kept_already_is_not_kept_again(tmp_path, demo, woman):
+    with fake_node(tmp_path) as node:
+        add(node, "me", demo, keep_recordings=True)
+        first = kept(node, "me")
+        assert add(node, "me", demo, more=True, keep_recordings=True).recordings_kept == len(first) == 3
+        assert kept(node, "me") == first
+        more = add(node, "me", demo, woman, woman, more=True, keep_recordings=True).recordings_kept
+        assert kept(node, "me").items() > first.items()
+        assert len(set(kept(node, "me").values())) == more == node.frames.count("me")
+        assert add(node, "me", demo, replace=True, keep_recordings=True).recordings_kept == 3, "the former are gone"
+        assert sorted(kept(node, "me").values()) == sorted(first.values())
 
 
 def test_a_voice_made_anew_leaves_no_recording_of_the_former(tmp_path, demo, woman):

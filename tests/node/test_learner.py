@@ -52,7 +52,7 @@ def test_everybody_begins_with_the_shipped_weights(tmp_path: Path) -> None:
     ("spoken", "voice", "said"),
     [
         ({}, None, "node voice add me"),
-        ({"me": [20.0]}, None, "in 1 utterances"),
+        ({"me": [20.0]}, None, "in 1 utterance;"),
         ({"me": [1.0, 1.0]}, None, "2.0 s of speech"),
         ({"me": [4.0, 4.0], "you": [4.0, 4.0]}, None, '[train] voice = "..."'),
         ({"me": [4.0, 4.0]}, "you", "The voice you has no speech here"),

@@ -81,3 +81,16 @@ def test_whom_the_owner_forgets_or_blocks_has_stated_nothing(tmp_path: Path) -> 
         desk.remove_peer(fake_identity(0).peer_id)
         desk.set_trust(fake_identity(1).peer_id, "blocked")
     assert set(shelf.statements()) == {fake_identity(2).peer_id}
+
+
+@pytest.mark.parametrize("trust", ["trusted", "waiting"])
+def test_who_is_blocked_is_not_let_in_by_an_address(tmp_path: Path, trust: str) -> None:
+    address = f"/ip4/127.0.0.1/tcp/4710/p2p/{fake_identity(1).peer_id}"
+    with offline(load(tmp_path, {})) as desk:
+        desk.add_peer(address, "blocked")
+        with pytest.raises(BadRequest, match="is blocked here") as caught:
+            desk.add_peer(address, trust)
+        assert caught.value.remedy == f"Unblock it first: node peers trust {fake_identity(1).peer_id}"
+        assert desk.add_peer(address, "blocked")["trust"] == "blocked"
+        desk.set_trust(fake_identity(1).peer_id, "trusted")
+        assert desk.add_peer(address, "trusted")["trust"] == "trusted"

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ml.speech.translate import UNCHANGED
-from node.report import Tally, median_of, remarks, utterance_line
+from node.report import Tally, counted, median_of, remarks, utterance_line
 from tests.node.reports import filled, report
 
 
@@ -61,3 +61,7 @@ def test_remarks_are_about_utterances_unlike_the_recording_and_about_terms():
         "1 utterance in 'de' (first at 1.0 s): translated from there and not from 'en'.",
         "Terms of the glossary that the translation has not: par.",
     )
+
+
+def test_one_thing_is_one():
+    assert [counted(number, "utterance") for number in (0, 1, 2)] == ["0 utterances", "1 utterance", "2 utterances"]

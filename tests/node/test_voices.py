@@ -1,12 +1,16 @@
 """The shelf of voices."""
 
+import hashlib
+
+import numpy as np
 import pytest
 
 from ml.audio.read import read
+from ml.audio.write import AudioWriter
 from ml.errors import ModelDamaged
 from ml.voice.profile import VoiceProfile, build_profile
 from node.errors import BadRequest, HomeUnusable, NotFound
-from node.voices import VoiceShelf
+from node.voices import VoiceShelf, sound_digest
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +105,18 @@ def test_a_voice_is_forgotten_only_when_its_recordings_are(tmp_path, profile, mo
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(NotFound):
         shelf.remove("lj")
+
+
+def test_recordings_of_the_same_samples_have_the_same_digest(tmp_path):
+    for name, level, tags in (("a", 0.1, {}), ("b", 0.1, {"title": "again"}), ("c", 0.2, {})):
+        with AudioWriter(tmp_path / f"{name}.flac", tags=tags) as writer:
+            writer.write(np.full(1600, level, np.float32))
+    a, b, c = (sound_digest(tmp_path / f"{name}.flac") for name in "abc")
+    decoded = np.round(read(tmp_path / "a.flac").samples * 32_768).astype("<i2")
+    assert a == b == hashlib.md5(decoded.tobytes(), usedforsecurity=False).digest()
+    assert a != c
+    whole = (tmp_path / "a.flac").read_bytes()
+    for name, data in (("other", b"RIFF" + whole[4:]), ("cut", whole[:41]), ("untold", whole[:26] + bytes(16))):
+        (tmp_path / name).write_bytes(data)
+        assert sound_digest(tmp_path / name) is None
+    assert sound_digest(tmp_path / "nowhere") is None

@@ -99,13 +99,14 @@ function chart(stats) {
 }
 
 function tiles(stats) {
-  const connected = stats.peers.filter((p) => p.connected).length;
+  const trusted = stats.peers.filter((p) => p.trust === "trusted");
+  const connected = trusted.filter((p) => p.connected).length;
   const waiting = stats.peers.filter((p) => p.trust === "waiting").length;
   const facts = [
     ["Rounds", `${stats.quality.rounds}`],
     ["Less squared error than the start", share(stats.quality.gain)],
     ["Less squared error than training alone", share(stats.quality.gain_of_peers)],
-    ["Peers connected", `${connected} of ${stats.peers.length}` + (waiting ? `, ${waiting} waiting` : "")],
+    ["Peers connected", `${connected} of ${trusted.length}` + (waiting ? `, ${waiting} waiting` : "")],
     ["Bytes in / out", `${size(stats.traffic.bytes_in)} / ${size(stats.traffic.bytes_out)}`],
     ["Memory", stats.memory == null ? "–" : size(stats.memory)],
   ];

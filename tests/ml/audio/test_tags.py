@@ -61,5 +61,5 @@ def test_a_playlist_dressed_up_as_a_recording_opens_no_other_file(tmp_path: Path
     with AudioWriter(tmp_path / "a.wav", tags={"comment": "made by hand"}) as writer:
         writer.write(np.zeros(1600, np.float32))
     (tmp_path / "b.wav").write_text("ffconcat version 1.0\nfile a.wav\nfile_packet_metadata comment=no\n")
-    with pytest.raises(BadAudio, match=r"b\.wav cannot be read"):
+    with pytest.raises(BadAudio, match=r"b\.wav is not a recording that can be read"):
         comment_of(tmp_path / "b.wav")

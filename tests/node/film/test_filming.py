@@ -336,7 +336,8 @@ def test_a_preview_and_a_sheet_show_before_and_after(clip: Path, tmp_path: Path)
     import cv2
 
     shown = Shown(tmp_path / "both.mp4", tmp_path / "faces.png")
-    film(clip, tmp_path, said((0.0, 1.0)), Painter(), shown=shown)
+    facts, _ = film(clip, tmp_path, said((0.0, 1.0)), Painter(), shown=shown)
+    assert facts.beside == (str(tmp_path / "both.mp4"), str(tmp_path / "faces.png"))
     with av.open(tmp_path / "both.mp4") as file:
         both = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
     x, y, width, height = BOX

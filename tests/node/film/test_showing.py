@@ -39,11 +39,13 @@ def test_a_sheet_is_taken_evenly_from_all_that_moves(clip: Path, count: int) -> 
 def test_where_nothing_was_shown_there_is_nothing_and_a_note(clip: Path, tmp_path: Path) -> None:
     with Showing(Shown(tmp_path / "b.mp4", tmp_path / "b.png"), probe(clip)) as showing:
         assert showing.notes == ("No lips are new, so there is no preview and no sheet.",)
+        assert showing.there == Shown()
     assert not list(tmp_path.iterdir())
     with Showing(Shown(tmp_path / "b.mp4"), probe(clip)) as showing, VideoReader(clip) as reader:
         for still in reader:
             showing.show(still, still.picture, ())
         assert showing.notes == ()
+    assert showing.there == Shown(tmp_path / "b.mp4")
     assert probe(tmp_path / "b.mp4").width == 2 * probe(clip).width
 
 
@@ -114,4 +116,5 @@ def test_a_sheet_that_does_not_fit_on_the_disk_is_told_and_the_older_one_stays(
     with Showing(Shown(sheet=tmp_path / "b.png"), probe(clip)) as showing:
         show()
     showing.close()
+    assert showing.there == Shown(sheet=tmp_path / "b.png")
     assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG"), "a second close does nothing"
