@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import _thread
+import hashlib
 import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from ml.threads import VARIABLES, limit_threads
+from ml.threads import VARIABLES, limit_threads, settle
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -77,3 +81,33 @@ def test_opencv_obeys_before_and_after(order: str) -> None:
         counts.append(int(done.stdout))
     assert counts[0] > 1
     assert counts[1] == 1
+
+
+def busy_stranger() -> threading.Event:
+    """Starts a thread that Python does not list, which computes for seconds; what it sets when it is done."""
+    begun, done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        hashlib.pbkdf2_hmac("sha256", b"a", b"b", 4_000_000)  # without Python's lock
+        done.set()
+
+    _thread.start_new_thread(work, ())
+    assert begun.wait(10)
+    time.sleep(0.05)
+    return done
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are seen in /proc")
+def test_a_thread_that_python_does_not_know_of_is_waited_for() -> None:
+    done = busy_stranger()
+    settle(60)
+    assert done.wait(0.3), "it was at work still"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are seen in /proc")
+def test_it_is_waited_for_no_longer_than_said() -> None:
+    done = busy_stranger()
+    settle(0.05)
+    assert not done.is_set()
+    assert done.wait(60)

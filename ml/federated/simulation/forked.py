@@ -25,6 +25,7 @@ from ml.errors import EngineFailed
 from ml.federated.shared import shared_array
 from ml.federated.simulation.chance import Many
 from ml.federated.simulation.work import Done, Turn, Work
+from ml.threads import settle
 
 _DEPTH = 2
 """Chunks that a worker has at a time: one to work on, one that waits."""
@@ -60,6 +61,7 @@ class Forked:
         if not chunks:
             return
         job = _Job(work, chunks, turn, keep)
+        settle()
         crew: list[_Worker] = []
         try:
             for answers in self._answers[: len(chunks)]:
