@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ml.audio.atomic import AtomicFile, telling
+from ml.audio.atomic import telling, whole
 from ml.audio.logmel import HOP_SECONDS, LogMel
 from ml.audio.read import read
 from ml.audio.write import AudioWriter
@@ -101,17 +101,12 @@ def encode_file(
     _keep_source(source, target)
     own = own_codebook(voice, frames, peers) if voice else None
     codebook = own.codebook if own else genesis_codebook()
-    sink = AtomicFile(target)
-    try:
+    with whole(target) as sink:  # what cannot be written is told before the work
         samples = read(source, LONGEST_SECONDS).samples
         coded = encode(Audio(samples), codebook, rate)
         data = to_file(coded, genesis_codebook())
         with telling(target):
             sink.write(data)
-            sink.publish()
-    except BaseException:
-        sink.discard()
-        raise
     if own is None:
         return _facts(source, target, data)
     more = round(own.saved - own.saved_alone, 2)

@@ -222,7 +222,7 @@ def borrows_from_no_test(module: Module) -> Iterator[str]:
         yield f"line {line} imports {name}: what two tests share has a module beside them"
 
 
-def tests_only_what_its_room_knows(module: Module) -> Iterator[str]:
+def needs_only_what_its_room_knows(module: Module) -> Iterator[str]:
     closed = next((rooms for room, rooms in CLOSED_TO_TESTS.items() if module.path.startswith(room)), ())
     lines: dict[int, str] = {}
     for name, line in module.imports():
@@ -247,7 +247,7 @@ TEST_RULES: dict[Rule, tuple[list[Module], list[Module]]] = {
             Module("tests/test_b.py", "from tests.testing import tester\n"),
         ],
     ),
-    tests_only_what_its_room_knows: (
+    needs_only_what_its_room_knows: (
         [
             Module("tests/ml/lips/test_a.py", "from node.film import filming\n"),
             Module("tests/ml/a.py", "import node\n"),

@@ -115,16 +115,26 @@ class AtomicFile:
             self._part.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """A small file of the user's, all of it or nothing. Raises CannotWrite."""
+@contextmanager
+def whole(path: Path) -> Iterator[AtomicFile]:
+    """A file to be written, which is published where that ends well and discarded where it does not.
+
+    Raises CannotWrite, at once where it could never be published.
+    """
     file = AtomicFile(path)
     try:
+        yield file
         with telling(path):
-            file.write(data)
             file.publish()
     except BaseException:
         file.discard()
         raise
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """A small file of the user's, all of it or nothing. Raises CannotWrite."""
+    with whole(path) as file, telling(path):
+        file.write(data)
 
 
 @contextmanager
