@@ -151,7 +151,7 @@ def _check_wishes(wishes: Wishes, lips: LipWishes) -> None:
         "--notes": wishes.notes,
         "--grammar": wishes.grammar,
         "--keep-background": wishes.keep_background,
-        "--lips, --face and the like": lips != LipWishes(),
+        **_given(lips),
     }
     if idle := _named(only_sound):
         raise BadUsage(f"{idle} for recordings, and not for --text.", "Leave that out.")
@@ -175,8 +175,8 @@ def _named(options: Mapping[str, object]) -> str:
     given = [option for option, value in options.items() if value]
     if not given:
         return ""
-    one = len(given) == 1 and "," not in given[0]
-    return f"{' and '.join(filter(None, (', '.join(given[:-1]), given[-1])))} {'is' if one else 'are'}"
+    listed = " and ".join(filter(None, (", ".join(given[:-1]), given[-1])))
+    return f"{listed} {'is' if len(given) == 1 else 'are'}"
 
 
 @dataclass(frozen=True)
@@ -193,6 +193,12 @@ def _pictures(wishes: Wishes, lips: LipWishes) -> _Pictures:
     return _Pictures(film_options(lips), BurnOptions(lips.quality, lips.hardware) if wishes.burn else None)
 
 
+def _given(lips: LipWishes) -> dict[str, bool]:
+    """Each option of lips, and whether it is given."""
+    options = {"hardware": "--no-hardware"}
+    return {options.get(item.name, f"--{item.name}"): getattr(lips, item.name) != item.default for item in fields(lips)}
+
+
 def _check_lips(lips: LipWishes, outputs: Iterable[Path]) -> None:
     """Raise BadUsage for wishes of lips where no result has pictures."""
     from cli.pipes import VIDEOS
@@ -200,10 +206,8 @@ def _check_lips(lips: LipWishes, outputs: Iterable[Path]) -> None:
     named = list(outputs)
     if lips == LipWishes() or lips.lips == "off" or any(path.suffix.lower() in VIDEOS for path in named):
         return
-    given = [item.name for item in fields(lips) if getattr(lips, item.name) != item.default]
-    options = ["--no-hardware" if name == "hardware" else f"--{name}" for name in given]
     raise BadUsage(
-        f"{' and '.join(options)} {'is' if len(options) == 1 else 'are'} for videos, and {named[0].name} is none.",
+        f"{_named(_given(lips))} for videos, and {named[0].name} is none.",
         "Leave that out, or give a video and let the result be one.",
     )
 

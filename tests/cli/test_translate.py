@@ -192,7 +192,7 @@ def test_the_engines_to_isolate_are_handed_on(capsys, babelmesh_home, monkeypatc
         (["--srt"], "--srt is for recordings"),
         (["--vtt", "--notes", "n.txt"], "--vtt and --notes are for recordings"),
         (["--grammar", "g.jsgf", "--keep-background", "--asr", "x"], "--asr, --grammar and --keep-background are"),
-        (["--face", "largest"], "--face and the like are for recordings"),
+        (["--face", "largest"], "--face is for recordings"),
         (["-o", "out.wav"], "Add --say"),
         (["--voice", "me"], "--voice is for speech"),
         (["--method", "world", "--no-watermark"], "--method and --no-watermark are for speech"),

@@ -99,6 +99,11 @@ class Swarm:
             member.mesh.parts.store.close()
             member.task = member.mesh = None
 
+    def start_all(self) -> None:
+        """Bring all nodes up."""
+        for member in self.members:
+            self.start(member)
+
     async def end_all(self) -> None:
         for member in self.members:
             await self.end(member)

@@ -34,8 +34,7 @@ def run(folder: Path, act: Act, count: int = 1, **settings: float) -> None:
 
     async def main() -> None:
         swarm = Swarm(folder, count, seed=7, **settings)
-        for member in swarm.members:
-            swarm.start(member)
+        swarm.start_all()
         await asyncio.sleep(0.01)
         await act(swarm)
         await swarm.end_all()

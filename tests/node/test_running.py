@@ -25,8 +25,7 @@ def run(folder: Path, act: Callable[[Running, Swarm], Awaitable[None]]) -> list[
 
     async def main() -> None:
         swarm = Swarm(folder, 2, seed=9)
-        for member in swarm.members:
-            swarm.start(member)
+        swarm.start_all()
         await asyncio.sleep(70)
         one = swarm.members[0]
         config = Config(one.home, one.home / "models")

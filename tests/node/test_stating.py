@@ -161,8 +161,7 @@ def heard_by(swarm: Swarm, number: int) -> set[str]:
 def test_nodes_tell_each_other_and_pay_less(tmp_path: Path) -> None:
     async def main() -> None:
         swarm = among(tmp_path, 4, rounds=1)
-        for member in swarm.members:
-            swarm.start(member)
+        swarm.start_all()
         await asyncio.sleep(120)
         first = swarm.members[0]
         others = set(swarm.peers(range(1, 4)))
@@ -187,8 +186,7 @@ def test_nodes_tell_each_other_and_pay_less(tmp_path: Path) -> None:
 def test_more_speech_is_told_again_and_the_same_is_not(tmp_path: Path) -> None:
     async def main() -> None:
         swarm = among(tmp_path, 2, rounds=1)
-        for member in swarm.members:
-            swarm.start(member)
+        swarm.start_all()
         await asyncio.sleep(60)
         one, other = swarm.members
         shelf = CodebookShelf(one.home / "codebooks", KNOWN)
@@ -257,8 +255,7 @@ def test_a_statement_that_the_disk_has_spoilt_is_made_anew(tmp_path: Path, place
 
     async def main() -> None:
         swarm = among(tmp_path, 2, rounds=1)
-        for member in swarm.members:
-            swarm.start(member)
+        swarm.start_all()
         await asyncio.sleep(60)
         one, other = swarm.members
         await swarm.end(one)

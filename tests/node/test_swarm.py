@@ -38,8 +38,7 @@ def test_fifty_peers_learn_together_through_loss_delay_and_reordering(memory_fol
     async def main() -> None:
         swarm = Swarm(memory_folder, 50, seed=1, method=method)
         swarm.network.delay, swarm.network.loss = (0.01, 1.5), 0.05
-        for member in swarm.members:
-            swarm.start(member)
+        swarm.start_all()
         await asyncio.sleep(8 * MINUTE)
         all_tasks_live(swarm)
         nobody_is_worse_than_alone(swarm)
@@ -53,8 +52,7 @@ def test_a_run_repeats_bit_for_bit(memory_folder: Path) -> None:
     async def main(name: str) -> list[tuple[object, ...]]:
         swarm = Swarm(memory_folder / name, 8, seed=2)
         swarm.network.delay, swarm.network.loss = (0.0, 2.0), 0.1
-        for member in swarm.members:
-            swarm.start(member)
+        swarm.start_all()
         await asyncio.sleep(3 * MINUTE)
         await swarm.crash(swarm.members[3])
         await asyncio.sleep(2 * MINUTE)
@@ -75,8 +73,7 @@ def test_a_partition_heals(memory_folder: Path) -> None:
         swarm.network.delay = (0.01, 0.2)
         left, right = set(range(8)), set(range(8, 16))
         swarm.network.partition(swarm.peers(left), swarm.peers(right))
-        for member in swarm.members:
-            swarm.start(member)
+        swarm.start_all()
         await asyncio.sleep(4 * MINUTE)
 
         def crossed() -> int:
@@ -103,8 +100,7 @@ def test_a_third_comes_and_goes_and_nothing_acknowledged_is_lost(memory_folder: 
     async def main() -> None:
         swarm = Swarm(memory_folder, 20, seed=4)
         swarm.network.delay, swarm.network.loss = (0.01, 0.5), 0.02
-        for member in swarm.members:
-            swarm.start(member)
+        swarm.start_all()
         done = dict.fromkeys(range(20), 0)
         for _ in range(8):
             await asyncio.sleep(1.3 * MINUTE)
@@ -132,8 +128,7 @@ def test_a_wrong_clock_keeps_nobody_from_learning(memory_folder: Path, wrong: fl
         swarm = Swarm(memory_folder, 6, seed=5)
         for member in swarm.members[:3]:
             member.wrong_clock = wrong * (1 + member.number)
-        for member in swarm.members:
-            swarm.start(member)
+        swarm.start_all()
         await asyncio.sleep(8 * MINUTE)
         all_tasks_live(swarm)
         for member in swarm.running():
@@ -150,8 +145,7 @@ def test_one_peer_is_enough_and_none_is_no_obstacle(memory_folder: Path, method:
         swarm = Swarm(memory_folder, 3, seed=6, friends=0, method=method)
         swarm.friends[0].add(1)
         swarm.friends[1].add(0)
-        for member in swarm.members:
-            swarm.start(member)
+        swarm.start_all()
         await asyncio.sleep(6 * MINUTE)
         pair, hermit = swarm.members[:2], swarm.members[2]
         assert all(swarm.error(member, Role.BEST) < swarm.error(member, Role.ALONE) for member in pair)
