@@ -224,7 +224,7 @@ def judges(home: EngineHome) -> Iterator[dict[str, FaceTracker]]:
 
 def areas(patch: Patch | None) -> list[tuple[int, int, int, int]]:
     """What a writer is told of a patch."""
-    return [] if patch is None else [(patch.x, patch.y, patch.mask.shape[1], patch.mask.shape[0])]
+    return [] if patch is None else [patch.area]
 
 
 def _stills(clip: Path) -> Iterator[Still]:
